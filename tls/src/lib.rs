@@ -1,1 +1,51 @@
-//! (described when written)
+//! Stockade's TLS: a server and a client that touch no socket, clock or file.
+//!
+//! Bytes, room and wall-clock time are arguments. [`Server`] and [`Client`] hold what all
+//! connections share (identity, trust, resumption state); each [`Connection`] takes TLS records in
+//! with [`Connection::receive`], gives records out with [`Connection::send`] and
+//! [`Connection::transmit`], and never blocks. The protocol is rustls (TLS 1.3, RFC 8446, and
+//! TLS 1.2 with ECDHE, RFC 5246); no type of it shows outside this crate.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used
+    )
+)]
+
+extern crate alloc;
+
+mod client;
+mod clock;
+mod connection;
+mod error;
+mod handshake;
+mod identity;
+mod provider;
+mod server;
+
+pub use client::{Client, ClientOptions, VerifyMode};
+pub use clock::WallClock;
+pub use connection::{Connection, Received, Sealed};
+pub use error::{ConfigError, Error};
+pub use handshake::{Handshake, Version, Versions};
+pub use identity::{Identity, IdentityError, IdentityWarning};
+pub use provider::Provider;
+pub use server::{Server, ServerOptions};
+
+/// Most plaintext bytes in one record (RFC 8446 §5.1: 2^14).
+pub const MAX_PLAINTEXT: usize = 16_384;
+
+/// Most bytes that sealing adds to one record: header 5, TLS 1.2's explicit nonce 8 or TLS 1.3's
+/// content type 1, authentication tag 16.
+pub const RECORD_OVERHEAD: usize = 29;
+
+/// Most bytes of one record that is received: header 5, plaintext 16,384 and the 256 that
+/// RFC 8446 §5.2 allows ciphertext to grow by.
+pub const MAX_RECORD: usize = 5 + MAX_PLAINTEXT + 256;
