@@ -1,0 +1,33 @@
+//! The network card: split virtqueues and a virtio-net driver of our own.
+//!
+//! [`Nic`] drives one virtio network device (virtio 1.2 §5.1) over any
+//! [`virtio_drivers::transport::Transport`] and gives smoltcp a
+//! [`smoltcp::phy::Device`]. Frames are lent, not copied: a received frame is
+//! read in the very buffer that the device wrote, and a frame to send is built
+//! in the buffer that the device reads.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `net` | the driver: set-up, tokens, batching, idling |
+//! | `receive`, `transmit` | one direction each: a queue and its policy |
+//! | `queue` | a ring together with its buffers, and who owns which |
+//! | `ring` | the split virtqueue in memory (virtio 1.2 §2.7) |
+//! | `memory`, `doorbell` | the only unsafe code: DMA memory, doorbell writes |
+//! | `header`, `packet`, `checksum` | the virtio-net header and what it offloads: pure functions |
+//!
+//! **The device is not trusted.** It may be buggy or hostile; whatever it writes
+//! into the rings is checked before use, and costs at most the frame or the
+//! device, never memory safety and never a panic. (A hostile *hypervisor* can
+//! rewrite any guest memory; no driver defends against that.)
+
+#![deny(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod doorbell;
+mod error;
+mod features;
+mod net;
+
+pub use doorbell::Doorbells;
+pub use error::NicError;
+pub use features::Features;
+pub use net::{Counters, Nic, NicOptions};
