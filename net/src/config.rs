@@ -1,0 +1,78 @@
+//! What the owner decides: addresses, bounds, entropy.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Everything a [`Stack`](crate::Stack) needs to know before its first frame.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The card's Ethernet address; must be unicast.
+    pub mac: [u8; 6],
+    /// Where the IPv4 address comes from.
+    pub ipv4: Ipv4Config,
+    /// A static IPv6 address, when there is one.
+    pub ipv6: Option<Ipv6Config>,
+    /// DNS servers. Empty: those of the DHCP lease, else the gateways.
+    pub dns: Vec<IpAddr>,
+    /// Entropy from the machine's generator: keys the connection table, sequence numbers and ports.
+    pub seed: [u8; 32],
+    /// The named bounds.
+    pub limits: Limits,
+}
+
+/// Where the IPv4 address comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ipv4Config {
+    /// No IPv4 at all.
+    Disabled,
+    /// Ask a DHCP server (RFC 2131).
+    Dhcp,
+    /// A fixed address.
+    Static {
+        /// Our address.
+        address: Ipv4Addr,
+        /// Length of the network prefix, 0 to 32.
+        prefix: u8,
+        /// The default router, which must be inside the prefix.
+        gateway: Option<Ipv4Addr>,
+    },
+}
+
+/// A fixed IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6Config {
+    /// Our address.
+    pub address: Ipv6Addr,
+    /// Length of the network prefix, 0 to 128.
+    pub prefix: u8,
+    /// The default router, inside the prefix or link-local.
+    pub gateway: Option<Ipv6Addr>,
+}
+
+/// Bounds of everything that peers can make grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sockets in all, accepted and connected ones together.
+    pub streams: usize,
+    /// Connections whose handshake a client has begun but not finished.
+    pub half_open: usize,
+    /// Receive buffer of each socket, in bytes.
+    pub recv_buffer: usize,
+    /// Send buffer of each socket, in bytes.
+    pub send_buffer: usize,
+}
+
+/// The addresses in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// IPv4 address and prefix length.
+    pub ipv4: Option<(Ipv4Addr, u8)>,
+    /// IPv4 default router.
+    pub ipv4_gateway: Option<Ipv4Addr>,
+    /// IPv6 address and prefix length.
+    pub ipv6: Option<(Ipv6Addr, u8)>,
+    /// IPv6 default router.
+    pub ipv6_gateway: Option<Ipv6Addr>,
+    /// DNS servers, in the order they are asked.
+    pub dns: Vec<IpAddr>,
+}
