@@ -1,0 +1,119 @@
+//! Named bounds: how long a session may wait, and how much memory it may take.
+
+use core::time::Duration;
+
+/// How long each waiting state of a session may last.
+///
+/// The names are `stunnel(8)`'s options; the values are its defaults except where noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From accepting a connection to the end of its TLS handshake (`TIMEOUTbusy`).
+    ///
+    /// 30 s against stunnel's 300: a handshake takes milliseconds, and every connection that
+    /// stalls in it holds memory that admission control has promised.
+    pub handshake: Duration,
+    /// From dialling the backend to its SYN-ACK (`TIMEOUTconnect`).
+    pub connect: Duration,
+    /// Without a byte in either direction (`TIMEOUTidle`).
+    pub idle: Duration,
+    /// From one side's end of stream to the other's, with no byte moving (`TIMEOUTclose`).
+    pub close: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(30),
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(43_200),
+            close: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Heap one TLS connection may hold at its worst, in bytes: rustls' state, a handshake flight
+/// being put together in each direction, and one record in flight.
+pub const TLS_WORST_CASE: usize = 96 * 1024;
+
+/// Heap one session holds besides its buffers and TLS, in bytes: the session itself, two socket
+/// records, table entries, timers and the allocator's own overhead.
+pub const SESSION_OVERHEAD: usize = 8 * 1024;
+
+/// Heap kept for what is not a session, in bytes: frames of DHCP, DNS and ARP, the resumption
+/// cache, log lines.
+pub const FIXED_RESERVE: usize = 1024 * 1024;
+
+/// The largest number of sessions served at once, whatever the memory.
+pub const MAX_SESSIONS: usize = 50_000;
+
+/// Stream buffers on a machine with memory to spare, in bytes: 64 KiB is what TCP can announce
+/// without window scaling and what one segmentation-offload frame holds.
+const LARGE_BUFFER: usize = 64 * 1024;
+
+/// Stream buffers on a small machine, in bytes: one whole TLS record (16,645 bytes) and room
+/// for the next one's beginning.
+const SMALL_BUFFER: usize = 20 * 1024;
+
+/// Heap from which [`LARGE_BUFFER`] is used, in bytes.
+const LARGE_HEAP: usize = 64 * 1024 * 1024;
+
+/// How the heap is divided among sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Sessions admitted at once.
+    pub sessions: usize,
+    /// Each stream's receive buffer and each stream's send buffer, in bytes.
+    pub stream_buffer: usize,
+}
+
+impl Memory {
+    /// Divides `heap` free bytes: each session's named worst case is reserved before its SYN is
+    /// answered, so that every admitted session can finish.
+    pub fn for_heap(heap: usize) -> Self {
+        let stream_buffer = if heap >= LARGE_HEAP {
+            LARGE_BUFFER
+        } else {
+            SMALL_BUFFER
+        };
+        let sessions = heap.saturating_sub(FIXED_RESERVE) / Self::worst_case(stream_buffer);
+        Self {
+            sessions: sessions.clamp(1, MAX_SESSIONS),
+            stream_buffer,
+        }
+    }
+
+    /// Heap one session may take at its worst, in bytes: two streams with two buffers each, the
+    /// TLS connection, and the rest.
+    pub const fn worst_case(stream_buffer: usize) -> usize {
+        4 * stream_buffer + TLS_WORST_CASE + SESSION_OVERHEAD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(heap: usize, sessions: usize, stream_buffer: usize) {
+        assert_eq!(
+            Memory::for_heap(heap),
+            Memory {
+                sessions,
+                stream_buffer
+            }
+        );
+    }
+
+    #[test]
+    fn memory_is_divided_by_the_worst_case() {
+        check(0, 1, SMALL_BUFFER);
+        check(FIXED_RESERVE + 10 * 184 * 1024, 10, SMALL_BUFFER);
+        check(FIXED_RESERVE + 10 * 184 * 1024 - 1, 9, SMALL_BUFFER);
+        check(LARGE_HEAP, 179, LARGE_BUFFER);
+        check(usize::MAX, MAX_SESSIONS, LARGE_BUFFER);
+    }
+
+    #[test]
+    fn a_stream_buffer_holds_a_whole_record() {
+        const { assert!(SMALL_BUFFER > tls::MAX_RECORD) }
+    }
+}

@@ -1,0 +1,537 @@
+//! One connection through the tunnel, from its first byte to its last.
+//!
+//! A session has two ends: the *TLS end*, where records travel, and the *plain end*, where their
+//! contents do. Which of them was accepted and which is dialled is the service's [`Mode`].
+//!
+//! ```text
+//! Server:  Handshaking ──► Connecting ──► Relaying ──► ended
+//! Client:  Connecting ──► Handshaking ──► Relaying ──► ended
+//! ```
+
+use core::{fmt, time::Duration};
+
+use net::{Instant, Status, StreamError};
+use tls::Connection;
+
+use crate::{
+    limits::Timeouts,
+    relay::{self, Scratch, Stream},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Which end of a session was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// TLS is accepted and plaintext is dialled: a TLS terminator.
+    Server,
+    /// Plaintext is accepted and TLS is dialled: a TLS originator.
+    Client,
+}
+
+/// One tunnelled connection.
+///
+/// Performs no I/O of its own and reads no clock. [`poll`](Self::poll) it whenever one of its
+/// streams has something new and no later than [`deadline`](Self::deadline).
+pub struct Session {
+    connection: Connection,
+    mode: Mode,
+    timeouts: Timeouts,
+    state: State,
+    /// When a byte last moved.
+    active: Instant,
+    inbound: Direction,
+    outbound: Direction,
+    /// The TLS end or the plain end failed in mid-stream; what it sent before is still passed on.
+    failed: Option<SessionError>,
+    /// Plaintext bytes that came out of TLS.
+    received: u64,
+    /// Plaintext bytes that went into TLS.
+    sent: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Handshaking { until: Instant },
+    Connecting { until: Instant },
+    Relaying,
+    Ended,
+}
+
+/// How far one direction has come: inbound is out of TLS, outbound into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Open,
+    /// The source has ended; its end is not yet passed on.
+    Ending,
+    Ended,
+}
+
+/// What the owner of a session has to do next.
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    /// Nothing until one of the streams changes or the deadline passes.
+    Wait,
+    /// Dial the next address, then [`Session::dialling`], or [`Session::give_up`] if none is left.
+    Connect {
+        /// Why the address dialled before did not answer; `None` for the first.
+        failed: Option<StreamError>,
+    },
+    /// The session has ended: release its streams.
+    End(Result<(), SessionError>),
+}
+
+/// Why a session ended early.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The TLS peer did not finish its handshake in time.
+    HandshakeTimeout,
+    /// The TLS peer left before its handshake was over.
+    HandshakeAbandoned,
+    /// The handshake failed.
+    Handshake(tls::Error),
+    /// No address of the dialled end answered; the last one's failure.
+    Connect(DialError),
+    /// No byte moved for [`Timeouts::idle`].
+    Idle,
+    /// A record was broken, or the peer broke the protocol.
+    Tls(tls::Error),
+    /// The TLS peer ended TCP without close_notify: its data may have been cut off
+    /// (RFC 8446 §6.1).
+    Truncated,
+    /// The TCP connection of the TLS end was lost.
+    TlsEndLost(StreamError),
+    /// The TCP connection of the plain end was lost.
+    PlainEndLost(StreamError),
+}
+
+/// Why no stream to the dialled end came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialError {
+    /// No address is known: the name is not resolved, or there is no gateway.
+    NoAddress,
+    /// The stack cannot dial.
+    Refused(net::ConnectError),
+    /// The peer, or the way to it, did not answer or said no.
+    Failed(StreamError),
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddress => f.write_str("no address of it is known"),
+            Self::Refused(error) => error.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HandshakeTimeout => f.write_str("the TLS handshake took too long"),
+            Self::HandshakeAbandoned => {
+                f.write_str("the peer left before its TLS handshake was over")
+            }
+            Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::Connect(error) => write!(f, "the backend cannot be reached: {error}"),
+            Self::Idle => f.write_str("no byte moved for the idle time"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
+            Self::Truncated => f.write_str("the TLS peer ended TCP without close_notify"),
+            Self::TlsEndLost(error) => write!(f, "the TLS peer was lost: {error}"),
+            Self::PlainEndLost(error) => write!(f, "the plaintext peer was lost: {error}"),
+        }
+    }
+}
+
+impl Session {
+    /// A session whose `connection` was made for a stream accepted at `now`.
+    pub fn new(connection: Connection, mode: Mode, timeouts: Timeouts, now: Instant) -> Self {
+        let state = match mode {
+            Mode::Server => State::Handshaking {
+                until: now + timeouts.handshake,
+            },
+            Mode::Client => State::Connecting {
+                until: now + timeouts.connect,
+            },
+        };
+        Self {
+            connection,
+            mode,
+            timeouts,
+            state,
+            active: now,
+            inbound: Direction::Open,
+            outbound: Direction::Open,
+            failed: None,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// Which end was accepted.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What the handshake agreed on, once it is over.
+    pub fn handshake(&self) -> Option<&tls::Handshake> {
+        self.connection.handshake()
+    }
+
+    /// Plaintext bytes moved: out of TLS and into it.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.received, self.sent)
+    }
+
+    /// When to [`poll`](Self::poll) even if nothing happens.
+    pub fn deadline(&self) -> Instant {
+        match self.state {
+            State::Handshaking { until } | State::Connecting { until } => until,
+            State::Relaying | State::Ended => self.active + self.patience(),
+        }
+    }
+
+    /// The next address is being dialled: it has [`Timeouts::connect`] to answer.
+    pub fn dialling(&mut self, now: Instant) {
+        self.state = State::Connecting {
+            until: now + self.timeouts.connect,
+        };
+    }
+
+    /// No address is left: ends the session, with a reset for the end that was accepted.
+    pub fn give_up(&mut self, accepted: &mut impl Stream, error: DialError) -> SessionError {
+        accepted.reset();
+        self.state = State::Ended;
+        SessionError::Connect(error)
+    }
+
+    /// Moves everything that can be moved now.
+    ///
+    /// `tls` and `plain` are the two ends; the dialled one is `None` until the owner has dialled.
+    pub fn poll<T: Stream, P: Stream>(
+        &mut self,
+        mut tls: Option<&mut T>,
+        mut plain: Option<&mut P>,
+        scratch: &mut Scratch,
+        now: Instant,
+    ) -> Step {
+        loop {
+            let before = self.state;
+            let step = match (self.state, &mut tls, &mut plain) {
+                (State::Handshaking { until }, Some(tls), plain) => {
+                    self.handshaking(*tls, plain.as_deref_mut(), until, scratch, now)
+                }
+                (State::Connecting { until }, tls, plain) => {
+                    self.connecting(tls.as_deref_mut(), plain.as_deref_mut(), until, now)
+                }
+                (State::Relaying, Some(tls), Some(plain)) => {
+                    self.relaying(*tls, *plain, scratch, now)
+                }
+                _ => Step::Wait,
+            };
+            if step != Step::Wait || self.state == before {
+                return step;
+            }
+        }
+    }
+
+    fn handshaking<T: Stream, P: Stream>(
+        &mut self,
+        tls: &mut T,
+        plain: Option<&mut P>,
+        until: Instant,
+        scratch: &mut Scratch,
+        now: Instant,
+    ) -> Step {
+        let failed = self.drive_handshake(tls, scratch);
+        if let Err(error) = failed {
+            if let Some(plain) = plain {
+                plain.reset();
+            }
+            return self.end(Err(error));
+        }
+        if !self.connection.is_handshaking() {
+            self.active = now;
+            self.state = match self.mode {
+                Mode::Server => State::Connecting {
+                    until: now + self.timeouts.connect,
+                },
+                Mode::Client => State::Relaying,
+            };
+            return match self.mode {
+                Mode::Server => Step::Connect { failed: None },
+                Mode::Client => Step::Wait,
+            };
+        }
+        if now >= until {
+            tls.reset();
+            if let Some(plain) = plain {
+                plain.reset();
+            }
+            return self.end(Err(SessionError::HandshakeTimeout));
+        }
+        Step::Wait
+    }
+
+    /// Exchanges handshake messages; application data stays in the stream for the relay.
+    fn drive_handshake<T: Stream>(
+        &mut self,
+        tls: &mut T,
+        scratch: &mut Scratch,
+    ) -> Result<(), SessionError> {
+        loop {
+            let sent = relay::transmit(&mut self.connection, tls);
+            if !self.connection.is_handshaking() {
+                return Ok(());
+            }
+            match relay::open(&mut self.connection, tls, 0, scratch, |_| {}) {
+                Ok(opened) if sent > 0 || opened.read > 0 => {}
+                Ok(_) => break,
+                Err(error) => {
+                    self.send_last_words(tls);
+                    return Err(SessionError::Handshake(error));
+                }
+            }
+        }
+        match tls.status() {
+            Status::Closed(_) => Err(SessionError::HandshakeAbandoned),
+            _ if tls.peer_finished() => {
+                tls.finish();
+                Err(SessionError::HandshakeAbandoned)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn connecting<T: Stream, P: Stream>(
+        &mut self,
+        mut tls: Option<&mut T>,
+        mut plain: Option<&mut P>,
+        until: Instant,
+        now: Instant,
+    ) -> Step {
+        if let Some(tls) = &mut tls
+            && self.mode == Mode::Server
+        {
+            // Session tickets and the like need not wait for the backend.
+            relay::transmit(&mut self.connection, *tls);
+        }
+        let (accepted, dialled) = match self.mode {
+            Mode::Server => (status(&tls), status(&plain)),
+            Mode::Client => (status(&plain), status(&tls)),
+        };
+        if let Some(Status::Closed(error)) = accepted {
+            // Nobody waits for the backend any more.
+            match self.mode {
+                Mode::Server => reset(&mut plain),
+                Mode::Client => reset(&mut tls),
+            }
+            let error = error.unwrap_or(StreamError::Reset);
+            return self.end(Err(match self.mode {
+                Mode::Server => SessionError::TlsEndLost(error),
+                Mode::Client => SessionError::PlainEndLost(error),
+            }));
+        }
+        match dialled {
+            None => Step::Connect { failed: None },
+            Some(Status::Open) => {
+                self.active = now;
+                self.state = match self.mode {
+                    Mode::Server => State::Relaying,
+                    Mode::Client => State::Handshaking {
+                        until: now + self.timeouts.handshake,
+                    },
+                };
+                Step::Wait
+            }
+            Some(Status::Closed(error)) => Step::Connect {
+                failed: Some(error.unwrap_or(StreamError::Reset)),
+            },
+            Some(Status::Connecting) if now >= until => Step::Connect {
+                failed: Some(StreamError::TimedOut),
+            },
+            Some(Status::Connecting) => Step::Wait,
+        }
+    }
+
+    fn relaying<T: Stream, P: Stream>(
+        &mut self,
+        tls: &mut T,
+        plain: &mut P,
+        scratch: &mut Scratch,
+        now: Instant,
+    ) -> Step {
+        loop {
+            let mut moved = relay::transmit(&mut self.connection, tls) > 0;
+            match self.open(tls, plain, scratch) {
+                Ok(any) => moved |= any,
+                Err(error) => {
+                    self.send_last_words(tls);
+                    plain.reset();
+                    return self.end(Err(error));
+                }
+            }
+            match self.seal(tls, plain, scratch) {
+                Ok(any) => moved |= any,
+                Err(error) => {
+                    self.send_last_words(tls);
+                    plain.reset();
+                    return self.end(Err(SessionError::Tls(error)));
+                }
+            }
+            if !moved {
+                break;
+            }
+            self.active = now;
+        }
+        self.settle(tls, plain, now)
+    }
+
+    /// Opens what the TLS end has sent; passes its close_notify on as FIN.
+    fn open<T: Stream, P: Stream>(
+        &mut self,
+        tls: &mut T,
+        plain: &mut P,
+        scratch: &mut Scratch,
+    ) -> Result<bool, SessionError> {
+        if self.inbound == Direction::Ended {
+            // "Any data received after a closure alert has been received MUST be ignored."
+            // (RFC 8446 §6.1)
+            tls.skip(tls.recv_len());
+            return Ok(false);
+        }
+        let room = plain.send_room();
+        let opened = relay::open(&mut self.connection, tls, room, scratch, |plaintext| {
+            plain.send(plaintext);
+        })
+        .map_err(SessionError::Tls)?;
+        self.received += opened.written as u64;
+        if self.connection.peer_closed() {
+            plain.finish();
+            self.inbound = Direction::Ended;
+            return Ok(true);
+        }
+        if opened.incomplete && tls.peer_finished() {
+            if self.outbound == Direction::Ended {
+                // Both ways were over but for the peer's close_notify, which many leave out.
+                plain.finish();
+                self.inbound = Direction::Ended;
+            } else {
+                self.failed.get_or_insert(SessionError::Truncated);
+            }
+        }
+        Ok(opened.read > 0)
+    }
+
+    /// Seals what the plain end has sent; passes its FIN on as close_notify and FIN.
+    fn seal<T: Stream, P: Stream>(
+        &mut self,
+        tls: &mut T,
+        plain: &mut P,
+        scratch: &mut Scratch,
+    ) -> Result<bool, tls::Error> {
+        let mut moved = false;
+        if self.outbound == Direction::Open && self.connection.pending_output() == 0 {
+            let sealed = relay::seal(&mut self.connection, plain, tls, scratch)?;
+            self.sent += sealed.read as u64;
+            moved = sealed.any();
+            if plain.recv_len() == 0 && plain.peer_finished() {
+                self.connection.close_notify();
+                self.outbound = Direction::Ending;
+                moved = true;
+            }
+        }
+        if self.outbound == Direction::Ending {
+            moved |= relay::transmit(&mut self.connection, tls) > 0;
+            if self.connection.pending_output() == 0 {
+                tls.finish();
+                self.outbound = Direction::Ended;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Decides, when nothing moves any more, whether the session goes on.
+    fn settle<T: Stream, P: Stream>(&mut self, tls: &mut T, plain: &mut P, now: Instant) -> Step {
+        if self.inbound == Direction::Ended && self.outbound == Direction::Ended {
+            return self.end(Ok(()));
+        }
+        if let Status::Closed(Some(error)) = tls.status() {
+            self.failed.get_or_insert(SessionError::TlsEndLost(error));
+        }
+        if let Status::Closed(Some(error)) = plain.status() {
+            self.failed.get_or_insert(SessionError::PlainEndLost(error));
+        }
+        let late = now >= self.deadline();
+        if let Some(error) = self.failed.clone() {
+            // A loss at one end shows at the other as a reset, but only behind the bytes that
+            // came before it.
+            if late || self.is_drained(tls, plain) {
+                tls.reset();
+                plain.reset();
+                return self.end(Err(error));
+            }
+            return Step::Wait;
+        }
+        if !late {
+            return Step::Wait;
+        }
+        if self.is_half_closed() {
+            tls.finish();
+            plain.finish();
+            return self.end(Ok(()));
+        }
+        tls.reset();
+        plain.reset();
+        self.end(Err(SessionError::Idle))
+    }
+
+    /// Sends the alert that a fatal error left behind, then ends the TLS end's direction.
+    fn send_last_words(&mut self, tls: &mut impl Stream) {
+        relay::transmit(&mut self.connection, tls);
+        tls.finish();
+    }
+
+    fn patience(&self) -> Duration {
+        if self.is_half_closed() || self.failed.is_some() {
+            self.timeouts.close
+        } else {
+            self.timeouts.idle
+        }
+    }
+
+    fn is_half_closed(&self) -> bool {
+        self.inbound == Direction::Ended || self.outbound == Direction::Ended
+    }
+
+    /// Whether all that a failed end sent before has reached the other end, or never can.
+    fn is_drained(&self, tls: &impl Stream, plain: &impl Stream) -> bool {
+        let plain_done = is_gone(plain) || plain.send_queued() == 0;
+        let tls_done = is_gone(tls)
+            || self.failed == Some(SessionError::Truncated)
+            || (tls.send_queued() == 0 && self.connection.pending_output() == 0);
+        plain_done && tls_done
+    }
+
+    fn end(&mut self, result: Result<(), SessionError>) -> Step {
+        self.state = State::Ended;
+        Step::End(result)
+    }
+}
+
+fn is_gone(stream: &impl Stream) -> bool {
+    matches!(stream.status(), Status::Closed(_))
+}
+
+fn status<S: Stream>(stream: &Option<&mut S>) -> Option<Status> {
+    stream.as_ref().map(|stream| stream.status())
+}
+
+fn reset<S: Stream>(stream: &mut Option<&mut S>) {
+    if let Some(stream) = stream {
+        stream.reset();
+    }
+}
