@@ -1,1 +1,34 @@
-//! (described when written)
+//! The host side: launches the image under QEMU and gives it a network.
+//!
+//! [`Qemu`] describes a machine, [`Qemu::spawn`] starts it and [`Vm`] is the running machine:
+//! its console, its end, and the certainty that QEMU does not outlive this process. Around
+//! them: a TAP on a bridge ([`Tap`]), a small HTTP server to forward to ([`Backend`]) and a
+//! development certificate authority ([`pki`]).
+//!
+//! Nothing here installs software or asks questions; that is the caller's part.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod accel;
+mod backend;
+mod command_line;
+mod error;
+mod machine;
+mod memfd;
+pub mod pki;
+mod process;
+mod qemu;
+pub mod shell;
+mod tap;
+mod vm;
+
+pub use accel::{Probe, probe};
+pub use backend::Backend;
+pub use command_line::Boot;
+pub use error::Error;
+pub use machine::{Accel, Firmware, Machine, Network, ParseError, Publish};
+pub use qemu::{CommandLine, Qemu};
+pub use stockade_config::exit::{ExitStatus, Outcome};
+pub use tap::{Privilege, Tap, bridge_exists};
+pub use vm::{Line, READY, Vm};

@@ -1,0 +1,125 @@
+//! What can go wrong on the host side.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fmt, io};
+
+use stockade_config::archive::ArchiveError;
+use stockade_config::exit::Outcome;
+
+/// Why the host side could not do what it was asked to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A program can't be started.
+    Start {
+        /// The program.
+        program: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The image's file can't be read.
+    ReadImage {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file can't be read or written.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The image or the boot archive can't be put into memory for QEMU.
+    Memory(io::Error),
+    /// The boot archive can't be made.
+    Archive(ArchiveError),
+    /// The machine ended before what was waited for had happened.
+    Ended {
+        /// How it ended.
+        outcome: Outcome,
+        /// The last lines of its console and of QEMU's messages.
+        messages: String,
+    },
+    /// What was waited for did not happen in time; the machine still runs.
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        after: Duration,
+        /// The last lines of its console and of QEMU's messages.
+        messages: String,
+    },
+    /// The bridge that the TAP is to be attached to is not there.
+    NoBridge {
+        /// Its name.
+        bridge: String,
+    },
+    /// `ip` refused to change the network.
+    Network {
+        /// The command.
+        command: String,
+        /// Its message.
+        message: String,
+    },
+    /// The backend can't listen.
+    Backend(io::Error),
+    /// The development certificate can't be made.
+    Certificate(rcgen::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Start { program, source } => match package_of(program) {
+                Some(package) if source.kind() == io::ErrorKind::NotFound => {
+                    write!(
+                        f,
+                        "{program} is not installed; it comes with the package {package}"
+                    )
+                }
+                _ => write!(f, "{program} can't be started: {source}"),
+            },
+            Error::ReadImage { path, source } => {
+                write!(f, "the image {} can't be read: {source}", path.display())
+            }
+            Error::File { path, source } => write!(f, "{}: {source}", path.display()),
+            Error::Memory(source) => {
+                write!(f, "the image can't be put into memory for QEMU: {source}")
+            }
+            Error::Archive(source) => write!(f, "the boot archive can't be made: {source}"),
+            Error::Ended { outcome, messages } => write!(f, "{outcome}{messages}"),
+            Error::TimedOut {
+                what,
+                after,
+                messages,
+            } => {
+                write!(
+                    f,
+                    "{what} did not come within {} s{messages}",
+                    after.as_secs()
+                )
+            }
+            Error::NoBridge { bridge } => write!(f, "there is no bridge {bridge}"),
+            Error::Network { command, message } => write!(f, "`{command}` failed: {message}"),
+            Error::Backend(source) => write!(f, "the backend can't listen: {source}"),
+            Error::Certificate(source) => {
+                write!(f, "the development certificate can't be made: {source}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Debian's package that a program comes with; other distributions' names are alike.
+fn package_of(program: &str) -> Option<&'static str> {
+    Some(match program {
+        "qemu-system-x86_64" => "qemu-system-x86",
+        "setpriv" | "unshare" => "util-linux",
+        "ip" => "iproute2",
+        _ => return None,
+    })
+}

@@ -1,0 +1,258 @@
+//! What a machine can be: its kind, firmware, accelerator and network.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+/// QEMU's machine types that the image boots on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Machine {
+    /// No PCI, virtio over MMIO: the fastest to boot.
+    #[default]
+    Microvm,
+    /// PCI Express.
+    Q35,
+    /// PCI, the i440FX chip set.
+    Pc,
+}
+
+impl Machine {
+    /// Every machine type.
+    pub const ALL: [Machine; 3] = [Machine::Microvm, Machine::Q35, Machine::Pc];
+
+    /// Whether devices sit on a PCI bus; otherwise they are virtio-mmio devices.
+    pub const fn has_pci(self) -> bool {
+        !matches!(self, Machine::Microvm)
+    }
+}
+
+/// What runs before the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Firmware {
+    /// The PC BIOS; takes a command line of at most [`Firmware::append_limit`] bytes.
+    SeaBios,
+    /// A minimal firmware, faster than SeaBIOS; the microvm's own.
+    Qboot,
+}
+
+impl Firmware {
+    /// The firmware that QEMU picks for a machine when told nothing.
+    pub const fn default_for(machine: Machine) -> Firmware {
+        match machine {
+            Machine::Microvm => Firmware::Qboot,
+            Machine::Q35 | Machine::Pc => Firmware::SeaBios,
+        }
+    }
+
+    /// Longest `-append` that is safe, in bytes. SeaBIOS's PVH loader corrupts longer lines
+    /// from 4,096 bytes on; otherwise the limit is execve's 131,072 bytes for one argument.
+    /// Both leave room for words that the machine adds.
+    pub const fn append_limit(self) -> usize {
+        match self {
+            Firmware::SeaBios => 4_000,
+            Firmware::Qboot => 131_000,
+        }
+    }
+}
+
+/// What runs the image's instructions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accel {
+    /// KVM if a guest runs under it here, else TCG; see [`probe`](crate::probe).
+    #[default]
+    Auto,
+    /// The processor itself.
+    Kvm,
+    /// QEMU's translator: slower, works everywhere.
+    Tcg,
+}
+
+/// The image's network card and what it is plugged into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// No card.
+    None,
+    /// QEMU's own network (SLIRP), for which no privilege is needed: the guest is 10.0.2.15,
+    /// the gateway 10.0.2.2 is this host, the name server is 10.0.2.3.
+    User {
+        /// Ports of this host that lead to the guest.
+        publish: Vec<Publish>,
+    },
+    /// An existing TAP interface that this user may open.
+    Tap {
+        /// The interface's name.
+        name: String,
+    },
+}
+
+/// One port of this host that leads to a port of the guest: `[ADDRESS:]PORT:GUESTPORT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The address of this host to listen on; never implied to be more than 127.0.0.1.
+    pub address: Ipv4Addr,
+    /// The port of this host.
+    pub port: u16,
+    /// The port of the guest.
+    pub guest_port: u16,
+}
+
+impl Publish {
+    /// A port of 127.0.0.1.
+    pub const fn local(port: u16, guest_port: u16) -> Publish {
+        Publish {
+            address: Ipv4Addr::LOCALHOST,
+            port,
+            guest_port,
+        }
+    }
+
+    /// The host name that stands in a URL for this address.
+    pub fn url_host(&self) -> String {
+        if self.address.is_loopback() || self.address.is_unspecified() {
+            "localhost".to_owned()
+        } else {
+            self.address.to_string()
+        }
+    }
+}
+
+/// A word that names no machine, firmware, accelerator or port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    word: String,
+    expected: &'static str,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not {}", self.word, self.expected)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Gives a type of few words its `FromStr` and `Display`.
+macro_rules! words {
+    ($type:ty, $expected:literal, $($word:literal => $value:expr),+) => {
+        impl FromStr for $type {
+            type Err = ParseError;
+
+            fn from_str(word: &str) -> Result<Self, ParseError> {
+                match word {
+                    $($word => Ok($value),)+
+                    _ => Err(ParseError { word: word.to_owned(), expected: $expected }),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(value if *value == $value => $word,)+
+                    _ => unreachable!("every value has a word"),
+                })
+            }
+        }
+    };
+}
+
+words!(Machine, "microvm, q35 or pc",
+    "microvm" => Machine::Microvm, "q35" => Machine::Q35, "pc" => Machine::Pc);
+words!(Firmware, "seabios or qboot",
+    "seabios" => Firmware::SeaBios, "qboot" => Firmware::Qboot);
+words!(Accel, "auto, kvm or tcg",
+    "auto" => Accel::Auto, "kvm" => Accel::Kvm, "tcg" => Accel::Tcg);
+
+impl FromStr for Publish {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Publish, ParseError> {
+        let error = || ParseError {
+            word: text.to_owned(),
+            expected: "[ADDRESS:]PORT:GUESTPORT with an IPv4 address and ports from 1 to 65535, \
+                       such as 8443:443 or 127.0.0.1:8443:443",
+        };
+        let port = |word: &str| {
+            let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+            word.parse()
+                .ok()
+                .filter(|port| digits && *port != 0)
+                .ok_or_else(error)
+        };
+        let (rest, guest_port) = text.rsplit_once(':').ok_or_else(error)?;
+        let (address, host_port) = match rest.rsplit_once(':') {
+            Some((address, host_port)) => (address.parse().map_err(|_| error())?, host_port),
+            None => (Ipv4Addr::LOCALHOST, rest),
+        };
+        Ok(Publish {
+            address,
+            port: port(host_port)?,
+            guest_port: port(guest_port)?,
+        })
+    }
+}
+
+impl fmt::Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.address, self.port, self.guest_port)
+    }
+}
+
+impl From<Publish> for (IpAddr, u16) {
+    /// The host's end.
+    fn from(publish: Publish) -> (IpAddr, u16) {
+        (IpAddr::V4(publish.address), publish.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back_as_they_went_in() {
+        for machine in Machine::ALL {
+            assert_eq!(machine.to_string().parse(), Ok(machine));
+        }
+        for accel in [Accel::Auto, Accel::Kvm, Accel::Tcg] {
+            assert_eq!(accel.to_string().parse(), Ok(accel));
+        }
+        for firmware in [Firmware::SeaBios, Firmware::Qboot] {
+            assert_eq!(firmware.to_string().parse(), Ok(firmware));
+        }
+        let error = "Q35".parse::<Machine>().unwrap_err();
+        assert_eq!(error.to_string(), "\"Q35\" is not microvm, q35 or pc");
+    }
+
+    #[test]
+    fn published_ports_are_local_unless_an_address_is_given() {
+        assert_eq!("8443:443".parse(), Ok(Publish::local(8443, 443)));
+        let wide: Publish = "0.0.0.0:80:8080".parse().unwrap();
+        assert_eq!(wide.address, Ipv4Addr::UNSPECIFIED);
+        assert_eq!((wide.port, wide.guest_port), (80, 8080));
+        assert_eq!(wide.to_string().parse(), Ok(wide));
+    }
+
+    #[test]
+    fn malformed_published_ports_are_refused() {
+        for text in [
+            "",
+            "443",
+            ":443",
+            "8443:",
+            "0:443",
+            "8443:0",
+            "65536:443",
+            "+1:443",
+            "a:b",
+            "1:2:3",
+            "localhost:1:2",
+            "127.0.0.1:1",
+            "::1:8443:443",
+            "[::1]:8443:443",
+            "1 :2",
+        ] {
+            assert!(text.parse::<Publish>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! QEMU's command line: one machine with one network card, a console and nothing else.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use stockade_config::Zeroizing;
+use stockade_config::exit::ExitStatus;
+
+use crate::error::Error;
+use crate::machine::{Accel, Firmware, Machine, Network};
+use crate::vm::Vm;
+use crate::{Boot, memfd, process, shell};
+
+/// The program.
+pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
+
+/// Memory of a machine, unless told otherwise.
+const DEFAULT_MEMORY_MIB: u32 = 128;
+
+/// A card without any of virtio-net's accelerations (virtio 1.2 §5.1.3): no checksum or
+/// segmentation offload, no mergeable receive buffers, no event index.
+const PLAIN_CARD: &str = "csum=off,guest_csum=off,gso=off,guest_tso4=off,guest_tso6=off,\
+guest_ecn=off,guest_ufo=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,\
+mrg_rxbuf=off,event_idx=off";
+
+/// A machine to be started.
+#[derive(Clone)]
+pub struct Qemu {
+    image: PathBuf,
+    machine: Machine,
+    firmware: Option<Firmware>,
+    accel: Accel,
+    memory_mib: u32,
+    network: Network,
+    plain_card: bool,
+    mac: Option<[u8; 6]>,
+    entropy_device: bool,
+    cpu: Option<String>,
+    kernel_line: Zeroizing<String>,
+    files: Vec<(String, Zeroizing<Vec<u8>>)>,
+}
+
+/// A QEMU command line: the program and its arguments. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    words: Vec<String>,
+}
+
+impl Qemu {
+    /// A microvm of 128 MiB without a network, booting the image in this file.
+    pub fn new(image: impl Into<PathBuf>) -> Qemu {
+        Qemu {
+            image: image.into(),
+            machine: Machine::default(),
+            firmware: None,
+            accel: Accel::Auto,
+            memory_mib: DEFAULT_MEMORY_MIB,
+            network: Network::None,
+            plain_card: false,
+            mac: None,
+            entropy_device: true,
+            cpu: None,
+            kernel_line: Zeroizing::default(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Sets the machine type.
+    pub fn machine(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
+    }
+
+    /// Sets the firmware; the default is the machine's own.
+    pub fn firmware(mut self, firmware: Firmware) -> Self {
+        self.firmware = Some(firmware);
+        self
+    }
+
+    /// Sets the accelerator. [`Accel::Auto`] is resolved by a trial run when the machine is
+    /// started.
+    pub fn accel(mut self, accel: Accel) -> Self {
+        self.accel = accel;
+        self
+    }
+
+    /// Sets the memory, in MiB.
+    pub fn memory_mib(mut self, memory: u32) -> Self {
+        self.memory_mib = memory;
+        self
+    }
+
+    /// Sets what the network card is plugged into.
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Gives the card none of virtio-net's accelerations.
+    pub fn plain_card(mut self, plain: bool) -> Self {
+        self.plain_card = plain;
+        self
+    }
+
+    /// Sets the card's MAC address; QEMU's default is 52:54:00:12:34:56.
+    pub fn mac(mut self, mac: [u8; 6]) -> Self {
+        self.mac = Some(mac);
+        self
+    }
+
+    /// Adds or leaves out the virtio-rng device; it is there by default.
+    pub fn entropy_device(mut self, present: bool) -> Self {
+        self.entropy_device = present;
+        self
+    }
+
+    /// Sets the processor model (`-cpu`); the default is every feature the accelerator has.
+    pub fn cpu(mut self, model: impl Into<String>) -> Self {
+        self.cpu = Some(model.into());
+        self
+    }
+
+    /// Sets the image's command line. It may hold a private key: see [`Boot::divide`].
+    pub fn kernel_line(mut self, line: impl Into<String>) -> Self {
+        self.kernel_line = Zeroizing::new(line.into());
+        self
+    }
+
+    /// Adds a file that the image's command line calls `file:NAME`.
+    pub fn file(mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.files.push((name.into(), Zeroizing::new(bytes.into())));
+        self
+    }
+
+    /// The accelerator that was asked for.
+    pub fn requested_accel(&self) -> Accel {
+        self.accel
+    }
+
+    /// The image's file.
+    pub fn image(&self) -> &Path {
+        &self.image
+    }
+
+    /// Divides the image's configuration between QEMU's command line and the boot archive.
+    ///
+    /// # Errors
+    ///
+    /// A file's name is one that the archive does not take.
+    pub fn boot(&self) -> Result<Boot, Error> {
+        let firmware = self.firmware.unwrap_or(Firmware::default_for(self.machine));
+        Boot::divide(&self.kernel_line, &self.files, firmware.append_limit())
+    }
+
+    /// QEMU's command line, with the image and the boot archive at these paths.
+    ///
+    /// [`Accel::Auto`] is written as TCG: resolve it first.
+    pub fn command_line(&self, boot: &Boot, kernel: &str, initrd: Option<&str>) -> CommandLine {
+        let mut line = CommandLine {
+            words: vec![PROGRAM.to_owned()],
+        };
+        line.add(["-name", "stockade"]);
+        line.add(["-machine", self.machine_argument()]);
+        if let Some(firmware) = self.firmware_argument() {
+            line.add(["-bios", firmware]);
+        }
+        let (accel, cpu) = match self.accel {
+            // Some hosts refuse the MSR behind this feature, and QEMU then aborts.
+            Accel::Kvm => ("kvm", "max,-arch-capabilities"),
+            Accel::Tcg | Accel::Auto => ("tcg", "max"),
+        };
+        line.add(["-accel", accel, "-cpu", self.cpu.as_deref().unwrap_or(cpu)]);
+        line.add(["-smp", "1", "-m", &self.memory_mib.to_string()]);
+        // Not -nographic: it also tells SeaBIOS to write to the serial port.
+        line.add(["-nodefaults", "-no-user-config", "-display", "none"]);
+        line.add(["-serial", "stdio", "-no-reboot"]);
+        line.add(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        if !self.machine.has_pci() {
+            line.add(["-global", "virtio-mmio.force-legacy=false"]);
+        }
+        if self.entropy_device {
+            line.add([
+                "-device",
+                if self.machine.has_pci() {
+                    "virtio-rng-pci"
+                } else {
+                    "virtio-rng-device"
+                },
+            ]);
+        }
+        if let Some(backend) = netdev(&self.network) {
+            line.add(["-netdev", &backend, "-device", &self.card()]);
+        }
+        line.add(["-kernel", kernel]);
+        if let Some(initrd) = initrd {
+            line.add(["-initrd", initrd]);
+        }
+        if !boot.append.is_empty() {
+            line.add(["-append", &boot.append]);
+        }
+        line
+    }
+
+    /// Starts the machine. `on_line` sees every line of its console, on another thread.
+    ///
+    /// # Errors
+    ///
+    /// The image can't be read, the archive can't be made, or QEMU can't be started. An image
+    /// that fails later is seen through the [`Vm`].
+    pub fn spawn(&self, on_line: impl FnMut(&str) + Send + 'static) -> Result<Vm, Error> {
+        if self.accel == Accel::Auto {
+            let accel = crate::probe(&self.image)?.accel;
+            return self.clone().accel(accel).spawn(on_line);
+        }
+        let image = fs::read(&self.image).map_err(|source| Error::ReadImage {
+            path: self.image.clone(),
+            source,
+        })?;
+        let boot = self.boot()?;
+        let kernel = memfd::sealed("stockade", &image).map_err(Error::Memory)?;
+        let initrd = boot
+            .archive
+            .as_ref()
+            .map(|archive| memfd::sealed("boot-archive", archive));
+        let initrd = initrd.transpose().map_err(Error::Memory)?;
+        let initrd_path = initrd.as_ref().map(memfd::path);
+        let line = self.command_line(&boot, &memfd::path(&kernel), initrd_path.as_deref());
+
+        let mut command = process::bound_to_us(PROGRAM);
+        command
+            .args(line.arguments())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // Ctrl-C is ours to handle: the terminal sends it to the whole foreground group.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let inherit = [Some(kernel), initrd].into_iter().flatten().collect();
+        Vm::start(command, inherit, on_line)
+    }
+
+    fn machine_argument(&self) -> &'static str {
+        match self.machine {
+            // Power-off goes through ACPI's event device; KVM's microvm has no clock chip by itself.
+            Machine::Microvm => "microvm,acpi=on,rtc=on",
+            Machine::Q35 => "q35",
+            Machine::Pc => "pc",
+        }
+    }
+
+    fn firmware_argument(&self) -> Option<&'static str> {
+        let asked = self.firmware?;
+        // The machine's own firmware needs no name, and may go by another one elsewhere.
+        (asked != Firmware::default_for(self.machine)).then_some(match asked {
+            Firmware::Qboot => "qboot.rom",
+            Firmware::SeaBios => "bios-256k.bin",
+        })
+    }
+
+    fn card(&self) -> String {
+        let mut card = if self.machine.has_pci() {
+            // A modern device alone, and no network boot ROM for the firmware to load.
+            "virtio-net-pci,netdev=net,disable-legacy=on,romfile=".to_owned()
+        } else {
+            "virtio-net-device,netdev=net".to_owned()
+        };
+        if let Some([a, b, c, d, e, f]) = self.mac {
+            card += &format!(",mac={a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+        }
+        if self.plain_card {
+            card.push(',');
+            card += PLAIN_CARD;
+        }
+        card
+    }
+}
+
+fn netdev(network: &Network) -> Option<String> {
+    match network {
+        Network::None => None,
+        Network::User { publish } => {
+            let mut text = "user,id=net".to_owned();
+            for port in publish {
+                // SLIRP listens on every address unless it is told one.
+                text += &format!(
+                    ",hostfwd=tcp:{}:{}-:{}",
+                    port.address, port.port, port.guest_port
+                );
+            }
+            Some(text)
+        }
+        Network::Tap { name } => Some(format!(
+            "tap,id=net,ifname={},script=no,downscript=no,vnet_hdr=on",
+            // In QEMU's option syntax a comma inside a value is doubled.
+            name.replace(',', ",,")
+        )),
+    }
+}
+
+impl CommandLine {
+    fn add<const N: usize>(&mut self, words: [&str; N]) {
+        self.words.extend(words.map(str::to_owned));
+    }
+
+    /// The program.
+    pub fn program(&self) -> &str {
+        self.words.first().map_or(PROGRAM, String::as_str)
+    }
+
+    /// The arguments after the program.
+    pub fn arguments(&self) -> &[String] {
+        self.words.get(1..).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for CommandLine {
+    /// Writes the line so that a POSIX shell takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.words.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(&shell::quote(word))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a machine that ended this way had run the image at all.
+pub(crate) fn image_spoke(status: ExitStatus) -> bool {
+    !matches!(status, ExitStatus::Panic | ExitStatus::Exception)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! A running machine.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use stockade_config::exit::Outcome;
+
+use crate::error::Error;
+use crate::process;
+
+/// What the image writes on its console once it serves; the addresses follow.
+pub const READY: &str = "ready: accepting on ";
+
+/// Longest line that is kept whole, in bytes; a longer one is kept as several.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// Most lines that are kept; an image that prints more is still read, so that it never waits
+/// for us.
+const MAX_LINES: usize = 100_000;
+
+/// How often the process is asked whether it has ended, when nothing else tells.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Lines of console and messages that an error shows.
+const SHOWN: usize = 12;
+
+/// One line of the console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Time from the start of QEMU to the end of this line.
+    pub at: Duration,
+    /// The line without its end.
+    pub text: String,
+}
+
+/// A running machine. Dropping it ends it.
+pub struct Vm {
+    child: Mutex<Child>,
+    output: Arc<Output>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+struct Output {
+    started: Instant,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    console: Vec<Line>,
+    messages: Vec<String>,
+    console_closed: bool,
+}
+
+impl Vm {
+    pub(crate) fn start(
+        command: Command,
+        inherit: Vec<OwnedFd>,
+        mut on_line: impl FnMut(&str) + Send + 'static,
+    ) -> Result<Vm, Error> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let started = Instant::now();
+        let mut child =
+            process::spawn(command, inherit).map_err(|source| Error::Start { program, source })?;
+        let output = Arc::new(Output {
+            started,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let mut readers = Vec::new();
+        if let Some(pipe) = child.stdout.take() {
+            let output = Arc::clone(&output);
+            readers.push(thread::spawn(move || {
+                read_lines(pipe, |text| {
+                    on_line(&text);
+                    let at = output.started.elapsed();
+                    output.change(|state| keep(&mut state.console, Line { at, text }));
+                });
+                output.change(|state| state.console_closed = true);
+            }));
+        }
+        if let Some(pipe) = child.stderr.take() {
+            let output = Arc::clone(&output);
+            readers.push(thread::spawn(move || {
+                read_lines(pipe, |text| {
+                    output.change(|state| keep(&mut state.messages, text))
+                });
+            }));
+        }
+        Ok(Vm {
+            child: Mutex::new(child),
+            output,
+            readers,
+        })
+    }
+
+    /// The process id of QEMU.
+    pub fn pid(&self) -> u32 {
+        self.lock_child().id()
+    }
+
+    /// Everything the console has shown so far.
+    pub fn console(&self) -> Vec<Line> {
+        self.output.lock().console.clone()
+    }
+
+    /// The console's lines from the one with this number on, counted from 0.
+    pub fn console_since(&self, from: usize) -> Vec<Line> {
+        self.output
+            .lock()
+            .console
+            .get(from..)
+            .unwrap_or_default()
+            .to_vec()
+    }
+
+    /// How many lines the console has shown.
+    pub fn console_len(&self) -> usize {
+        self.output.lock().console.len()
+    }
+
+    /// What QEMU itself wrote to its standard error so far.
+    pub fn messages(&self) -> Vec<String> {
+        self.output.lock().messages.clone()
+    }
+
+    /// Waits until the image serves, and returns its [`READY`] line.
+    ///
+    /// # Errors
+    ///
+    /// The machine ended first, or `timeout` has passed; both show the last of its console.
+    pub fn wait_ready(&self, timeout: Duration) -> Result<Line, Error> {
+        self.wait_line(0, timeout, |text| text.contains(READY))
+            .map_err(|error| match error {
+                Error::TimedOut {
+                    after, messages, ..
+                } => Error::TimedOut {
+                    what: "the image's \"ready\"".to_owned(),
+                    after,
+                    messages,
+                },
+                other => other,
+            })
+    }
+
+    /// Waits for a line that `wanted` accepts, among those from number `from` on.
+    ///
+    /// # Errors
+    ///
+    /// The machine ended without such a line, or `timeout` has passed.
+    pub fn wait_line(
+        &self,
+        from: usize,
+        timeout: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Line, Error> {
+        let deadline = Instant::now() + timeout;
+        let mut next = from;
+        let mut state = self.output.lock();
+        loop {
+            let fresh = state.console.get(next..).unwrap_or_default();
+            if let Some(line) = fresh.iter().find(|line| wanted(&line.text)) {
+                return Ok(line.clone());
+            }
+            next = next.max(state.console.len());
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.console_closed {
+                drop(state);
+                // A closed console means an ended process, a moment later at most.
+                return Err(match self.wait(left.max(Duration::from_secs(5))) {
+                    Some(outcome) => Error::Ended {
+                        outcome,
+                        messages: self.tail(),
+                    },
+                    None => self.timed_out("the end of QEMU", timeout),
+                });
+            }
+            if left.is_zero() {
+                drop(state);
+                return Err(self.timed_out("the expected line", timeout));
+            }
+            let waited = self.output.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for the machine's end, `timeout` at most; `None` when it still runs.
+    pub fn wait(&self, timeout: Duration) -> Option<Outcome> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(outcome) = self.try_wait() {
+                return Some(outcome);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            thread::sleep(left.min(POLL));
+        }
+    }
+
+    /// How the machine ended, if it has.
+    pub fn try_wait(&self) -> Option<Outcome> {
+        self.lock_child().try_wait().ok().flatten().map(outcome)
+    }
+
+    /// Ends the machine now, as pulling the plug would, and reads its console to the end.
+    pub fn kill(&mut self) {
+        {
+            let mut child = self.lock_child();
+            // Both fail only for a process that has ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        for reader in self.readers.drain(..) {
+            // A reader that panicked in the caller's `on_line` has printed why.
+            let _ = reader.join();
+        }
+    }
+
+    /// The last lines of console and messages, each on a line of its own.
+    fn tail(&self) -> String {
+        let state = self.output.lock();
+        let console = state
+            .console
+            .iter()
+            .map(|line| format!("\n  console: {}", line.text));
+        let messages = state
+            .messages
+            .iter()
+            .map(|line| format!("\n  qemu: {line}"));
+        let shown = |lines: Vec<String>| lines[lines.len().saturating_sub(SHOWN)..].concat();
+        shown(console.collect()) + &shown(messages.collect())
+    }
+
+    fn timed_out(&self, what: &str, after: Duration) -> Error {
+        Error::TimedOut {
+            what: what.to_owned(),
+            after,
+            messages: self.tail(),
+        }
+    }
+
+    fn lock_child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Output {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+}
+
+fn keep<T>(lines: &mut Vec<T>, line: T) {
+    if lines.len() < MAX_LINES {
+        lines.push(line);
+    }
+}
+
+/// Reads to the end, line by line; bytes that are not UTF-8 are replaced.
+fn read_lines(pipe: impl Read, mut each: impl FnMut(String)) {
+    let mut reader = BufReader::new(pipe);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        match reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => each(
+                String::from_utf8_lossy(&bytes)
+                    .trim_end_matches(['\n', '\r'])
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+fn outcome(status: ExitStatus) -> Outcome {
+    use std::os::unix::process::ExitStatusExt;
+    // A process that a signal ended has no code; its negative number is no image's either.
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| -signal));
+    Outcome::from_qemu(code.unwrap_or(i32::MIN))
+}
+
+#[cfg(test)]
+mod tests;
