@@ -1,4 +1,14 @@
 //! The kernel command line: words in, a checked [`Config`] out.
+//!
+//! The line is split at ASCII white space; there is no quoting and no escaping, as no value
+//! needs any. `--option value` is the same as `--option=value`; a value never begins with
+//! `--`. Options may come in any order and each once, `--dns` more often. Words that the
+//! machine or its firmware adds ([`MACHINE_WORDS`]) are passed over; any other word is an
+//! error.
+//!
+//! Reading takes two steps: words become options with their positions (`raw`), then options
+//! become typed values that are checked against each other (`typed`). Both steps report
+//! everything they find.
 
 use alloc::vec::Vec;
 
@@ -6,14 +16,27 @@ use zeroize::Zeroizing;
 
 use crate::types::Config;
 
+mod address;
 mod diagnostic;
 mod options;
+mod raw;
+mod typed;
+mod value;
 
-pub use diagnostic::{Diagnostic, Errors, Position, Problem};
-pub use options::{OPTIONS, OptionSpec, help};
+#[cfg(test)]
+mod tests;
+
+pub use diagnostic::{AddressFault, Base64Fault, Diagnostic, Errors, Found, Position, Problem};
+pub use options::{MACHINE_WORDS, OPTIONS, OptionSpec, help};
 
 /// Longest command line that is read, in bytes: room for a key and a long chain.
 pub const MAX_LINE: usize = 256 * 1024;
+/// Most name servers: as many as resolvers commonly take (`MAXNS` of resolv.conf(5)).
+pub const MAX_NAME_SERVERS: usize = 3;
+/// Where TLS clients connect to when `--accept` is not given: HTTPS (RFC 9110 §4.2.2).
+pub const DEFAULT_ACCEPT_PORT: u16 = 443;
+/// The gateway's port when `--connect` is not given: HTTP (RFC 9110 §4.2.1).
+pub const DEFAULT_CONNECT_PORT: u16 = 80;
 
 /// Reads a whole command line.
 ///
@@ -28,12 +51,29 @@ pub fn parse(line: &str) -> Result<Config, Errors> {
 ///
 /// # Errors
 ///
-/// As [`parse`]; a word that is not UTF-8 is one error.
-pub fn parse_bytes(_line: &[u8]) -> Result<Config, Errors> {
-    Err(Errors::default())
+/// As [`parse`]; each word that is not UTF-8 is one error more.
+pub fn parse_bytes(line: &[u8]) -> Result<Config, Errors> {
+    let mut errors = Errors::default();
+    if line.len() > MAX_LINE {
+        errors.push(Diagnostic {
+            option: "command line".into(),
+            position: None,
+            problem: Problem::LineTooLong { length: line.len() },
+        });
+        return Err(errors);
+    }
+    let raw = raw::read(line, &mut errors);
+    let config = typed::check(&raw, &mut errors);
+    match config {
+        Some(config) if errors.is_empty() => Ok(config),
+        _ => {
+            errors.sort();
+            Err(errors)
+        }
+    }
 }
 
-/// Joins the machine's command line and the boot archive's second half of it.
+/// Joins the machine's command line and the boot archive's second half of it by one space.
 pub fn join(append: &[u8], second: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
     let second = second.unwrap_or_default();
     let mut line = Zeroizing::new(Vec::with_capacity(append.len() + 1 + second.len()));
@@ -51,18 +91,19 @@ pub fn mentions(line: &str, option: &str) -> bool {
         .any(|word| word.split('=').next() == Some(option))
 }
 
-/// Whether the line itself holds a private key, so that it must not stand where `ps` shows it.
+/// Whether the line may hold a private key, so that it must not stand where `ps` shows it.
 ///
-/// True for every `--key` whose value is not a plain `file:` reference.
+/// True for every `--key` whose value is not a plain `file:` reference, and for base64 text
+/// anywhere, since a certificate's text may have the key in it.
 pub fn holds_secret(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace().peekable();
     while let Some(word) = words.next() {
-        let value = match word.split_once('=') {
+        let key = match word.split_once('=') {
             Some(("--key", value)) => Some(value),
             None if word == "--key" => words.peek().copied(),
             _ => None,
         };
-        if value.is_some_and(|value| !value.starts_with("file:")) {
+        if word.contains("base64:") || key.is_some_and(|value| !value.starts_with("file:")) {
             return true;
         }
     }

@@ -10,6 +10,9 @@ use crate::archive::{Archive, ArchiveError};
 use crate::command_line::{self, Errors};
 use crate::types::{Config, Source};
 
+#[cfg(test)]
+mod tests;
+
 /// All that an image needs in order to serve.
 pub struct Settings {
     /// The typed command line.

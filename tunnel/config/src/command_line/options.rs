@@ -1,6 +1,8 @@
 //! The one table of options: it feeds parsing, error messages and help.
 
+use alloc::format;
 use alloc::string::String;
+use core::fmt::Write;
 
 /// One option of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,102 +15,304 @@ pub struct OptionSpec {
     pub example: &'static str,
     /// What holds without the option; `None` when it can't be left out.
     pub default: Option<&'static str>,
-    /// What it does, one sentence.
+    /// What it does, in one sentence.
     pub help: &'static str,
 }
 
+pub(super) static IPV4: OptionSpec = OptionSpec {
+    name: "--ipv4",
+    value: "ADDRESS/PREFIX",
+    example: "10.0.0.2/24",
+    default: Some("dhcp, or no IPv4 when --ipv6 is given"),
+    help: "The image's IPv4 address and the length of its network prefix, or the word dhcp.",
+};
+
+pub(super) static IPV4_GATEWAY: OptionSpec = OptionSpec {
+    name: "--ipv4-gateway",
+    value: "ADDRESS",
+    example: "10.0.0.1",
+    default: Some("none beside an address, else DHCP's"),
+    help: "The IPv4 router, on the network of --ipv4.",
+};
+
+pub(super) static IPV6: OptionSpec = OptionSpec {
+    name: "--ipv6",
+    value: "ADDRESS/PREFIX",
+    example: "2001:db8::2/64",
+    default: Some("no IPv6"),
+    help: "The image's IPv6 address and the length of its network prefix.",
+};
+
+pub(super) static IPV6_GATEWAY: OptionSpec = OptionSpec {
+    name: "--ipv6-gateway",
+    value: "ADDRESS",
+    example: "2001:db8::1",
+    default: Some("none"),
+    help: "The IPv6 router, on the network of --ipv6 or link-local.",
+};
+
+pub(super) static DNS: OptionSpec = OptionSpec {
+    name: "--dns",
+    value: "ADDRESS[,ADDRESS]",
+    example: "10.0.0.1",
+    default: Some("DHCP's, else the gateway"),
+    help: "The name servers, at most 3; the option may be repeated.",
+};
+
+pub(super) static ACCEPT: OptionSpec = OptionSpec {
+    name: "--accept",
+    value: "[ADDRESS:]PORT",
+    example: "443",
+    default: Some("443"),
+    help: "Where TLS clients connect to; without an address, every address of the image.",
+};
+
+pub(super) static CONNECT: OptionSpec = OptionSpec {
+    name: "--connect",
+    value: "[HOST:]PORT",
+    example: "10.0.0.1:80",
+    default: Some("80"),
+    help: "Where the plaintext goes; without a host, to the gateway.",
+};
+
+pub(super) static CERT: OptionSpec = OptionSpec {
+    name: "--cert",
+    value: "file:NAME or base64:TEXT",
+    example: "file:cert.pem",
+    default: None,
+    help: "The certificate chain, PEM, leaf first: a file of the boot archive, or the text.",
+};
+
+pub(super) static KEY: OptionSpec = OptionSpec {
+    name: "--key",
+    value: "file:NAME or base64:TEXT",
+    example: "file:key.pem",
+    default: None,
+    help: "The private key, PEM (PKCS#8, PKCS#1, SEC1): a file of the boot archive, or the text.",
+};
+
+pub(super) static LOG: OptionSpec = OptionSpec {
+    name: "--log",
+    value: "error|warn|info|debug|trace",
+    example: "info",
+    default: Some("info"),
+    help: "The most talkative level that reaches the console.",
+};
+
+pub(super) static CRYPTO: OptionSpec = OptionSpec {
+    name: "--crypto",
+    value: "ring|rustcrypto",
+    example: "ring",
+    default: Some("ring"),
+    help: "The cryptography behind TLS: ring is fast, rustcrypto is Rust alone.",
+};
+
 /// Every option, in the order in which help shows them.
-pub static OPTIONS: [OptionSpec; 11] = [
-    OptionSpec {
-        name: "--ipv4",
-        value: "ADDRESS/PREFIX",
-        example: "10.0.0.2/24",
-        default: Some("DHCP, or no IPv4 when --ipv6 is given"),
-        help: "The image's IPv4 address and the length of its network prefix.",
-    },
-    OptionSpec {
-        name: "--ipv4-gateway",
-        value: "ADDRESS",
-        example: "10.0.0.1",
-        default: Some("none with --ipv4, else DHCP's"),
-        help: "The IPv4 router, on the network of --ipv4.",
-    },
-    OptionSpec {
-        name: "--ipv6",
-        value: "ADDRESS/PREFIX",
-        example: "2001:db8::2/64",
-        default: Some("no IPv6"),
-        help: "The image's IPv6 address and the length of its network prefix.",
-    },
-    OptionSpec {
-        name: "--ipv6-gateway",
-        value: "ADDRESS",
-        example: "2001:db8::1",
-        default: Some("none"),
-        help: "The IPv6 router, on the network of --ipv6 or link-local.",
-    },
-    OptionSpec {
-        name: "--dns",
-        value: "ADDRESS[,ADDRESS]",
-        example: "10.0.0.1",
-        default: Some("DHCP's, else the gateway"),
-        help: "The name servers, at most 3; the option may be repeated.",
-    },
-    OptionSpec {
-        name: "--accept",
-        value: "[ADDRESS:]PORT",
-        example: "443",
-        default: Some("443"),
-        help: "Where TLS clients connect to; without an address, every address of the image.",
-    },
-    OptionSpec {
-        name: "--connect",
-        value: "[HOST:]PORT",
-        example: "10.0.0.1:80",
-        default: Some("80 on the gateway"),
-        help: "Where plaintext goes; without a host, the gateway.",
-    },
-    OptionSpec {
-        name: "--cert",
-        value: "file:NAME or base64:TEXT",
-        example: "file:cert.pem",
-        default: None,
-        help: "The certificate chain, PEM, leaf first: a file of the boot archive, or inline.",
-    },
-    OptionSpec {
-        name: "--key",
-        value: "file:NAME or base64:TEXT",
-        example: "file:key.pem",
-        default: None,
-        help: "The leaf's private key, PEM (PKCS#8, PKCS#1 or SEC1): a file of the boot archive, or inline.",
-    },
-    OptionSpec {
-        name: "--log",
-        value: "error|warn|info|debug|trace",
-        example: "info",
-        default: Some("info"),
-        help: "The most talkative level that reaches the console.",
-    },
-    OptionSpec {
-        name: "--crypto",
-        value: "ring|rustcrypto",
-        example: "ring",
-        default: Some("ring"),
-        help: "The cryptography behind TLS: ring is fast, rustcrypto is Rust alone.",
-    },
+pub static OPTIONS: [&OptionSpec; 11] = [
+    &IPV4,
+    &IPV4_GATEWAY,
+    &IPV6,
+    &IPV6_GATEWAY,
+    &DNS,
+    &ACCEPT,
+    &CONNECT,
+    &CERT,
+    &KEY,
+    &LOG,
+    &CRYPTO,
 ];
 
-/// The help text of all options, wrapped for a terminal of 80 columns.
+/// Words without leading dashes that virtual machine monitors, firmware and boot loaders add
+/// for Linux's sake; each alone or followed by `=` and a value. The kernel reads
+/// `virtio_mmio.device` itself, nobody reads the others.
+pub static MACHINE_WORDS: [&str; 17] = [
+    "virtio_mmio.device",
+    "console",
+    "earlycon",
+    "earlyprintk",
+    "8250.nr_uarts",
+    "i8042.noaux",
+    "i8042.nomux",
+    "i8042.nokbd",
+    "reboot",
+    "panic",
+    "pci",
+    "nomodule",
+    "root",
+    "ro",
+    "rw",
+    "quiet",
+    "BOOT_IMAGE",
+];
+
+/// Longest distance at which another name still counts as what was meant, in edits.
+const MAX_EDITS: usize = 2;
+/// Longest name that is compared, in bytes: comparing takes time in proportion.
+const MAX_COMPARED: usize = 32;
+
+impl OptionSpec {
+    /// What the option takes, as messages say it.
+    pub fn expected(&self) -> String {
+        if self.value.contains('|') {
+            self.value.into()
+        } else {
+            format!("{} such as {}", self.value, self.example)
+        }
+    }
+}
+
+/// The option of this name, dashes included.
+pub(super) fn find(name: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.into_iter().find(|option| option.name == name)
+}
+
+/// Whether a word is one that a machine adds.
+pub(super) fn is_machine_word(word: &str) -> bool {
+    let name = word.split('=').next().unwrap_or(word);
+    MACHINE_WORDS.contains(&name)
+}
+
+/// The option that was most likely meant by an unknown name, with or without dashes.
+pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
+    let unknown = unknown.trim_start_matches('-').to_ascii_lowercase();
+    if unknown.is_empty() || unknown.len() > MAX_COMPARED {
+        return None;
+    }
+    let score = |option: &OptionSpec| {
+        let name = option.name.trim_start_matches('-');
+        let edits = distance(&unknown, name);
+        // One letter of a short name is no similarity.
+        if edits <= MAX_EDITS && edits < unknown.len().min(name.len()) {
+            Some(edits)
+        } else if unknown.len() >= 3 && is_subsequence(&unknown, name) {
+            Some(MAX_EDITS + 1) // gateway, ipv4-gw
+        } else if unknown.starts_with(name) {
+            Some(MAX_EDITS + 2) // certificate
+        } else {
+            None
+        }
+    };
+    OPTIONS
+        .into_iter()
+        .filter_map(|option| Some((score(option)?, option.name)))
+        .min_by_key(|(score, _)| *score)
+        .map(|(_, name)| name)
+}
+
+fn is_subsequence(short: &str, long: &str) -> bool {
+    let mut rest = long.bytes();
+    short
+        .bytes()
+        .all(|wanted| rest.by_ref().any(|byte| byte == wanted))
+}
+
+/// How many bytes must be put in, taken out or replaced (Levenshtein's distance).
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: alloc::vec::Vec<usize> = (0..=to.len()).collect();
+    for (index, byte) in from.bytes().enumerate() {
+        let mut diagonal = index;
+        let mut left = index + 1;
+        let mut cells = row.iter_mut();
+        if let Some(first) = cells.next() {
+            *first = left;
+        }
+        for (cell, other) in cells.zip(to.bytes()) {
+            let replaced = diagonal + usize::from(byte != other);
+            diagonal = *cell;
+            left = replaced.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The help text of all options, at most 100 columns wide.
 pub fn help() -> String {
     let mut text = String::new();
-    for option in &OPTIONS {
-        text.push_str("  ");
-        text.push_str(option.name);
-        text.push('=');
-        text.push_str(option.value);
-        text.push_str("\n        ");
-        text.push_str(option.help);
-        text.push('\n');
+    for option in OPTIONS {
+        let OptionSpec {
+            name, value, help, ..
+        } = option;
+        let default = option.default.unwrap_or("none, it must be given");
+        let example = option.expected();
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "  {name}={value}\n      {help}");
+        let _ = if example.contains(" such as ") {
+            writeln!(
+                text,
+                "      Example: {name}={}. Default: {default}.",
+                option.example
+            )
+        } else {
+            writeln!(text, "      Default: {default}.")
+        };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_levenshtein_s() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("flaw", "lawn", 2),
+            ("ipv4", "ipv6", 1),
+        ] {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn slips_find_their_option() {
+        for (unknown, expected) in [
+            ("--ipv5", Some("--ipv4")),
+            ("--IPV6", Some("--ipv6")),
+            ("-ipv4", Some("--ipv4")),
+            ("--ipv4-gatway", Some("--ipv4-gateway")),
+            ("--ipv4-gw", Some("--ipv4-gateway")),
+            ("--gateway", Some("--ipv4-gateway")),
+            ("--certificate", Some("--cert")),
+            ("--certs", Some("--cert")),
+            ("--loglevel", Some("--log")),
+            ("--conect", Some("--connect")),
+            ("--cypto", Some("--crypto")),
+            ("accept", Some("--accept")),
+            ("--k", None),
+            ("--", None),
+            ("--zzzzzz", None),
+            ("--a-name-that-is-longer-than-all-others", None),
+        ] {
+            assert_eq!(nearest(unknown), expected, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_option_and_stays_narrow() {
+        let text = help();
+        for option in OPTIONS {
+            assert!(text.contains(&format!("  {}={}\n", option.name, option.value)));
+            assert!(text.contains(option.help));
+        }
+        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+        assert!(text.contains("Example: --ipv4=10.0.0.2/24. Default: dhcp, "));
+        assert!(text.contains("Default: none, it must be given."));
+    }
+
+    #[test]
+    fn no_name_is_there_twice() {
+        for (index, option) in OPTIONS.iter().enumerate() {
+            assert!(option.name.starts_with("--"));
+            assert!(
+                OPTIONS[..index]
+                    .iter()
+                    .all(|other| other.name != option.name)
+            );
+        }
+    }
 }

@@ -1,0 +1,452 @@
+//! The second step: options become typed values, checked against each other.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::address::{host_of, host_of6, network4, network6, unicast};
+use super::diagnostic::looks_secret;
+use super::options::{self, OptionSpec};
+use super::raw::Raw;
+use super::{
+    DEFAULT_ACCEPT_PORT, DEFAULT_CONNECT_PORT, Diagnostic, Errors, MAX_NAME_SERVERS, Position,
+    Problem, value,
+};
+use crate::types::{Accept, Config, Connect, Crypto, Host, Ipv4, Ipv6, Source};
+
+/// What became of an option.
+#[derive(Clone, Copy)]
+enum Item<T> {
+    Absent,
+    /// It was given and is wrong, which is reported: what depends on it is not checked.
+    Bad,
+    Good(T, Position),
+}
+
+impl<T> Item<T> {
+    fn good(&self) -> Option<(&T, Position)> {
+        match self {
+            Item::Good(value, position) => Some((value, *position)),
+            _ => None,
+        }
+    }
+
+    fn is_bad(&self) -> bool {
+        matches!(self, Item::Bad)
+    }
+}
+
+/// The forms that `--ipv4` takes.
+#[derive(Clone, Copy)]
+enum GivenIpv4 {
+    Dhcp,
+    Static(Ipv4Addr, u8),
+}
+
+/// Types every option, then checks them against each other.
+///
+/// `None`, or a value beside errors, when anything is wrong.
+pub(super) fn check(raw: &Raw<'_>, errors: &mut Errors) -> Option<Config> {
+    let mut checker = Checker { raw, errors };
+    let ipv4 = checker.one(&options::IPV4, |text| match text {
+        "dhcp" => Ok(GivenIpv4::Dhcp),
+        _ => value::network(&options::IPV4, text, 32)
+            .and_then(|(address, prefix)| host_of(address, prefix))
+            .map(|(address, prefix)| GivenIpv4::Static(address, prefix)),
+    });
+    let gateway4 = checker.one(&options::IPV4_GATEWAY, |text| {
+        value::address::<Ipv4Addr>(&options::IPV4_GATEWAY, text)
+    });
+    let ipv6 = checker.one(&options::IPV6, |text| {
+        value::network(&options::IPV6, text, 128)
+            .and_then(|(address, prefix)| host_of6(address, prefix))
+    });
+    let gateway6 = checker.one(&options::IPV6_GATEWAY, |text| {
+        value::address::<Ipv6Addr>(&options::IPV6_GATEWAY, text)
+    });
+    let unsure = ipv4.is_bad() || gateway4.is_bad() || ipv6.is_bad() || gateway6.is_bad();
+    let links = Links {
+        ipv4: checker.ipv4(ipv4, gateway4, !matches!(ipv6, Item::Absent)),
+        ipv6: checker.ipv6(ipv6, gateway6),
+    };
+    // Peers are checked only against addresses that are known to be meant.
+    let links = (!unsure).then_some(links);
+    let links = links.as_ref();
+
+    let dns = checker.dns(links);
+    let accept = checker.accept(links);
+    let connect = checker.connect(links, !dns.is_empty());
+    let (certificate, key) = checker.identity();
+    let log = checker.one(&options::LOG, value::level);
+    let crypto = checker.one(&options::CRYPTO, value::crypto);
+    let links = links?;
+    Some(Config {
+        ipv4: links.ipv4,
+        ipv6: links.ipv6,
+        dns,
+        accept: accept?,
+        connect: connect?,
+        certificate: certificate?,
+        key: key?,
+        log: log.good().map_or(log::LevelFilter::Info, |(log, _)| *log),
+        crypto: crypto.good().map_or(Crypto::Ring, |(crypto, _)| *crypto),
+    })
+}
+
+struct Checker<'r, 'a> {
+    raw: &'r Raw<'a>,
+    errors: &'r mut Errors,
+}
+
+impl<'r, 'a> Checker<'r, 'a> {
+    fn report(&mut self, option: &OptionSpec, position: Option<Position>, problem: Problem) {
+        self.errors.push(Diagnostic {
+            option: option.name.into(),
+            position,
+            problem,
+        });
+    }
+
+    /// Types the option's value.
+    fn one<T>(
+        &mut self,
+        option: &'static OptionSpec,
+        read: impl FnOnce(&'a str) -> Result<T, Problem>,
+    ) -> Item<T> {
+        let Some(given) = self.raw.one(option) else {
+            return Item::Absent;
+        };
+        let position = given.position;
+        match given
+            .value
+            .map(|text| hidden(option, text).and_then(|()| read(text)))
+        {
+            Some(Ok(value)) => Item::Good(value, position),
+            Some(Err(problem)) => {
+                self.report(option, Some(position), problem);
+                Item::Bad
+            }
+            None => Item::Bad,
+        }
+    }
+
+    /// Whether an address can be a peer's: reports it under `option` when it can't.
+    fn peer(
+        &mut self,
+        option: &OptionSpec,
+        position: Position,
+        address: IpAddr,
+        links: Option<&Links>,
+    ) -> bool {
+        let problem = match unicast(address) {
+            Err(fault) => Some(Problem::Address { address, fault }),
+            Ok(()) => links.and_then(|links| links.unreachable(address)),
+        };
+        let fine = problem.is_none();
+        if let Some(problem) = problem {
+            self.report(option, Some(position), problem);
+        }
+        fine
+    }
+
+    fn ipv4(&mut self, given: Item<GivenIpv4>, gateway: Item<Ipv4Addr>, ipv6_given: bool) -> Ipv4 {
+        let gateway = gateway
+            .good()
+            .map(|(gateway, position)| (*gateway, position));
+        let (address, prefix) = match given {
+            Item::Good(GivenIpv4::Static(address, prefix), _) => (address, prefix),
+            other => {
+                if let (Some((_, position)), false) = (gateway, other.is_bad()) {
+                    let other = &options::IPV4;
+                    self.report(
+                        &options::IPV4_GATEWAY,
+                        Some(position),
+                        Problem::Needs { other },
+                    );
+                }
+                return match other {
+                    Item::Absent if ipv6_given => Ipv4::Disabled,
+                    _ => Ipv4::Dhcp,
+                };
+            }
+        };
+        if let Some((gateway, position)) = gateway {
+            let problem = if gateway == address {
+                Some(Problem::OwnAddress {
+                    address: gateway.into(),
+                })
+            } else if let Err(problem) = host_of(gateway, prefix) {
+                Some(problem)
+            } else if network4(gateway, prefix) != network4(address, prefix) {
+                Some(Problem::OffLink {
+                    gateway: gateway.into(),
+                    network: network4(address, prefix).into(),
+                    prefix,
+                })
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                self.report(&options::IPV4_GATEWAY, Some(position), problem);
+            }
+        }
+        Ipv4::Static {
+            address,
+            prefix,
+            gateway: gateway.map(|(gateway, _)| gateway),
+        }
+    }
+
+    fn ipv6(&mut self, given: Item<(Ipv6Addr, u8)>, gateway: Item<Ipv6Addr>) -> Option<Ipv6> {
+        let gateway = gateway
+            .good()
+            .map(|(gateway, position)| (*gateway, position));
+        let Some(((address, prefix), _)) = given.good() else {
+            if let (Some((_, position)), false) = (gateway, given.is_bad()) {
+                let other = &options::IPV6;
+                self.report(
+                    &options::IPV6_GATEWAY,
+                    Some(position),
+                    Problem::Needs { other },
+                );
+            }
+            return None;
+        };
+        let (address, prefix) = (*address, *prefix);
+        if let Some((gateway, position)) = gateway {
+            let on_link = network6(gateway, prefix) == network6(address, prefix)
+                || gateway.is_unicast_link_local();
+            let problem = if gateway == address {
+                Some(Problem::OwnAddress {
+                    address: gateway.into(),
+                })
+            } else if let Err(fault) = unicast(gateway.into()) {
+                Some(Problem::Address {
+                    address: gateway.into(),
+                    fault,
+                })
+            } else if !on_link {
+                Some(Problem::OffLink {
+                    gateway: gateway.into(),
+                    network: network6(address, prefix).into(),
+                    prefix,
+                })
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                self.report(&options::IPV6_GATEWAY, Some(position), problem);
+            }
+        }
+        Some(Ipv6 {
+            address,
+            prefix,
+            gateway: gateway.map(|(gateway, _)| gateway),
+        })
+    }
+
+    fn dns(&mut self, links: Option<&Links>) -> Vec<IpAddr> {
+        let option = &options::DNS;
+        let mut servers = Vec::new();
+        let raw = self.raw;
+        let values = raw
+            .all(option)
+            .filter_map(|given| Some((given.position, given.value?)));
+        for (position, text) in values {
+            if let Err(problem) = hidden(option, text) {
+                self.report(option, Some(position), problem);
+                continue;
+            }
+            for item in text.split(',') {
+                match value::address(option, item) {
+                    Ok(address) => {
+                        self.peer(option, position, address, links);
+                        if servers.len() == MAX_NAME_SERVERS {
+                            self.report(option, Some(position), Problem::TooManyServers);
+                            return servers;
+                        }
+                        servers.push(address);
+                    }
+                    Err(problem) => self.report(option, Some(position), problem),
+                }
+            }
+        }
+        servers
+    }
+
+    fn accept(&mut self, links: Option<&Links>) -> Option<Accept> {
+        let option = &options::ACCEPT;
+        let given = self.one(option, |text| match value::host_and_port(option, text)? {
+            (Some(Host::Name(_)), _) => Err(value::malformed(option, text)),
+            (Some(Host::Address(address)), port) => Ok(Accept {
+                host: Some(address),
+                port,
+            }),
+            (None, port) => Ok(Accept { host: None, port }),
+        });
+        let (accept, position) = match given {
+            Item::Bad => return None,
+            Item::Absent => {
+                return Some(Accept {
+                    host: None,
+                    port: DEFAULT_ACCEPT_PORT,
+                });
+            }
+            Item::Good(accept, position) => (accept, position),
+        };
+        if let (Some(address), Some(links)) = (accept.host, links)
+            && let Some(problem) = links.not_ours(address)
+        {
+            self.report(option, Some(position), problem);
+            return None;
+        }
+        Some(accept)
+    }
+
+    /// An address of the image's own is refused at every port: nothing but the tunnel
+    /// listens there, and no tunnel may lead into itself.
+    fn connect(&mut self, links: Option<&Links>, has_servers: bool) -> Option<Connect> {
+        let option = &options::CONNECT;
+        let given = self.one(option, |text| {
+            let (host, port) = value::host_and_port(option, text)?;
+            Ok(Connect { host, port })
+        });
+        let (connect, position) = match given {
+            Item::Bad => return None,
+            Item::Absent => (
+                Connect {
+                    host: None,
+                    port: DEFAULT_CONNECT_PORT,
+                },
+                None,
+            ),
+            Item::Good(connect, position) => (connect, Some(position)),
+        };
+        let problem = match &connect.host {
+            Some(host) if value::is_loopback(host) => Some(Problem::Loopback),
+            Some(Host::Address(address)) => {
+                return match position {
+                    Some(position) => self.peer(option, position, *address, links),
+                    None => true,
+                }
+                .then_some(connect);
+            }
+            Some(Host::Name(_)) => links
+                .filter(|links| !has_servers && !links.has_gateway())
+                .map(|_| Problem::NoNameServer),
+            None => links
+                .filter(|links| !links.has_gateway())
+                .map(|_| Problem::NoGateway),
+        };
+        match problem {
+            Some(problem) => {
+                self.report(option, position, problem);
+                None
+            }
+            None => Some(connect),
+        }
+    }
+
+    fn identity(&mut self) -> (Option<Source>, Option<Source>) {
+        let certificate = self.one(&options::CERT, |text| {
+            value::source(&options::CERT, text, "CERTIFICATE-----")
+        });
+        let key = self.one(&options::KEY, |text| {
+            value::source(&options::KEY, text, "PRIVATE KEY-----")
+        });
+        (
+            self.required(certificate, &options::CERT, &options::KEY),
+            self.required(key, &options::KEY, &options::CERT),
+        )
+    }
+
+    fn required(
+        &mut self,
+        item: Item<Source>,
+        option: &'static OptionSpec,
+        partner: &'static OptionSpec,
+    ) -> Option<Source> {
+        match item {
+            Item::Good(source, _) => Some(source),
+            Item::Bad => None,
+            Item::Absent => {
+                let partner = self.raw.one(partner);
+                let problem = Problem::Missing {
+                    expected: option,
+                    partner: partner.map(|given| (given.option.name, given.position)),
+                };
+                self.report(option, None, problem);
+                None
+            }
+        }
+    }
+}
+
+/// The image's addresses, for checking others against.
+struct Links {
+    ipv4: Ipv4,
+    ipv6: Option<Ipv6>,
+}
+
+impl Links {
+    fn has_gateway(&self) -> bool {
+        let ipv4 = match self.ipv4 {
+            Ipv4::Disabled => false,
+            Ipv4::Dhcp => true,
+            Ipv4::Static { gateway, .. } => gateway.is_some(),
+        };
+        ipv4 || self.ipv6.is_some_and(|ipv6| ipv6.gateway.is_some())
+    }
+
+    /// Why no packet of ours gets to this address, if none does.
+    fn unreachable(&self, address: IpAddr) -> Option<Problem> {
+        match address {
+            IpAddr::V4(peer) => match self.ipv4 {
+                Ipv4::Disabled => Some(Problem::FamilyOff { address }),
+                Ipv4::Dhcp => None,
+                Ipv4::Static {
+                    address: own,
+                    prefix,
+                    gateway,
+                } => {
+                    if peer == own {
+                        Some(Problem::OwnAddress { address })
+                    } else if network4(peer, prefix) == network4(own, prefix) {
+                        host_of(peer, prefix).err()
+                    } else if gateway.is_none() {
+                        Some(Problem::NoRoute { address })
+                    } else {
+                        None
+                    }
+                }
+            },
+            IpAddr::V6(peer) => match self.ipv6 {
+                None => Some(Problem::FamilyOff { address }),
+                Some(ipv6) if ipv6.address == peer => Some(Problem::OwnAddress { address }),
+                Some(ipv6) => (ipv6.gateway.is_none()
+                    && network6(peer, ipv6.prefix) != network6(ipv6.address, ipv6.prefix))
+                .then_some(Problem::NoRoute { address }),
+            },
+        }
+    }
+
+    /// Why the image can't listen on this address, if it can't.
+    fn not_ours(&self, address: IpAddr) -> Option<Problem> {
+        let mut own = Vec::new();
+        if let Ipv4::Static { address, .. } = self.ipv4 {
+            own.push(IpAddr::V4(address));
+        }
+        own.extend(self.ipv6.map(|ipv6| IpAddr::V6(ipv6.address)));
+        let by_dhcp = self.ipv4 == Ipv4::Dhcp && address.is_ipv4() && unicast(address).is_ok();
+        (!by_dhcp && !own.contains(&address)).then_some(Problem::NotOurs { address, own })
+    }
+}
+
+/// Refuses a value that looks like a key in the wrong place, before any part of it is shown.
+/// The options that take such texts never show them.
+fn hidden(option: &'static OptionSpec, text: &str) -> Result<(), Problem> {
+    let takes_text = option.name == options::CERT.name || option.name == options::KEY.name;
+    if !takes_text && looks_secret(text) {
+        return Err(value::malformed(option, text));
+    }
+    Ok(())
+}
