@@ -20,14 +20,36 @@
 //! device, never memory safety and never a panic. (A hostile *hypervisor* can
 //! rewrite any guest memory; no driver defends against that.)
 
-#![deny(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
+mod checksum;
 mod doorbell;
 mod error;
 mod features;
+mod header;
+mod memory;
 mod net;
+mod packet;
+mod plan;
+mod queue;
+mod receive;
+mod ring;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
 
 pub use doorbell::Doorbells;
 pub use error::NicError;
 pub use features::Features;
 pub use net::{Counters, Nic, NicOptions};
+pub use receive::RxToken;
+pub use transmit::TxToken;

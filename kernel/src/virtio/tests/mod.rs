@@ -1,0 +1,10 @@
+//! The driver against a fake device, from both ends of its rings.
+
+mod fake;
+mod frames;
+mod lying;
+mod nic;
+mod packets;
+mod plans;
+mod rings;
+mod stack;
