@@ -1,22 +1,41 @@
 //! The client side: what all connections that we open share.
 
+use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
+use rustls::client::{
+    Resumption, Tls12Resumption, UnbufferedClientConnection, WebPkiServerVerifier,
+};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{Ipv4Addr, ServerName};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::connection::Side;
+use crate::identity::certificates_in;
+use crate::sessions::ClientSessions;
+use crate::verifier::AnyCertificate;
 use crate::{ConfigError, Connection, Error, Identity, Provider, Versions, WallClock};
+
+/// Stands where rustls wants a name and there is none: an address is never sent.
+const NOBODY: [u8; 4] = [0; 4];
 
 /// How a client judges the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifyMode {
     /// Chain to a root, validity and name (RFC 5280, RFC 6125).
     ChainAndName,
-    /// Take any certificate; the handshake's signature is still checked.
+    /// Take any certificate, X.509 v1 included. The handshake's signature is still checked against
+    /// it, but nothing says whose it is: whoever sits in between can read and change all data.
     None,
 }
 
 /// How a [`Client`] behaves. Start from [`ClientOptions::new`].
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Whose cryptography to use.
+    /// Whose cryptography to use; the identity's, when there is one.
     pub provider: Provider,
     /// Trusted roots: each entry PEM (any number of certificates) or one DER certificate.
     pub roots: Vec<Vec<u8>>,
@@ -24,7 +43,7 @@ pub struct ClientOptions {
     pub verify: VerifyMode,
     /// Certificate and key to show when the server asks.
     pub identity: Option<Identity>,
-    /// Application protocols to offer, most wanted first.
+    /// Application protocols to offer, most wanted first (RFC 7301).
     pub alpn: Vec<Vec<u8>>,
     /// The versions to offer.
     pub versions: Versions,
@@ -35,7 +54,7 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
-    /// Secure defaults: verification against `roots`, TLS 1.2 and 1.3, 256 servers remembered.
+    /// *ring*, verification against `roots`, TLS 1.2 and 1.3, 256 servers remembered.
     #[must_use]
     pub fn new(roots: Vec<Vec<u8>>, clock: WallClock) -> ClientOptions {
         ClientOptions {
@@ -52,8 +71,12 @@ impl ClientOptions {
 }
 
 /// Makes client connections that share trust and resumption state. Clones share them too.
-#[derive(Clone, Debug)]
-pub struct Client {}
+#[derive(Clone)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    verify: VerifyMode,
+    provider: Provider,
+}
 
 impl Client {
     /// Checks the options and reads the roots.
@@ -62,21 +85,116 @@ impl Client {
     ///
     /// What in the options cannot be.
     pub fn new(options: ClientOptions) -> Result<Client, ConfigError> {
-        let _ = options;
-        Ok(Client {})
+        let crypto = options.provider.crypto();
+        Client::with_crypto(options, crypto)
+    }
+
+    pub(crate) fn with_crypto(
+        options: ClientOptions,
+        crypto: CryptoProvider,
+    ) -> Result<Client, ConfigError> {
+        crate::handshake::check_alpn(&options.alpn)?;
+        let crypto = Arc::new(crypto);
+        let builder = ClientConfig::builder_with_details(crypto.clone(), Arc::new(options.clock))
+            .with_protocol_versions(options.versions.list()?)
+            .map_err(ConfigError::internal)?;
+        let builder = match options.verify {
+            VerifyMode::ChainAndName => {
+                let roots = Arc::new(read_roots(&options.roots)?);
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto)
+                    .build()
+                    .map_err(|error| ConfigError::Internal {
+                        reason: error.to_string(),
+                    })?;
+                builder.with_webpki_verifier(verifier)
+            }
+            VerifyMode::None => {
+                let algorithms = crypto.signature_verification_algorithms;
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms)))
+            }
+        };
+        let mut config = match options.identity {
+            Some(identity) if identity.provider() != options.provider => {
+                return Err(ConfigError::IdentityProvider);
+            }
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(
+                identity.certified_key(),
+            ))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = options.alpn;
+        config.enable_early_data = false;
+        config.resumption = if options.session_cache > 0 {
+            let sessions = ClientSessions::new(options.session_cache);
+            Resumption::store(Arc::new(sessions))
+                .tls12_resumption(Tls12Resumption::SessionIdOrTickets)
+        } else {
+            Resumption::disabled()
+        };
+        Ok(Client {
+            config: Arc::new(config),
+            verify: options.verify,
+            provider: options.provider,
+        })
     }
 
     /// A connection whose ClientHello already waits in
     /// [`pending_output`](Connection::pending_output).
     ///
-    /// `server_name` is a DNS name (sent as SNI) or an IP address (not sent, RFC 6066 §3); `None`
-    /// sends no SNI and is an error unless verification is off.
+    /// `server_name` is a DNS name, sent as SNI, or an IP address, not sent (RFC 6066 §3: "Literal
+    /// IPv4 and IPv6 addresses are not permitted in HostName"). `None` sends none, and is an error
+    /// where names are verified; all such connections share one place in the session cache.
     ///
     /// # Errors
     ///
-    /// A name that is neither; missing entropy.
+    /// [`Error::ServerName`] for a name that is neither, or missing; [`Error::Entropy`].
     pub fn connect(&self, server_name: Option<&str>) -> Result<Connection, Error> {
-        let _ = server_name;
-        Err(Error::Closed)
+        let name = match server_name {
+            Some(name) => ServerName::try_from(name)
+                .map_err(|_| Error::ServerName)?
+                .to_owned(),
+            None if self.verify == VerifyMode::ChainAndName => return Err(Error::ServerName),
+            None => ServerName::from(Ipv4Addr::from(NOBODY)),
+        };
+        let sent = match &name {
+            ServerName::DnsName(name) => Some(name.as_ref().to_string()),
+            _ => None,
+        };
+        let connection = UnbufferedClientConnection::new(self.config.clone(), name)
+            .map_err(Error::from_rustls)?;
+        let mut connection = Connection::new(Side::client(connection, sent), self.provider);
+        connection.start()?;
+        Ok(connection)
     }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Client")
+            .field("provider", &self.provider)
+            .field("verify", &self.verify)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_roots(roots: &[Vec<u8>]) -> Result<RootCertStore, ConfigError> {
+    let mut store = RootCertStore::empty();
+    for (index, root) in roots.iter().enumerate() {
+        let certificates = certificates_in(root).ok_or_else(|| ConfigError::Root {
+            index,
+            reason: "neither PEM certificates nor a DER certificate".into(),
+        })?;
+        for certificate in certificates {
+            store.add(certificate).map_err(|error| ConfigError::Root {
+                index,
+                reason: error.to_string(),
+            })?;
+        }
+    }
+    if store.is_empty() {
+        return Err(ConfigError::NoRoots);
+    }
+    Ok(store)
 }

@@ -1,24 +1,27 @@
 //! What goes wrong, and whose fault it is.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use core::fmt;
+
+use rustls::Error as Rustls;
 
 /// Why a connection ended early. The alert for the peer, where one is due, waits in
 /// [`Connection::pending_output`](crate::Connection::pending_output).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The peer broke the protocol: what it did.
+    /// The peer broke the protocol, or does not speak TLS at all.
     PeerMisbehaved {
         /// What was wrong, in words.
         reason: String,
     },
-    /// Both sides speak TLS but have no version, suite, group, signature or ALPN in common.
+    /// Both sides speak TLS but have no version, suite, group, signature or protocol in common.
     NothingInCommon {
         /// What was missing, in words.
         reason: String,
     },
-    /// The peer ended the connection with a fatal alert (RFC 8446 §6.2).
+    /// The peer ended the connection with an alert (RFC 8446 §6.2).
     PeerAlert {
         /// The alert's name, as RFC 8446 appendix B.2 spells it.
         alert: String,
@@ -32,13 +35,21 @@ pub enum Error {
     },
     /// A record did not decrypt: the peer used other keys, or somebody changed it on its way.
     Decrypt,
+    /// The name to connect to is neither a DNS name nor an IP address, or is missing though
+    /// certificates are to be verified.
+    ServerName,
     /// No entropy could be had.
     Entropy,
-    /// [`send`](crate::Connection::send) before the handshake allows it.
+    /// Called before the handshake allows it.
     NotYetReady,
-    /// A call on a connection whose sending direction is closed or that has failed.
+    /// Our sending direction is closed.
     Closed,
-    /// A fault on our side: what it was.
+    /// A TLS 1.2 connection has sent as many records as its keys are good for, and ended with a
+    /// close_notify; TLS 1.3 changes keys instead (RFC 8446 §5.5).
+    KeysUsedUp,
+    /// TLS 1.2 has no key update.
+    NoKeyUpdate,
+    /// A fault on our side.
     Internal {
         /// What went wrong, in words.
         reason: String,
@@ -54,17 +65,26 @@ impl fmt::Display for Error {
             Error::NothingInCommon { reason } => {
                 write!(out, "nothing in common with the peer: {reason}")
             }
-            Error::PeerAlert { alert, code } => write!(
-                out,
-                "the peer ended the connection with alert {code} ({alert})"
-            ),
+            Error::PeerAlert { alert, code } => {
+                write!(
+                    out,
+                    "the peer ended the connection with alert {code} ({alert})"
+                )
+            }
             Error::Certificate { reason } => {
                 write!(out, "the peer's certificate was refused: {reason}")
             }
             Error::Decrypt => out.write_str("a record from the peer did not decrypt"),
+            Error::ServerName => {
+                out.write_str("the server's name must be a DNS name or an IP address")
+            }
             Error::Entropy => out.write_str("no entropy could be had"),
-            Error::NotYetReady => out.write_str("the handshake does not allow data yet"),
-            Error::Closed => out.write_str("the connection's sending direction is closed"),
+            Error::NotYetReady => out.write_str("the handshake is not done yet"),
+            Error::Closed => out.write_str("the sending direction is closed"),
+            Error::KeysUsedUp => {
+                out.write_str("the connection has sent as many records as its keys are good for")
+            }
+            Error::NoKeyUpdate => out.write_str("TLS 1.2 has no key update"),
             Error::Internal { reason } => write!(out, "TLS failed on our side: {reason}"),
         }
     }
@@ -72,11 +92,63 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+impl Error {
+    pub(crate) fn misbehaved(reason: impl Into<String>) -> Error {
+        Error::PeerMisbehaved {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn internal(reason: impl Into<String>) -> Error {
+        Error::Internal {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn from_rustls(error: Rustls) -> Error {
+        match error {
+            Rustls::PeerMisbehaved(what) => Error::misbehaved(words(&what)),
+            Rustls::InvalidMessage(what) => {
+                Error::misbehaved(format!("malformed message ({})", words(&what)))
+            }
+            Rustls::InappropriateMessage { got_type, .. } => {
+                Error::misbehaved(format!("unexpected record ({})", words(&got_type)))
+            }
+            Rustls::InappropriateHandshakeMessage { got_type, .. } => Error::misbehaved(format!(
+                "unexpected handshake message ({})",
+                words(&got_type)
+            )),
+            Rustls::PeerSentOversizedRecord => Error::misbehaved("a record is too long"),
+            Rustls::NoCertificatesPresented => Error::Certificate {
+                reason: "there is none".into(),
+            },
+            Rustls::InvalidCertificate(why) => Error::Certificate {
+                reason: why.to_string(),
+            },
+            Rustls::PeerIncompatible(what) => Error::NothingInCommon {
+                reason: words(&what),
+            },
+            Rustls::NoApplicationProtocol => Error::NothingInCommon {
+                reason: "no application protocol".into(),
+            },
+            Rustls::AlertReceived(alert) => Error::PeerAlert {
+                alert: snake_case(&format!("{alert:?}")),
+                code: alert.into(),
+            },
+            Rustls::DecryptError => Error::Decrypt,
+            Rustls::FailedToGetRandomBytes => Error::Entropy,
+            Rustls::UnsupportedNameType => Error::ServerName,
+            Rustls::HandshakeNotComplete => Error::NotYetReady,
+            other => Error::internal(other.to_string()),
+        }
+    }
+}
+
 /// Why a [`Server`](crate::Server) or [`Client`](crate::Client) could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A root certificate cannot be used: its place in the list (from 0), and why.
+    /// A root certificate cannot be used: its place in the list, and why.
     Root {
         /// Index into the list of roots, from 0.
         index: usize,
@@ -87,7 +159,7 @@ pub enum ConfigError {
     NoRoots,
     /// The oldest version is newer than the newest.
     Versions,
-    /// An ALPN name is empty or longer than 255 bytes (RFC 7301 §3.1): its index, from 0.
+    /// An ALPN name is empty or longer than 255 bytes (RFC 7301 §3.1).
     Alpn {
         /// Index into the list of protocols, from 0.
         index: usize,
@@ -96,11 +168,21 @@ pub enum ConfigError {
     IdentityProvider,
     /// No entropy could be had for the ticket keys.
     Entropy,
-    /// A fault on our side: what it was.
+    /// A fault on our side.
     Internal {
         /// What went wrong, in words.
         reason: String,
     },
+}
+
+impl ConfigError {
+    // By value, as `map_err` hands it over.
+    #[allow(clippy::needless_pass_by_value)]
+    pub(crate) fn internal(error: Rustls) -> ConfigError {
+        ConfigError::Internal {
+            reason: error.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -109,17 +191,17 @@ impl fmt::Display for ConfigError {
             ConfigError::Root { index, reason } => {
                 write!(out, "root certificate {index} cannot be used: {reason}")
             }
-            ConfigError::NoRoots => {
-                out.write_str("certificates are to be verified, but there is no root certificate")
-            }
+            ConfigError::NoRoots => out.write_str(
+                "certificates are to be verified, but there is no root certificate to do it with",
+            ),
             ConfigError::Versions => {
                 out.write_str("the oldest TLS version allowed is newer than the newest")
             }
             ConfigError::Alpn { index } => {
-                write!(out, "ALPN protocol {index} must have 1 to 255 bytes")
+                write!(out, "application protocol {index} must have 1 to 255 bytes")
             }
             ConfigError::IdentityProvider => {
-                out.write_str("the identity's key was loaded for another cryptography provider")
+                out.write_str("the identity was loaded for another cryptography provider")
             }
             ConfigError::Entropy => out.write_str("no entropy could be had"),
             ConfigError::Internal { reason } => write!(out, "TLS could not be set up: {reason}"),
@@ -128,3 +210,31 @@ impl fmt::Display for ConfigError {
 }
 
 impl core::error::Error for ConfigError {}
+
+/// A variant's name as words: `InvalidKeyShare` becomes `invalid key share`.
+fn words(variant: &dyn fmt::Debug) -> String {
+    snake_case(&format!("{variant:?}")).replace('_', " ")
+}
+
+/// `UnknownPSKIdentity` becomes `unknown_psk_identity`.
+fn snake_case(name: &str) -> String {
+    let letters: alloc::vec::Vec<char> = name.chars().collect();
+    let mut snake = String::with_capacity(name.len() + 8);
+    let mut before = None::<char>;
+    for (index, letter) in letters.iter().copied().enumerate() {
+        let after = letters.get(index + 1).copied();
+        let starts_word = letter.is_ascii_uppercase()
+            && before.is_some_and(|before| {
+                before.is_ascii_lowercase()
+                    || before.is_ascii_digit()
+                    || (before.is_ascii_uppercase()
+                        && after.is_some_and(|after| after.is_ascii_lowercase()))
+            });
+        if starts_word {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+        before = Some(letter);
+    }
+    snake
+}

@@ -4,7 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::Provider;
+use rustls::{CipherSuite, NamedGroup, ProtocolVersion, SupportedProtocolVersion, version};
+
+use crate::{ConfigError, Provider};
 
 /// A TLS version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +33,20 @@ pub struct Versions {
     pub min: Version,
     /// The newest version allowed.
     pub max: Version,
+}
+
+impl Versions {
+    /// The versions as rustls lists them.
+    pub(crate) fn list(self) -> Result<&'static [&'static SupportedProtocolVersion], ConfigError> {
+        static TLS12: &[&SupportedProtocolVersion] = &[&version::TLS12];
+        static TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
+        match (self.min, self.max) {
+            (Version::Tls12, Version::Tls12) => Ok(TLS12),
+            (Version::Tls12, Version::Tls13) => Ok(rustls::ALL_VERSIONS),
+            (Version::Tls13, Version::Tls13) => Ok(TLS13),
+            (Version::Tls13, Version::Tls12) => Err(ConfigError::Versions),
+        }
+    }
 }
 
 impl Default for Versions {
@@ -77,4 +93,54 @@ impl fmt::Display for Handshake {
         }
         out.write_str(if self.resumed { " resumed" } else { " full" })
     }
+}
+
+/// RFC 7301 §3.1: `opaque ProtocolName<1..2^8-1>`.
+pub(crate) fn check_alpn(protocols: &[Vec<u8>]) -> Result<(), ConfigError> {
+    let bad = |protocol: &Vec<u8>| !(1..=255).contains(&protocol.len());
+    match protocols.iter().position(bad) {
+        Some(index) => Err(ConfigError::Alpn { index }),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn version_of(version: ProtocolVersion) -> Option<Version> {
+    match version {
+        ProtocolVersion::TLSv1_2 => Some(Version::Tls12),
+        ProtocolVersion::TLSv1_3 => Some(Version::Tls13),
+        _ => None,
+    }
+}
+
+/// A suite as the IANA registry spells it; rustls writes TLS 1.3's in its own way.
+pub(crate) fn suite_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other.as_str().unwrap_or("unknown"),
+    }
+}
+
+pub(crate) fn group_name(group: NamedGroup) -> &'static str {
+    group.as_str().unwrap_or("unknown")
+}
+
+/// Bytes that sealing adds to each record of a suite, header included.
+pub(crate) fn overhead(version: Version, suite: CipherSuite) -> usize {
+    const HEADER: usize = 5;
+    const TAG: usize = 16;
+    let inside = match (version, suite) {
+        // The content type (RFC 8446 §5.2).
+        (Version::Tls13, _) => 1,
+        // No explicit nonce (RFC 7905 §2).
+        (
+            Version::Tls12,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        ) => 0,
+        // The explicit nonce (RFC 5288 §3).
+        (Version::Tls12, _) => 8,
+    };
+    HEADER + inside + TAG
 }

@@ -29,6 +29,10 @@ mod handshake;
 mod identity;
 mod provider;
 mod server;
+mod sessions;
+mod tickets;
+mod verifier;
+mod x509;
 
 pub use client::{Client, ClientOptions, VerifyMode};
 pub use clock::WallClock;

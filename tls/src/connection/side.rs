@@ -1,0 +1,276 @@
+//! rustls's unbuffered connections, driven one record at a time.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use rustls::CommonState;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+};
+
+use super::output::Output;
+use crate::server::NameSlot;
+
+/// Which end of the connection this is, and what runs it.
+pub(crate) enum Side {
+    Server {
+        connection: Box<UnbufferedServerConnection>,
+        name: NameSlot,
+    },
+    Client {
+        connection: Box<UnbufferedClientConnection>,
+        name: Option<String>,
+    },
+}
+
+/// What to do once rustls lets us write.
+pub(super) enum Intent<'a> {
+    /// Nothing: only take records in.
+    Listen,
+    /// Seal `plaintext` into `output`; the bytes written come back in `written`.
+    Seal {
+        plaintext: &'a [u8],
+        output: &'a mut [u8],
+        written: &'a mut Result<usize, NotSealed>,
+    },
+    /// Queue a close_notify.
+    Close,
+    /// Queue a key update.
+    Refresh,
+}
+
+/// Why nothing was sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotSealed {
+    /// Other records must leave first.
+    Wait,
+    /// The keys have protected as many records as they may.
+    KeysUsedUp,
+}
+
+/// What a drive of the connection goes by and leaves behind.
+pub(super) struct Hands<'a> {
+    pub(super) sink: &'a mut dyn FnMut(&[u8]),
+    pub(super) output: &'a mut Output,
+    pub(super) intent: Intent<'a>,
+    pub(super) peer_closed: bool,
+}
+
+impl Side {
+    pub(crate) fn server(connection: UnbufferedServerConnection, name: NameSlot) -> Side {
+        Side::Server {
+            connection: Box::new(connection),
+            name,
+        }
+    }
+
+    pub(crate) fn client(connection: UnbufferedClientConnection, name: Option<String>) -> Side {
+        Side::Client {
+            connection: Box::new(connection),
+            name,
+        }
+    }
+
+    pub(super) fn common(&self) -> &CommonState {
+        match self {
+            Side::Server { connection, .. } => connection,
+            Side::Client { connection, .. } => connection,
+        }
+    }
+
+    /// The name asked for, by a client of ours or of somebody else's.
+    pub(super) fn name(&self) -> Option<String> {
+        match self {
+            Side::Server { name, .. } => name.name(),
+            Side::Client { name, .. } => name.clone(),
+        }
+    }
+
+    /// Lets rustls work on `input` until it needs more. Returns how many bytes at its front are
+    /// done with; what is left was decrypted in place and must stay, in front of what comes next.
+    pub(super) fn drive(
+        &mut self,
+        input: &mut [u8],
+        hands: &mut Hands<'_>,
+    ) -> Result<usize, rustls::Error> {
+        match self {
+            Side::Server { connection, .. } => drive(connection.as_mut(), input, hands),
+            Side::Client { connection, .. } => drive(connection.as_mut(), input, hands),
+        }
+    }
+
+    /// Collects what is queued to be sent and nothing else: after an error too.
+    pub(super) fn collect(&mut self, output: &mut Output) {
+        let mut hands = Hands {
+            sink: &mut |_| {},
+            output,
+            intent: Intent::Listen,
+            peer_closed: false,
+        };
+        // rustls hands out what is queued before it looks at input.
+        while self.common().wants_write() {
+            let step = match self {
+                Side::Server { connection, .. } => step(connection.process(&mut []), &mut hands).1,
+                Side::Client { connection, .. } => step(connection.process(&mut []), &mut hands).1,
+            };
+            if !matches!(step, Ok(Step::Again)) {
+                return;
+            }
+        }
+    }
+}
+
+/// The one call that rustls's two connection types have under separate names.
+trait Unbuffered {
+    type Data;
+
+    fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Unbuffered for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        input: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, ServerConnectionData> {
+        self.process_tls_records(input)
+    }
+}
+
+impl Unbuffered for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        input: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, ClientConnectionData> {
+        self.process_tls_records(input)
+    }
+}
+
+fn drive<C: Unbuffered>(
+    connection: &mut C,
+    input: &mut [u8],
+    hands: &mut Hands<'_>,
+) -> Result<usize, rustls::Error> {
+    let mut done = 0;
+    // Ends: each turn takes a record, a queued message or a one-time state away.
+    loop {
+        let rest = input.get_mut(done..).unwrap_or_default();
+        let (discard, step) = step(connection.process(rest), hands);
+        done += discard;
+        match step? {
+            Step::Again => {}
+            Step::Blocked => return Ok(done),
+        }
+    }
+}
+
+enum Step {
+    Again,
+    Blocked,
+}
+
+/// Handles one state; returns the bytes to discard, and what comes next.
+fn step<D>(
+    status: UnbufferedStatus<'_, '_, D>,
+    hands: &mut Hands<'_>,
+) -> (usize, Result<Step, rustls::Error>) {
+    let UnbufferedStatus { mut discard, state } = status;
+    let state = match state {
+        Ok(state) => state,
+        Err(error) => return (discard, Err(error)),
+    };
+    let next = match state {
+        ConnectionState::EncodeTlsData(message) => encode(message, hands.output),
+        ConnectionState::TransmitTlsData(message) => {
+            message.done();
+            Ok(Step::Again)
+        }
+        ConnectionState::ReadTraffic(mut traffic) => {
+            let mut next = Ok(Step::Again);
+            while let Some(record) = traffic.next_record() {
+                match record {
+                    Ok(record) => {
+                        discard += record.discard;
+                        (hands.sink)(record.payload);
+                    }
+                    Err(error) => {
+                        next = Err(error);
+                        break;
+                    }
+                }
+            }
+            next
+        }
+        ConnectionState::PeerClosed => {
+            hands.peer_closed = true;
+            Ok(Step::Again)
+        }
+        ConnectionState::WriteTraffic(traffic) => write(traffic, hands),
+        ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(Step::Blocked),
+        // Early data is never offered and never accepted.
+        ConnectionState::ReadEarlyData(_) => Err(rustls::Error::General(
+            "early data that was not accepted".into(),
+        )),
+        _ => Err(rustls::Error::General("a state that is not known".into())),
+    };
+    (discard, next)
+}
+
+fn encode<D>(
+    mut message: EncodeTlsData<'_, D>,
+    output: &mut Output,
+) -> Result<Step, rustls::Error> {
+    // Encoding into nothing tells the size.
+    let size = match message.encode(&mut []) {
+        Ok(_) => 0,
+        Err(EncodeError::InsufficientSize(size)) => size.required_size,
+        Err(error @ EncodeError::AlreadyEncoded) => {
+            return Err(rustls::Error::General(alloc::format!("{error}")));
+        }
+    };
+    output
+        .push_with(size, |buffer| message.encode(buffer))
+        .map_err(|error| rustls::Error::General(alloc::format!("{error}")))?;
+    Ok(Step::Again)
+}
+
+fn write<D>(
+    mut traffic: WriteTraffic<'_, D>,
+    hands: &mut Hands<'_>,
+) -> Result<Step, rustls::Error> {
+    match core::mem::replace(&mut hands.intent, Intent::Listen) {
+        Intent::Listen => Ok(Step::Blocked),
+        Intent::Seal {
+            plaintext,
+            output,
+            written,
+        } => {
+            // Once sealed, a record's place in the sequence is fixed: what waits goes first.
+            if !hands.output.is_empty() {
+                *written = Err(NotSealed::Wait);
+                return Ok(Step::Blocked);
+            }
+            *written = match traffic.encrypt(plaintext, output) {
+                Ok(written) => Ok(written),
+                // A key update came in between; it is queued, and the next turn encodes it.
+                Err(EncryptError::InsufficientSize(_)) => Err(NotSealed::Wait),
+                Err(EncryptError::EncryptExhausted) => Err(NotSealed::KeysUsedUp),
+            };
+            Ok(Step::Again)
+        }
+        Intent::Close => {
+            // Without room it stays queued, and the next turn encodes it.
+            let _ = traffic.queue_close_notify(&mut []);
+            Ok(Step::Again)
+        }
+        Intent::Refresh => {
+            traffic.refresh_traffic_keys()?;
+            Ok(Step::Again)
+        }
+    }
+}
