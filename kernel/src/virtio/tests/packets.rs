@@ -148,10 +148,16 @@ fn extension_headers_are_followed() {
 fn an_endless_chain_of_extension_headers_ends() {
     let frame = ip(6, IpProtocol::HopByHop, 1000, |bytes| bytes.fill(0));
     check_verdict(&frame, Verdict::Corrupt);
-    let frame = ip(6, IpProtocol::HopByHop, 8, |bytes| {
-        bytes.copy_from_slice(&[0, 255, 0, 0, 0, 0, 0, 0])
-    });
-    check_verdict(&frame, Verdict::Corrupt);
+}
+
+#[test]
+fn an_extension_header_longer_than_the_packet_is_refused() {
+    for next in [0, 6, 17] {
+        let frame = ip(6, IpProtocol::HopByHop, 8, |bytes| {
+            bytes.copy_from_slice(&[next, 255, 0, 0, 0, 0, 0, 0]);
+        });
+        assert_eq!(inspect(&frame), Contents::Malformed);
+    }
 }
 
 #[test]
@@ -169,6 +175,7 @@ fn every_truncation_is_survived_and_none_delivered() {
         for frame in [tcp(version, b"some payload"), udp(version, b"some payload")] {
             for length in 14..frame.len() {
                 check_verdict(&frame[..length], Verdict::Corrupt);
+                assert_eq!(inspect(&frame[..length]), Contents::Malformed);
             }
             for length in 0..14 {
                 let _ = judge(&frame[..length], false);
