@@ -25,7 +25,7 @@ impl Tap {
     /// Makes a device, gives its host end both addresses and brings it up.
     ///
     /// Panics with what to do when this machine does not let us.
-    pub fn new() -> Tap {
+    pub fn create() -> Tap {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         namespace::require();
         require_tun();

@@ -1,0 +1,136 @@
+//! Providers, key exchange groups, and certificates of every kind.
+
+use std::io::{Read, Write};
+
+use stockade_tests::certificates::Identity;
+use stockade_tests::client::{self, TlsStream};
+use stockade_tests::pattern::Pattern;
+use stockade_tests::vm::Machine;
+use stockade_tls::{Client, ClientOptions, Handshake, Provider, Version};
+
+use crate::setup::{Running, Setup};
+use crate::transfer::{download, upload};
+
+/// A connection of this client that has carried data both ways.
+fn converse(running: &Running, client: &Client) -> Handshake {
+    let mut stream = TlsStream::connect(running.server, client)
+        .unwrap_or_else(|error| panic!("connecting to the guest: {error}"));
+    stream
+        .write_all(b"DOWN 1000\n")
+        .expect("the guest takes the command");
+    let mut body = Vec::new();
+    stream
+        .read_to_end(&mut body)
+        .expect("the body and a close_notify");
+    assert!(body == Pattern::bytes(1000, 1000), "the body differs");
+    stream.finish().expect("an orderly end");
+    stream.handshake().clone()
+}
+
+/// One provider in the image against both in the client, in both versions; the image's own log
+/// says which one ran each connection.
+fn a_provider_serves(crypto: &str, identity: Identity) {
+    let running = Setup::new(Machine::Microvm)
+        .identity(identity)
+        .option(&format!("--crypto={crypto}"))
+        .start();
+    running.guest.wait_for(&format!("cryptography: {crypto}"));
+    for provider in [Provider::Ring, Provider::RustCrypto] {
+        for version in [Version::Tls12, Version::Tls13] {
+            let seen = running.guest.lines();
+            let mut options = client::options(&running.identity);
+            options.provider = provider;
+            options.versions.min = version;
+            options.versions.max = version;
+            let handshake = converse(&running, &client::build(options));
+            assert_eq!(handshake.version, version);
+            let line = running.guest.wait_for_after(seen, &version.to_string());
+            assert!(line.contains(&format!(" {crypto} ")), "{line}");
+        }
+    }
+    upload(&running, 1 << 20);
+    download(&running, 1 << 20);
+}
+
+#[test]
+fn ring_serves() {
+    a_provider_serves("ring", Identity::ecdsa());
+}
+
+#[test]
+fn rustcrypto_serves() {
+    a_provider_serves("rustcrypto", Identity::ecdsa());
+}
+
+#[test]
+fn rustcrypto_serves_rsa() {
+    a_provider_serves("rustcrypto", Identity::rsa());
+}
+
+#[test]
+fn without_the_option_ring_serves() {
+    let running = Setup::new(Machine::Microvm).start();
+    running.guest.wait_for("cryptography: ring");
+}
+
+#[test]
+fn x25519mlkem768_is_preferred_with_both_providers() {
+    for crypto in ["ring", "rustcrypto"] {
+        let running = Setup::new(Machine::Microvm)
+            .option(&format!("--crypto={crypto}"))
+            .start();
+        let handshake = converse(&running, &client::verifying(&running.identity));
+        assert_eq!(handshake.group, Some("X25519MLKEM768"));
+        running.guest.wait_for("X25519MLKEM768");
+    }
+}
+
+/// Our client's second connection resumes, in both versions and on both sides' word.
+#[test]
+fn our_client_resumes() {
+    let running = Setup::new(Machine::Microvm).start();
+    for version in [Version::Tls12, Version::Tls13] {
+        let client = client::only(&running.identity, version);
+        assert!(!converse(&running, &client).resumed);
+        let seen = running.guest.lines();
+        assert!(
+            converse(&running, &client).resumed,
+            "{version} is not resumed"
+        );
+        running.guest.wait_for_after(seen, "resumed");
+    }
+}
+
+#[test]
+fn rsa_certificates_are_served() {
+    let running = Setup::new(Machine::Microvm)
+        .identity(Identity::rsa())
+        .start();
+    for version in [Version::Tls12, Version::Tls13] {
+        converse(&running, &client::only(&running.identity, version));
+    }
+}
+
+#[test]
+fn ed25519_certificates_are_served() {
+    let running = Setup::new(Machine::Microvm)
+        .identity(Identity::ed25519())
+        .start();
+    for version in [Version::Tls12, Version::Tls13] {
+        converse(&running, &client::only(&running.identity, version));
+    }
+}
+
+/// OpenSSL, whose users have them, takes X.509 version 1 leaves and compares their CN.
+#[test]
+fn version_1_certificates_are_served() {
+    let running = Setup::new(Machine::Microvm)
+        .identity(Identity::version_1())
+        .start();
+    crate::clients::openssl_downloads(&running, &[]);
+    let unverified = ClientOptions {
+        verify: stockade_tls::VerifyMode::None,
+        ..client::options(&running.identity)
+    };
+    converse(&running, &client::build(unverified));
+}

@@ -1,0 +1,203 @@
+//! Clients that do not behave, and more of them than there is room for.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Barrier;
+use std::thread;
+
+use stockade_tests::client::{self, TlsStream, tcp};
+use stockade_tests::pattern::Pattern;
+use stockade_tests::vm::Machine;
+use stockade_tests::{PATIENCE, wait_until};
+
+use crate::setup::{Running, Setup};
+use crate::transfer::download;
+
+/// The first byte of an alert record (RFC 8446 §5.1) and the level of a fatal one (§6).
+const ALERT: u8 = 21;
+const FATAL: u8 = 2;
+
+fn garbage_gets_an_alert(server: SocketAddr, garbage: &[u8]) {
+    let mut stream = tcp(server).expect("the guest accepts");
+    stream.write_all(garbage).expect("the guest takes bytes");
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .expect("an orderly close after the alert");
+    // RFC 8446 §5.1: type 21, version, length 2, then level and description.
+    match answer.as_slice() {
+        [ALERT, 3, _, 0, 2, FATAL, _] => {}
+        other => panic!("not one fatal alert: {other:02x?}"),
+    }
+}
+
+/// Bytes that are no TLS get a fatal alert and a close, a line in the log, and harm nobody else.
+pub fn garbage(machine: Machine) {
+    let running = Setup::new(machine).start();
+    garbage_gets_an_alert(running.server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    garbage_gets_an_alert(running.server, &Pattern::bytes(1, 4096));
+    // A record header that announces more than RFC 8446 §5.1 allows.
+    garbage_gets_an_alert(running.server, &[22, 3, 1, 0xff, 0xff, 1, 0, 0]);
+    running.guest.wait_for("handshake failed");
+    assert!(
+        running.backend.records().is_empty(),
+        "garbage reached the backend"
+    );
+    download(&running, 1000);
+}
+
+/// A client that says nothing is cut off when the time for its handshake is over.
+#[test]
+fn a_silent_client_is_cut_off() {
+    let running = Setup::new(Machine::Microvm).start();
+    let mut stream = tcp(running.server).expect("the guest accepts");
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+    running.guest.wait_for("handshake took too long");
+    assert!(
+        running.backend.records().is_empty(),
+        "silence reached the backend"
+    );
+    download(&running, 1000);
+}
+
+pub fn a_client_hello_byte_by_byte(machine: Machine) {
+    let running = Setup::new(machine).start();
+    let client = client::verifying(&running.identity);
+    let tcp = tcp(running.server).expect("the guest accepts");
+    let mut stream = TlsStream::open(tcp, &client).expect("a ClientHello");
+    stream.complete_handshake_in_crumbs().expect("a handshake");
+    stream
+        .write_all(b"DOWN 1000\n")
+        .expect("the guest takes the command");
+    let body = stream
+        .read_into(Vec::new())
+        .expect("the body and a close_notify");
+    assert!(body == Pattern::bytes(1000, 1000), "the body differs");
+}
+
+/// Opens `count` connections, waits until all of them are open, exchanges data on each, closes.
+fn all_at_once(running: &Running, count: usize) {
+    let client = client::verifying(&running.identity);
+    let barrier = Barrier::new(count);
+    let converse = |number: usize| -> io::Result<()> {
+        // Everybody comes to the barrier, or the others would wait there for ever.
+        let stream = TlsStream::connect(running.server, &client);
+        let stream = stream.and_then(|mut stream| {
+            stream.write_all(b"ECHO\n")?;
+            Ok(stream)
+        });
+        barrier.wait();
+        let mut stream = stream?;
+        let sent = Pattern::bytes(number as u64, 4000);
+        stream.write_all(&sent)?;
+        let mut echo = vec![0; sent.len()];
+        stream.read_exact(&mut echo)?;
+        assert!(echo == sent, "the echo of connection {number} differs");
+        stream.finish()?;
+        match stream.read(&mut echo)? {
+            0 => Ok(()),
+            _ => Err(io::Error::other("more than the echo came back")),
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..count)
+            .map(|number| scope.spawn(move || converse(number)))
+            .collect();
+        for (number, thread) in threads.into_iter().enumerate() {
+            let result = thread.join().expect("no connection panics");
+            result.unwrap_or_else(|error| panic!("connection {number} of {count}: {error}"));
+        }
+    });
+}
+
+pub fn connections_200_at_once(machine: Machine) {
+    let running = Setup::new(machine).start();
+    all_at_once(&running, 200);
+    running.backend.wait_for_commands(200);
+    download(&running, 1000);
+}
+
+/// At the smallest memory, as many connections as the image admits finish their work; one more is
+/// refused; and once they are gone there is room again.
+#[test]
+fn admission_at_the_smallest_memory() {
+    const SMALLEST_MIB: u32 = 16;
+    let running = Setup::new(Machine::Microvm)
+        .qemu(|qemu| qemu.memory_mib(SMALLEST_MIB))
+        .start();
+    let admitted = admitted_sessions(&running);
+    assert!(
+        (2..=300).contains(&admitted),
+        "the guest admits {admitted} connections"
+    );
+    for _ in 0..2 {
+        let mut streams: Vec<_> = (0..admitted).map(|_| running.connect()).collect();
+        for stream in &mut streams {
+            stream
+                .write_all(b"ECHO\n")
+                .expect("the guest takes the command");
+        }
+        let client = client::verifying(&running.identity);
+        let refused = TlsStream::connect(running.server, &client);
+        let error = refused.err().expect("there is no room for one more");
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        for (number, stream) in streams.iter_mut().enumerate() {
+            let sent = Pattern::bytes(number as u64, 16_000);
+            stream
+                .write_all(&sent)
+                .expect("an admitted connection sends");
+            let mut echo = vec![0; sent.len()];
+            stream
+                .read_exact(&mut echo)
+                .expect("an admitted connection receives");
+            assert!(echo == sent, "the echo of connection {number} differs");
+        }
+        for stream in &mut streams {
+            stream.finish().expect("an orderly end");
+            assert_eq!(stream.read(&mut [0]).expect("a close_notify"), 0);
+        }
+        drop(streams);
+        let again = wait_until(PATIENCE, || {
+            TlsStream::connect(running.server, &client).ok()
+        });
+        again
+            .expect("there is room again")
+            .finish()
+            .expect("an orderly end");
+        wait_for_room(&running, admitted);
+    }
+}
+
+/// The number in the image's own words: "memory: N sessions at once".
+fn admitted_sessions(running: &Running) -> usize {
+    let line = running.guest.wait_for("sessions at once");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let place = words
+        .iter()
+        .position(|word| *word == "sessions")
+        .expect("the line holds the word");
+    words[place - 1]
+        .parse()
+        .expect("a number before \"sessions\"")
+}
+
+/// Waits until `count` connections can be open at the same time.
+fn wait_for_room(running: &Running, count: usize) {
+    let client = client::verifying(&running.identity);
+    let room = wait_until(PATIENCE, || {
+        let open = (0..count).map(|_| TlsStream::connect(running.server, &client).ok());
+        open.collect::<Option<Vec<_>>>().map(|mut streams| {
+            streams
+                .iter_mut()
+                .for_each(|stream| stream.finish().expect("an orderly end"));
+        })
+    });
+    assert!(
+        room.is_some(),
+        "room for {count} connections never comes back"
+    );
+}
