@@ -35,12 +35,22 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod classify;
 mod config;
+mod connection;
+mod device;
 mod error;
 mod event;
+mod flow;
+mod rate;
+mod reply;
+mod service;
+mod shard;
 mod stack;
 mod stream;
 mod time;
+mod time_wait;
+mod timers;
 
 pub use smoltcp::phy;
 

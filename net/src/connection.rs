@@ -1,0 +1,231 @@
+//! One connection: its socket, alone in a set, and what the demultiplexer remembers of it.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use smoltcp::iface::SocketSet;
+use smoltcp::socket::{Socket, tcp};
+
+use crate::classify::{Segment, Sent, flag};
+use crate::flow::Flow;
+use crate::{Instant, Limits, ListenerId, Status, StreamError};
+
+/// How long a client may take to finish its handshake: our SYN-ACK is repeated after 1, 3 and 7 s,
+/// and who has not answered by then was not there.
+pub(crate) const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection attempt lasts: SYN at 0, 1, 3, 7 and 15 s. Owners with less patience
+/// release the stream.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a peer may stay silent that has something to acknowledge: RFC 1122 §4.2.3.5 asks for
+/// at least 100 s before a connection is given up.
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How often an idle peer is asked whether it is there. Two of these can be lost before
+/// [`USER_TIMEOUT`] ends the connection, and address translators forget idle connections after
+/// some minutes.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(50);
+
+/// How long a released connection may take to deliver what is queued and its FIN: a 64 KiB buffer
+/// at 20 kbit/s.
+pub(crate) const LINGER: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Origin {
+    Accepted(ListenerId),
+    Connected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Phase {
+    /// SYN received; nobody but us knows of it.
+    HalfOpen,
+    /// SYN to send or sent.
+    Connecting,
+    /// Established, until both directions have ended and the peer knows.
+    Open,
+    /// Out of the table; the socket remains only for what is left to read.
+    Over,
+}
+
+pub(crate) struct Connection {
+    pub(crate) flow: Flow,
+    pub(crate) origin: Origin,
+    pub(crate) phase: Phase,
+    /// Holds exactly one TCP socket; `None` once its memory is freed.
+    pub(crate) sockets: Option<SocketSet<'static>>,
+    /// The owner has a handle.
+    pub(crate) held: bool,
+    pub(crate) error: Option<StreamError>,
+    /// The peer's FIN has been taken in.
+    pub(crate) fin_seen: bool,
+    /// Listed in the queue of connections to visit.
+    pub(crate) queued: bool,
+    /// The visit has a reason.
+    pub(crate) touched: bool,
+    /// Waits for a neighbour's Ethernet address.
+    pub(crate) waiting: bool,
+    /// A `Ready` event is on its way.
+    pub(crate) ready: bool,
+    /// Events on their way, of any kind.
+    pub(crate) undelivered: u8,
+    /// When the timer heap will wake this connection.
+    pub(crate) armed: Option<Instant>,
+    /// When a half-open or released connection is given up.
+    pub(crate) deadline: Option<Instant>,
+    /// The segment sent last, with the highest sequence number.
+    pub(crate) sent: Option<Sent>,
+    /// The next sequence number expected from the peer, as far as segments in order tell.
+    pub(crate) receive_next: u32,
+    /// In TIME-WAIT: our next sequence number and the peer's.
+    pub(crate) last: Option<(u32, u32)>,
+}
+
+/// What an owner can notice about a socket.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Snapshot {
+    pub(crate) state: tcp::State,
+    received: usize,
+    queued: usize,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        flow: Flow,
+        origin: Origin,
+        phase: Phase,
+        sockets: SocketSet<'static>,
+    ) -> Connection {
+        Connection {
+            flow,
+            origin,
+            phase,
+            sockets: Some(sockets),
+            held: phase == Phase::Connecting,
+            error: None,
+            fin_seen: false,
+            queued: false,
+            touched: false,
+            waiting: false,
+            ready: false,
+            undelivered: 0,
+            armed: None,
+            deadline: None,
+            sent: None,
+            receive_next: 0,
+            last: None,
+        }
+    }
+
+    pub(crate) fn socket(&self) -> Option<&tcp::Socket<'static>> {
+        match self.sockets.as_ref()?.iter().next()?.1 {
+            Socket::Tcp(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> Option<&mut tcp::Socket<'static>> {
+        match self.sockets.as_mut()?.iter_mut().next()?.1 {
+            Socket::Tcp(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn state(&self) -> tcp::State {
+        self.socket().map_or(tcp::State::Closed, tcp::Socket::state)
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            state: self.state(),
+            received: self.socket().map_or(0, tcp::Socket::recv_queue),
+            queued: self.socket().map_or(0, tcp::Socket::send_queue),
+        }
+    }
+
+    pub(crate) fn unread(&self) -> usize {
+        self.socket().map_or(0, tcp::Socket::recv_queue)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        if let Some(error) = self.error {
+            return Status::Closed(Some(error));
+        }
+        match self.state() {
+            tcp::State::SynSent | tcp::State::SynReceived => Status::Connecting,
+            tcp::State::Closed | tcp::State::TimeWait if self.unread() == 0 => Status::Closed(None),
+            _ => Status::Open,
+        }
+    }
+
+    /// Whether an RST that the socket has not sent yet keeps the 4-tuple busy.
+    pub(crate) fn reset_unsent(&self) -> bool {
+        self.socket().is_some_and(|socket| {
+            socket.state() == tcp::State::Closed && socket.local_endpoint().is_some()
+        })
+    }
+
+    /// RFC 5961 §3.2: "If the RST bit is set and the sequence number exactly matches the next
+    /// expected sequence number (RCV.NXT), then TCP MUST reset the connection."
+    pub(crate) fn reset_is_exact(&self, segment: &Segment) -> bool {
+        segment.sequence == self.receive_next
+            || self
+                .sent
+                .is_some_and(|sent| sent.acknowledgment == segment.sequence)
+    }
+
+    /// Remembers what was sent, for answers that are made without the socket.
+    pub(crate) fn note_sent(&mut self, sent: Option<Sent>) {
+        let Some(mut sent) = sent.filter(|sent| sent.flags & flag::RST == 0) else {
+            return;
+        };
+        if let Some(before) = self.sent
+            && sent.end.wrapping_sub(before.end) >= 1 << 31
+        {
+            // A repeated segment: the highest sequence number stays.
+            sent.end = before.end;
+        }
+        self.sent = Some(sent);
+    }
+
+    pub(crate) fn note_received(&mut self, segment: &Segment) {
+        let first = segment.has(flag::SYN) && self.phase != Phase::Open;
+        if first || segment.sequence == self.receive_next {
+            self.receive_next = segment.end();
+        }
+    }
+
+    /// Throws away what a released connection received, so that the peer's FIN can follow.
+    pub(crate) fn discard_received(&mut self) {
+        if let Some(socket) = self.socket_mut() {
+            // Twice: the buffer wraps once.
+            for _ in 0..2 {
+                if socket.can_recv() {
+                    let _ = socket.recv(|data| (data.len(), ()));
+                }
+            }
+        }
+    }
+}
+
+/// A socket with the product's settings, not yet listening or connecting.
+pub(crate) fn new_socket(limits: &Limits, timeout: Duration) -> tcp::Socket<'static> {
+    let receive = tcp::SocketBuffer::new(vec![0; limits.recv_buffer]);
+    let send = tcp::SocketBuffer::new(vec![0; limits.send_buffer]);
+    let mut socket = tcp::Socket::new(receive, send);
+    // Sessions write whole records and flush once: waiting for more would only add a round trip.
+    socket.set_nagle_enabled(false);
+    socket.set_congestion_control(tcp::CongestionControl::Reno);
+    socket.set_timeout(Some(timeout.into()));
+    socket.set_keep_alive(Some(KEEP_ALIVE.into()));
+    socket
+}
+
+/// The set in which `socket` is alone.
+pub(crate) fn alone(socket: tcp::Socket<'static>) -> SocketSet<'static> {
+    let mut sockets = SocketSet::new(Vec::with_capacity(1));
+    sockets.add(socket);
+    sockets
+}

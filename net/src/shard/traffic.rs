@@ -1,0 +1,409 @@
+//! Frames in and out of connections, and the timers that make them.
+
+use core::time::Duration;
+
+use smoltcp::iface::{Config as InterfaceConfig, Interface, PollResult, SocketSet};
+use smoltcp::phy::{Device, DeviceCapabilities, PacketMeta, TxToken};
+use smoltcp::socket::tcp::State;
+use smoltcp::wire::{EthernetAddress, IpCidr, IpEndpoint, IpListenEndpoint};
+
+use super::{Cause, STALE_TIMERS, Shard, connection};
+use crate::classify::{Segment, flag};
+use crate::connection::{
+    CONNECT_TIMEOUT, Connection, HALF_OPEN_TIMEOUT, Origin, Phase, USER_TIMEOUT, alone, new_socket,
+};
+use crate::device::{Egress, OneFrame, Watch};
+use crate::flow::Flow;
+use crate::{Instant, ListenerId, StreamError, StreamId, reply};
+
+/// Frames one connection may send per visit, so that others get their turn: a 64 KiB buffer in
+/// Ethernet's 1,460-byte segments.
+const SEGMENTS_PER_VISIT: usize = 48;
+
+/// When to try again after the card had no room: its completion normally wakes the owner sooner.
+const TRANSMIT_RETRY: Duration = Duration::from_millis(1);
+
+/// The shortest time after which an idle connection is visited again: smoltcp may say "now"
+/// without having anything to send.
+const SHORTEST_TIMER: Duration = Duration::from_millis(1);
+
+/// How long the RST of a connection that was given up may take to leave.
+const RESET_GRACE: Duration = Duration::from_secs(1);
+
+/// A frame still in the card's buffer, with the token for an immediate answer.
+pub(crate) struct Received<'a, T> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) meta: PacketMeta,
+    pub(crate) token: T,
+}
+
+/// Which queued connections to visit.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Visit {
+    All,
+    /// Not those whose owner is about to act on an event: what it writes then travels along.
+    Quiet,
+}
+
+enum Outcome {
+    Done,
+    /// More to send, but others first.
+    More,
+    Waiting,
+    Blocked,
+}
+
+impl Shard {
+    /// Hands a frame to smoltcp with the sockets that may take it.
+    pub(crate) fn feed<T: TxToken>(
+        &mut self,
+        received: Received<'_, T>,
+        sockets: &mut SocketSet<'static>,
+        now: Instant,
+    ) {
+        let mut device = one_frame(received, &self.caps);
+        self.iface
+            .poll_ingress_single(now.into(), &mut device, sockets);
+    }
+
+    /// A segment for a connection in the table.
+    pub(crate) fn ingress<T: TxToken>(
+        &mut self,
+        index: u32,
+        segment: &Segment,
+        received: Received<'_, T>,
+        now: Instant,
+    ) {
+        let Some(connection) = connection(&mut self.slots, index) else {
+            return;
+        };
+        let synchronized = matches!(connection.phase, Phase::Open);
+        let exact = connection.reset_is_exact(segment);
+        if segment.has(flag::RST) && connection.phase != Phase::Connecting && !exact
+            || segment.opens() && synchronized
+        {
+            // RFC 5961 §3.2, §4.2: "TCP MUST send an ACK (challenge ACK)"; the peer's answer to it
+            // tells whether it has really forgotten the connection.
+            if let Some(sent) = connection.sent
+                && self.challenges.take(now)
+            {
+                let (flow, acknowledgment) = (connection.flow, sent.acknowledgment);
+                let answer = reply::Ack {
+                    flow,
+                    source: self.iface.hardware_addr(),
+                    destination: segment.source_mac,
+                    sequence: sent.end,
+                    acknowledgment,
+                    window: sent.window,
+                };
+                answer.emit(received.token, &self.caps.checksum);
+            }
+            return;
+        }
+        let before = connection.snapshot();
+        let Some(sockets) = connection.sockets.as_mut() else {
+            return;
+        };
+        let mut device = one_frame(received, &self.caps);
+        self.iface
+            .poll_ingress_single(now.into(), &mut device, sockets);
+        connection.note_sent(device.watch.sent);
+        connection.note_received(segment);
+        if !connection.held && connection.phase == Phase::Open {
+            connection.discard_received();
+        }
+        let changed = connection.snapshot() != before;
+        self.settle(index, now, Cause::Segment(segment));
+        if changed {
+            self.notify(index);
+        }
+        self.touch(index);
+    }
+
+    /// A SYN that a listener takes: makes its socket. `seed` decides the sequence number.
+    pub(crate) fn accept<T: TxToken>(
+        &mut self,
+        listener: ListenerId,
+        segment: &Segment,
+        received: Received<'_, T>,
+        seed: u64,
+        now: Instant,
+    ) {
+        let flow = segment.flow;
+        let mut socket = new_socket(&self.limits, USER_TIMEOUT);
+        let endpoint = IpListenEndpoint {
+            addr: Some(flow.local.ip().into()),
+            port: flow.local.port(),
+        };
+        if socket.listen(endpoint).is_err() {
+            return;
+        }
+        let mut sockets = alone(socket);
+        let mut device = one_frame(received, &self.caps);
+        let mut oracle = oracle(&self.iface, &mut device, seed, flow, now);
+        oracle.poll_ingress_single(now.into(), &mut device, &mut sockets);
+        let origin = Origin::Accepted(listener);
+        let mut connection = Connection::new(flow, origin, Phase::HalfOpen, sockets);
+        // A wrong checksum leaves it listening.
+        if connection.state() == State::SynReceived {
+            connection.deadline = Some(now + HALF_OPEN_TIMEOUT);
+            connection.note_received(segment);
+            self.insert(connection);
+        }
+    }
+
+    /// Begins a connection; the SYN leaves with the next visit.
+    pub(crate) fn open(&mut self, flow: Flow, seed: u64, now: Instant) -> Option<StreamId> {
+        let mut socket = new_socket(&self.limits, CONNECT_TIMEOUT);
+        let mut device = OneFrame::<NoToken> {
+            bytes: &[],
+            meta: PacketMeta::default(),
+            token: None,
+            caps: &self.caps,
+            watch: Watch::default(),
+        };
+        let mut oracle = oracle(&self.iface, &mut device, seed, flow, now);
+        let remote = IpEndpoint::from(flow.remote);
+        let local = IpEndpoint::from(flow.local);
+        socket.connect(oracle.context(), remote, local).ok()?;
+        let connection = Connection::new(flow, Origin::Connected, Phase::Connecting, alone(socket));
+        Some(self.insert(connection))
+    }
+
+    /// A router or host says that a segment of ours cannot be delivered. Believed only while
+    /// connecting, and only with our sequence number: RFC 5927 §5.2 makes it a soft error later.
+    pub(crate) fn undeliverable(&mut self, flow: &Flow, sequence: u32, error: StreamError) {
+        let Some(index) = self.find(flow) else {
+            return;
+        };
+        let believed = self.connection(index).is_some_and(|connection| {
+            connection.phase == Phase::Connecting
+                && connection
+                    .sent
+                    .is_some_and(|sent| sent.sequence == sequence)
+        });
+        if believed {
+            self.fail(index, error);
+        }
+    }
+
+    /// Sends what queued connections have to send.
+    pub(crate) fn pump<D: Device + ?Sized>(&mut self, device: &mut D, now: Instant, visit: Visit) {
+        self.blocked = None;
+        for _ in 0..self.queue.len() {
+            let Some(index) = self.queue.pop_front() else {
+                return;
+            };
+            let Some(connection) = connection(&mut self.slots, index) else {
+                continue;
+            };
+            if visit == Visit::Quiet && connection.held && connection.undelivered > 0 {
+                self.queue.push_back(index);
+                continue;
+            }
+            connection.queued = false;
+            if !connection.touched {
+                continue;
+            }
+            connection.touched = false;
+            match self.visit(index, device, now) {
+                Outcome::Done | Outcome::Waiting => {}
+                Outcome::More => self.touch(index),
+                Outcome::Blocked => {
+                    if let Some(connection) = self.connection(index) {
+                        connection.touched = true;
+                        connection.queued = true;
+                        self.queue.push_front(index);
+                    }
+                    self.blocked = Some(now);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn visit<D: Device + ?Sized>(&mut self, index: u32, device: &mut D, now: Instant) -> Outcome {
+        let Some(connection) = connection(&mut self.slots, index) else {
+            return Outcome::Done;
+        };
+        let before = connection.snapshot();
+        let mut outcome = Outcome::Done;
+        if connection.phase != Phase::Over
+            && let Some(sockets) = connection.sockets.as_mut()
+        {
+            let mut egress = Egress {
+                device,
+                caps: &self.caps,
+                watch: Watch::default(),
+            };
+            outcome = Outcome::More;
+            for _ in 0..SEGMENTS_PER_VISIT {
+                egress.watch.asked = false;
+                let result = self.iface.poll_egress(now.into(), &mut egress, sockets);
+                if egress.watch.refused {
+                    outcome = Outcome::Blocked;
+                } else if result == PollResult::SocketStateChanged {
+                    continue;
+                } else if egress.watch.asked {
+                    outcome = Outcome::Waiting;
+                } else {
+                    outcome = Outcome::Done;
+                }
+                break;
+            }
+            connection.note_sent(egress.watch.sent);
+        }
+        if matches!(outcome, Outcome::Waiting) && !connection.waiting {
+            connection.waiting = true;
+            self.waiting.push(index);
+        }
+        let changed = connection.state() != before.state;
+        self.settle(index, now, Cause::Visit(before.state));
+        if changed {
+            self.notify(index);
+        }
+        if matches!(outcome, Outcome::Done | Outcome::Waiting) {
+            self.arm(index, now);
+        }
+        outcome
+    }
+
+    /// Enters a connection's next wake-up into the heap.
+    fn arm(&mut self, index: u32, now: Instant) {
+        let Some(connection) = connection(&mut self.slots, index) else {
+            return;
+        };
+        if connection.phase == Phase::Over {
+            return;
+        }
+        let asked = connection
+            .sockets
+            .as_ref()
+            .and_then(|sockets| self.iface.poll_at(now.into(), sockets))
+            .map(|at| Instant::from(at).max(now + SHORTEST_TIMER));
+        let Some(when) = asked.into_iter().chain(connection.deadline).min() else {
+            return;
+        };
+        if connection.armed.is_none_or(|armed| when < armed) {
+            connection.armed = Some(when);
+            self.timers.push(when, index);
+        }
+        if self.timers.len() > 2 * self.slots.len() + STALE_TIMERS {
+            let slots = &mut self.slots;
+            self.timers.retain(|when, index| {
+                super::connection(slots, index).is_some_and(|c| c.armed == Some(when))
+            });
+        }
+    }
+
+    /// Queues the connections whose time has come.
+    pub(crate) fn run_timers(&mut self, now: Instant) {
+        while let Some((when, index)) = self.timers.first() {
+            let live = connection(&mut self.slots, index).filter(|c| c.armed == Some(when));
+            let Some(connection) = live else {
+                self.timers.pop();
+                continue;
+            };
+            if when > now {
+                return;
+            }
+            connection.armed = None;
+            let expired = connection.deadline.is_some_and(|deadline| deadline <= now);
+            self.timers.pop();
+            if expired {
+                self.give_up(index, now);
+            }
+            self.touch(index);
+        }
+    }
+
+    /// A half-open or released connection has taken too long.
+    fn give_up(&mut self, index: u32, now: Instant) {
+        let Some(connection) = connection(&mut self.slots, index) else {
+            return;
+        };
+        let reset = connection.reset_unsent() || connection.state() == State::Closed;
+        if connection.phase == Phase::HalfOpen || reset {
+            return self.remove(index);
+        }
+        connection.deadline = Some(now + RESET_GRACE);
+        if let Some(socket) = connection.socket_mut() {
+            socket.abort();
+        }
+    }
+
+    /// Neighbours may have become known: those who wait for one try again.
+    pub(crate) fn wake_waiting(&mut self) {
+        while let Some(index) = self.waiting.pop() {
+            if let Some(connection) = self.connection(index) {
+                connection.waiting = false;
+                self.touch(index);
+            }
+        }
+    }
+
+    /// When something must happen here.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        if let Some(blocked) = self.blocked {
+            return Some(blocked + TRANSMIT_RETRY);
+        }
+        let unsent = self.queue.iter().any(|index| {
+            let slot = self.slots.get(*index as usize);
+            slot.and_then(|slot| slot.connection.as_ref())
+                .is_some_and(|connection| connection.touched)
+        });
+        if unsent {
+            return Some(Instant::ZERO);
+        }
+        self.timers.first().map(|(when, _)| when)
+    }
+}
+
+fn one_frame<'a, T>(received: Received<'a, T>, caps: &'a DeviceCapabilities) -> OneFrame<'a, T> {
+    OneFrame {
+        bytes: received.bytes,
+        meta: received.meta,
+        token: Some(received.token),
+        caps,
+        watch: Watch::default(),
+    }
+}
+
+/// An interface whose only use is one initial sequence number.
+///
+/// smoltcp draws them from a small generator inside the interface, whose state an observer can
+/// compute from a few of its outputs; RFC 9293 §3.4.1 wants them unguessable off the path. The
+/// public interface offers no other source, but any interface can stand in while a socket picks its
+/// number: this one is seeded, for this connection alone, by a keyed pseudo-random function.
+fn oracle<T: TxToken>(
+    iface: &Interface,
+    device: &mut OneFrame<'_, T>,
+    seed: u64,
+    flow: Flow,
+    now: Instant,
+) -> Interface {
+    let mut config = InterfaceConfig::new(iface.hardware_addr());
+    config.random_seed = seed;
+    let mut oracle = Interface::new(config, device, now.into());
+    let local = flow.local.ip();
+    let prefix = if local.is_ipv4() { 32 } else { 128 };
+    oracle.update_ip_addrs(|addresses| {
+        // Never full: this is the first.
+        let _ = addresses.push(IpCidr::new(local.into(), prefix));
+    });
+    oracle
+}
+
+/// The transmit token of a device that sends nothing.
+struct NoToken;
+
+impl TxToken for NoToken {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        f(&mut alloc::vec![0; len])
+    }
+}
+
+/// The card's own address, in smoltcp's words.
+pub(crate) fn hardware(mac: [u8; 6]) -> smoltcp::wire::HardwareAddress {
+    EthernetAddress(mac).into()
+}

@@ -1,0 +1,10 @@
+//! Two stacks, or a stack and hand-made frames, on a virtual clock.
+
+mod admission;
+mod dhcp;
+mod dns;
+mod ending;
+mod frames;
+mod hostile;
+mod transfer;
+mod world;
