@@ -32,3 +32,8 @@ pub use qemu::{CommandLine, Qemu};
 pub use stockade_config::exit::{ExitStatus, Outcome};
 pub use tap::{Privilege, Tap, bridge_exists};
 pub use vm::{Line, READY, Vm};
+
+/// Whether this process runs as root, in its user namespace.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

@@ -146,7 +146,7 @@ fn no_key_ever_stands_in_qemu_s_command_line() {
 
 #[test]
 fn seabios_gets_no_line_longer_than_it_takes() {
-    let kernel_line = format!("--cert=base64:{}", "A".repeat(5_000));
+    let kernel_line = format!("--connect={}:80", "a".repeat(5_000));
     let qemu = Qemu::new("image")
         .machine(Machine::Q35)
         .kernel_line(&kernel_line);

@@ -18,8 +18,9 @@ fn start(script: &str) -> Vm {
 
 #[test]
 fn ready_is_found_among_the_lines() {
-    let vm =
-        start("printf 'one\\r\\n[0.1] INFO ready: accepting on 10.0.2.15:443\\r\\n'; sleep 60");
+    let vm = start(
+        "printf 'one\\r\\n[0.1] INFO ready: accepting on 10.0.2.15:443\\r\\n'; exec sleep 60",
+    );
     assert_eq!(
         vm.wait_ready(SOON).unwrap().text,
         "[0.1] INFO ready: accepting on 10.0.2.15:443"
@@ -41,7 +42,7 @@ fn an_early_end_shows_its_reason_and_the_console() {
 
 #[test]
 fn waiting_ends_although_the_machine_runs_on() {
-    let vm = start("echo here; sleep 60");
+    let vm = start("echo here; exec sleep 60");
     let error = vm.wait_ready(Duration::from_millis(300)).unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
     assert_eq!(vm.wait(Duration::from_millis(10)), None);

@@ -1,0 +1,269 @@
+//! What a run will be: which network, and which words join the user's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stockade_config::command_line::mentions;
+use stockade_config::{Config, Host, Ipv4, Zeroizing};
+use stockade_host::{Publish, pki::Development};
+
+use super::options::{Net, Options};
+use crate::Result;
+
+/// The published port, when none is named.
+const DEFAULT_PORT: u16 = 8443;
+
+/// The bridge, when none is named.
+const DEFAULT_BRIDGE: &str = "br0";
+
+/// QEMU's own network (SLIRP): the guest's address, this host, the name server.
+const USER_ADDRESS: &str = "10.0.2.15/24";
+const USER_GATEWAY: &str = "10.0.2.2";
+const USER_DNS: &str = "10.0.2.3";
+
+/// Names of the certificate's files in the boot archive.
+const CERTIFICATE_FILE: &str = "cert.pem";
+const KEY_FILE: &str = "key.pem";
+
+/// A certificate with its key.
+pub(super) enum Certificate {
+    /// Ours, for `localhost`.
+    Development(Development),
+    /// Files that the user named.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// The user's words say where it is.
+    Words,
+}
+
+/// A run, before anything of it has started.
+pub(super) struct Plan {
+    pub(super) net: Net,
+    pub(super) certificate: Certificate,
+    /// The port of our backend on 127.0.0.1, when we run one.
+    pub(super) backend: Option<u16>,
+    /// The image's command line.
+    pub(super) line: Zeroizing<String>,
+    /// Files of the boot archive.
+    pub(super) files: Vec<(String, Zeroizing<Vec<u8>>)>,
+}
+
+/// The network: the one asked for, else a bridge for an address of the user's own.
+pub(super) fn net(options: &Options) -> Net {
+    let line = options.words.join(" ");
+    match &options.net {
+        Some(net) => net.clone(),
+        None if mentions(&line, "--ipv4") || mentions(&line, "--ipv6") => {
+            Net::Bridge(DEFAULT_BRIDGE.to_owned())
+        }
+        None => Net::User,
+    }
+}
+
+/// Whether a backend of ours stands behind the image: only where the image can reach
+/// 127.0.0.1 of this host, and the user names no other.
+pub(super) fn wants_backend(options: &Options, net: &Net) -> bool {
+    *net == Net::User && !mentions(&options.words.join(" "), "--connect")
+}
+
+/// Whether the development certificate serves.
+pub(super) fn wants_development_certificate(options: &Options) -> bool {
+    options.certificate.is_none() && !names_certificate(options)
+}
+
+fn names_certificate(options: &Options) -> bool {
+    let line = options.words.join(" ");
+    mentions(&line, "--cert") || mentions(&line, "--key")
+}
+
+impl Plan {
+    /// Completes the user's words. Ours come last, so that the positions in error messages
+    /// are those of the user's words.
+    pub(super) fn new(
+        options: &Options,
+        net: Net,
+        development: Option<Development>,
+        backend: Option<u16>,
+    ) -> Result<Plan> {
+        let given = options.words.join(" ");
+        let mut words = options.words.clone();
+        let mut files = Vec::new();
+        let certificate = match (&options.certificate, &options.key, development) {
+            (Some(_), Some(_), _) if names_certificate(options) => {
+                return Err(
+                    "the certificate is named twice: by --cert and --key before `--` and by \
+                            those after it; leave one pair out"
+                        .into(),
+                );
+            }
+            (Some(certificate), Some(key), _) => Certificate::Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            },
+            (_, _, Some(development)) => Certificate::Development(development),
+            _ => Certificate::Words,
+        };
+        let pair = match &certificate {
+            Certificate::Development(development) => {
+                Some((&development.certificate, &development.key))
+            }
+            Certificate::Files { certificate, key } => Some((certificate, key)),
+            Certificate::Words => None,
+        };
+        if let Some((certificate, key)) = pair {
+            files.push((
+                CERTIFICATE_FILE.to_owned(),
+                read_pem(certificate, "CERTIFICATE")?,
+            ));
+            files.push((KEY_FILE.to_owned(), read_pem(key, "PRIVATE KEY")?));
+            words.push(format!("--cert=file:{CERTIFICATE_FILE}"));
+            words.push(format!("--key=file:{KEY_FILE}"));
+        }
+        let addressed = ["--ipv4", "--ipv4-gateway", "--ipv6", "--ipv6-gateway"]
+            .iter()
+            .any(|option| mentions(&given, option));
+        if net == Net::User && !addressed {
+            // What DHCP would say here, without the time that it takes.
+            words.push(format!("--ipv4={USER_ADDRESS}"));
+            words.push(format!("--ipv4-gateway={USER_GATEWAY}"));
+            if !mentions(&given, "--dns") {
+                words.push(format!("--dns={USER_DNS}"));
+            }
+        }
+        if let Some(port) = backend {
+            words.push(format!("--connect={USER_GATEWAY}:{port}"));
+        }
+        if options.debug && !mentions(&given, "--log") {
+            words.push("--log=debug".to_owned());
+        }
+        Ok(Plan {
+            net,
+            certificate,
+            backend,
+            line: Zeroizing::new(words.join(" ")),
+            files,
+        })
+    }
+
+    /// The ports that this run publishes, for the user network.
+    pub(super) fn publish(&self, options: &Options, config: &Config) -> Vec<Publish> {
+        if self.net != Net::User {
+            return Vec::new();
+        }
+        if options.publish.is_empty() {
+            return vec![Publish::local(DEFAULT_PORT, config.accept.port)];
+        }
+        options.publish.clone()
+    }
+}
+
+/// Where the image will send plaintext, in words.
+pub(super) fn backend_words(config: &Config) -> String {
+    match (&config.connect.host, config.ipv4) {
+        (
+            None,
+            Ipv4::Static {
+                gateway: Some(gateway),
+                ..
+            },
+        ) => {
+            format!("{gateway}:{} (the gateway)", config.connect.port)
+        }
+        (None, _) => format!("port {} of the gateway", config.connect.port),
+        (Some(Host::Address(_) | Host::Name(_)), _) => config.connect.to_string(),
+    }
+}
+
+/// Reads a PEM file and looks for one label, so that a mistaken file is named here.
+fn read_pem(path: &Path, label: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let bytes =
+        Zeroizing::new(fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?);
+    let found = String::from_utf8_lossy(&bytes).lines().any(|line| {
+        line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{label}-----"))
+    });
+    if !found {
+        return Err(format!(
+            "{}: no PEM block `-----BEGIN ... {label}-----` in it",
+            path.display()
+        )
+        .into());
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> Options {
+        Options {
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            ..Options::default()
+        }
+    }
+
+    fn line(words: &[&str], choice: Option<Net>) -> String {
+        let options = Options {
+            net: choice,
+            ..options(words)
+        };
+        let net = net(&options);
+        let backend = wants_backend(&options, &net).then_some(8080);
+        Plan::new(&options, net, None, backend)
+            .unwrap()
+            .line
+            .to_string()
+    }
+
+    #[test]
+    fn without_words_the_user_network_is_complete() {
+        assert_eq!(
+            line(&[], None),
+            "--ipv4=10.0.2.15/24 --ipv4-gateway=10.0.2.2 --dns=10.0.2.3 --connect=10.0.2.2:8080"
+        );
+    }
+
+    #[test]
+    fn an_address_of_the_user_s_means_a_bridge_and_no_word_of_ours() {
+        let words = ["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.0.0.1"];
+        assert_eq!(net(&options(&words)), Net::Bridge("br0".to_owned()));
+        assert_eq!(line(&words, None), words.join(" "));
+        assert_eq!(
+            net(&options(&["--ipv6", "2001:db8::2/64"])),
+            Net::Bridge("br0".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_user_s_words_stand_first_and_unchanged() {
+        let text = line(
+            &["--connect=10.0.2.2:1", "--dns", "10.0.2.2", "--log=trace"],
+            None,
+        );
+        assert_eq!(
+            text,
+            "--connect=10.0.2.2:1 --dns 10.0.2.2 --log=trace --ipv4=10.0.2.15/24 --ipv4-gateway=10.0.2.2"
+        );
+        let text = line(&["--ipv4=10.0.2.20/24"], Some(Net::User));
+        assert_eq!(text, "--ipv4=10.0.2.20/24 --connect=10.0.2.2:8080");
+    }
+
+    #[test]
+    fn a_certificate_in_the_words_keeps_ours_away() {
+        assert!(wants_development_certificate(&options(&[])));
+        assert!(!wants_development_certificate(&options(&[
+            "--cert=base64:QQ",
+            "--key=base64:QQ"
+        ])));
+    }
+
+    #[test]
+    fn a_certificate_named_twice_is_refused() {
+        let options = Options {
+            certificate: Some(PathBuf::from("c")),
+            key: Some(PathBuf::from("k")),
+            ..options(&["--key=base64:QQ"])
+        };
+        let error = Plan::new(&options, Net::User, None, None).err().unwrap();
+        assert!(error.to_string().contains("named twice"), "{error}");
+    }
+}

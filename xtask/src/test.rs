@@ -1,0 +1,223 @@
+//! `cargo xtask test`: the unit tests on this host, then the boot tests.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use lexopt::Arg::{Long, Short, Value};
+
+use crate::{Result, image, packages, process};
+
+const HELP: &str = "\
+Runs every test: the unit tests of all host crates, then the boot tests, which boot the image
+under QEMU in a network namespace of their own. Installs what they need first.
+
+Usage: cargo xtask test [OPTIONS] [FILTER]
+
+  FILTER         Run only the tests whose name contains this
+
+Options:
+      --no-install  Refuse to install what is missing, and say which command would
+      --unit        Run the unit tests only
+      --boot        Run the boot tests only
+  -h, --help        Show this text
+";
+
+/// Where the boot tests find the image.
+const IMAGE_VARIABLE: &str = "STOCKADE_IMAGE";
+
+struct Options {
+    filter: Option<String>,
+    install: bool,
+    unit: bool,
+    boot: bool,
+}
+
+pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut options = Options {
+        filter: None,
+        install: true,
+        unit: true,
+        boot: true,
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("no-install") => options.install = false,
+            Long("unit") => options.boot = false,
+            Long("boot") => options.unit = false,
+            Long("help") | Short('h') => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Value(filter) if options.filter.is_none() => {
+                options.filter = Some(
+                    filter
+                        .into_string()
+                        .map_err(|_| "the filter is not UTF-8")?,
+                );
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if !options.unit && !options.boot {
+        return Err("--unit and --boot exclude each other".into());
+    }
+    packages::require(packages::TEST, options.install)?;
+    run(root, &options)
+}
+
+fn run(root: &Path, options: &Options) -> Result<ExitCode> {
+    let image = image::build(root, false)?;
+    let mut results: Vec<(&str, Result<()>, f64)> = Vec::new();
+    let mut stage = |name, work: &dyn Fn() -> Result<()>| {
+        eprintln!("\nRunning the {name} ...");
+        let started = Instant::now();
+        let result = work();
+        if let Err(error) = &result {
+            eprintln!("error: {error}");
+        }
+        results.push((name, result, started.elapsed().as_secs_f64()));
+    };
+    if options.unit {
+        stage("unit tests", &|| {
+            unit_tests(root, options.filter.as_deref())
+        });
+    }
+    if options.boot {
+        stage("boot tests", &|| {
+            boot_tests(root, &image.path, options.filter.as_deref())
+        });
+    }
+
+    eprintln!();
+    let mut code = ExitCode::SUCCESS;
+    for (name, result, seconds) in &results {
+        let word = if result.is_ok() { "passed" } else { "FAILED" };
+        eprintln!("{name}: {word} ({seconds:.0} s)");
+        if result.is_err() {
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+fn unit_tests(root: &Path, filter: Option<&str>) -> Result<()> {
+    let mut command = process::cargo();
+    // Members without `boot`, and without the boot tests: those need a namespace.
+    command
+        .current_dir(root)
+        .args(["test", "--locked", "--no-fail-fast", "--lib", "--bins"]);
+    process::run(command.args(filter))?;
+    let mut command = process::cargo();
+    command
+        .current_dir(root)
+        .args(["test", "--locked", "--no-fail-fast", "--doc"]);
+    // Packages without a library have no such tests, and cargo refuses them.
+    command.args([
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--exclude",
+        "stockade-boot",
+    ]);
+    process::run(command.args(filter))
+}
+
+/// Builds the boot tests here and runs them where there is no network but their own.
+fn boot_tests(root: &Path, image: &Path, filter: Option<&str>) -> Result<()> {
+    let mut build = process::cargo();
+    build
+        .current_dir(root)
+        .args([
+            "test",
+            "--locked",
+            "--package",
+            "stockade-tests",
+            "--test",
+            "boot",
+            "--no-run",
+        ])
+        .args(["--message-format", "json-render-diagnostics"]);
+    let messages = process::output(&mut build)?;
+    let program = test_program(&messages).ok_or("cargo built no boot test")?;
+
+    let mut command = Command::new("unshare");
+    command.arg("--net");
+    if !packages::is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    // `$0` is the test program; its arguments follow.
+    command
+        .args([
+            "--",
+            "sh",
+            "-c",
+            "ip link set dev lo up && exec \"$0\" \"$@\"",
+        ])
+        .arg(program)
+        .args(filter)
+        .current_dir(root.join("tests"))
+        .env("PATH", path_with_system_programs()?)
+        .env(IMAGE_VARIABLE, image);
+    process::run(&mut command).map_err(|error| {
+        if packages::is_root() {
+            return error;
+        }
+        format!(
+            "{error}\nIf unshare was not permitted: this system restricts user namespaces. Run the \
+             tests as root, or allow them (Ubuntu: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
+        )
+        .into()
+    })
+}
+
+/// The test executable that cargo's messages name.
+fn test_program(messages: &str) -> Option<PathBuf> {
+    const KEY: &str = "\"executable\":\"";
+    let line = messages.lines().rfind(|line| line.contains(KEY))?;
+    let (_, rest) = line.split_once(KEY)?;
+    let mut path = String::new();
+    let mut characters = rest.chars();
+    // JSON escapes a backslash and a quote; a path that needs more than that is unheard of.
+    loop {
+        match characters.next()? {
+            '"' => return Some(PathBuf::from(path)),
+            '\\' => path.push(characters.next()?),
+            character => path.push(character),
+        }
+    }
+}
+
+/// `PATH` with the folders of `ip` and the like, which a user's lacks on Debian.
+fn path_with_system_programs() -> Result<std::ffi::OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    Ok(env::join_paths(folders)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_test_program_is_found_in_cargo_s_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","executable":"/a b/target/boot-1","fresh":false}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+            "\n",
+        );
+        assert_eq!(
+            test_program(messages),
+            Some(PathBuf::from("/a b/target/boot-1"))
+        );
+        assert_eq!(
+            test_program(r#"{"executable":"/odd\"name"}"#),
+            Some(PathBuf::from("/odd\"name"))
+        );
+        assert_eq!(test_program(""), None);
+    }
+}
