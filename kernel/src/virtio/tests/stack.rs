@@ -142,11 +142,8 @@ fn segment(header: &[u8], frame: &[u8]) -> Vec<Vec<u8>> {
     packets.collect()
 }
 
-fn socket() -> Socket<'static> {
-    let mut socket = Socket::new(
-        SocketBuffer::new(vec![0; BUFFER]),
-        SocketBuffer::new(vec![0; BUFFER]),
-    );
+fn socket<'a>(receive: &'a mut [u8], send: &'a mut [u8]) -> Socket<'a> {
+    let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
     // Virtual time is cheap, acknowledgements at once are cheaper.
     socket.set_ack_delay(None);
     socket
@@ -159,12 +156,14 @@ fn byte(n: usize) -> u8 {
 /// Carries `LENGTH` bytes over TCP from a card to another, both with the features, and back.
 fn transfer(features: [Features; 2], mtu: u16, version: u8) -> Wire {
     let mut ends = [End::new(features[0], mtu, 1), End::new(features[1], mtu, 2)];
+    let mut memory = [(); 4].map(|()| vec![0; BUFFER]);
+    let [receive_1, send_1, receive_2, send_2] = &mut memory;
     let mut storage = [SocketStorage::EMPTY; 1];
     let mut client_set = SocketSet::new(&mut storage[..]);
-    let client = client_set.add(socket());
+    let client = client_set.add(socket(receive_1, send_1));
     let mut storage = [SocketStorage::EMPTY; 1];
     let mut server_set = SocketSet::new(&mut storage[..]);
-    let mut listening = socket();
+    let mut listening = socket(receive_2, send_2);
     listening.listen(443).expect("listens");
     let server = server_set.add(listening);
     let remote = IpEndpoint::new(address(version, 2), 443);
