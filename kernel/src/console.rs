@@ -1,0 +1,263 @@
+//! The serial console: COM1, a 16550, behind [`log`].
+//!
+//! A line looks like `[    0.012345] info  tunnel: text`: seconds since power-on, level, crate,
+//! message. Nothing here allocates, panics or waits without bound: a host that stops reading
+//! costs log lines, not connections.
+
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::time::Duration;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::once::OneAtATime;
+use crate::port::Port;
+use crate::time;
+
+/// COM1's registers (16550 data sheet): data, FIFO control, line control, modem control, status.
+const COM1: u16 = 0x3f8;
+/// Line status: the transmitter holds nothing, so a whole FIFO fits.
+const TRANSMITTER_EMPTY: u8 = 1 << 5;
+/// Bytes that the transmit FIFO holds.
+const FIFO: usize = 16;
+/// Status reads before a host that does not read is given up: tens of milliseconds, as each one
+/// is a trip to the hypervisor.
+const PATIENCE: u32 = 20_000;
+/// Bytes gathered before they go to the port.
+const BUFFER: usize = 256;
+/// Columns for the crate that a message comes from, so that messages begin in one line.
+const LEVELS: [&str; 6] = ["off  ", "error", "warn ", "info ", "debug", "trace"];
+/// What crates of this workspace are called with; the log leaves it out.
+const CRATE_PREFIX: &str = "stockade_";
+
+/// The serial port.
+struct Serial;
+
+impl Serial {
+    // SAFETY: every register of a 16550 is harmless to memory: it has no DMA.
+    #[allow(unsafe_code)]
+    const DATA: Port<u8> = unsafe { Port::new(COM1) };
+    // SAFETY: as above.
+    #[allow(unsafe_code)]
+    const INTERRUPTS: Port<u8> = unsafe { Port::new(COM1 + 1) };
+    // SAFETY: as above.
+    #[allow(unsafe_code)]
+    const FIFO_CONTROL: Port<u8> = unsafe { Port::new(COM1 + 2) };
+    // SAFETY: as above.
+    #[allow(unsafe_code)]
+    const LINE_CONTROL: Port<u8> = unsafe { Port::new(COM1 + 3) };
+    // SAFETY: as above.
+    #[allow(unsafe_code)]
+    const LINE_STATUS: Port<u8> = unsafe { Port::new(COM1 + 5) };
+
+    /// 115,200 baud, 8 data bits, no parity, 1 stop bit, FIFOs on, no interrupts.
+    fn set_up() {
+        Self::INTERRUPTS.write(0);
+        Self::LINE_CONTROL.write(0x80);
+        Self::DATA.write(1);
+        Self::INTERRUPTS.write(0);
+        Self::LINE_CONTROL.write(0x03);
+        Self::FIFO_CONTROL.write(0x07);
+    }
+
+    /// Writes bytes, a FIFO at a time. False when the host does not read: then they are dropped.
+    fn write(bytes: &[u8]) -> bool {
+        static STALLED: AtomicBool = AtomicBool::new(false);
+        for chunk in bytes.chunks(FIFO) {
+            // A host known to be stuck gets one look, not the full patience, until it reads again.
+            let patience = match STALLED.load(Ordering::Relaxed) {
+                true => 1,
+                false => PATIENCE,
+            };
+            let ready = (0..patience).any(|_| Self::LINE_STATUS.read() & TRANSMITTER_EMPTY != 0);
+            STALLED.store(!ready, Ordering::Relaxed);
+            if !ready {
+                return false;
+            }
+            Self::DATA.write_all(chunk);
+        }
+        true
+    }
+}
+
+/// Gathers formatted text into writes of [`BUFFER`] bytes, with carriage returns added and other
+/// control characters made visible, so that nobody's text can drive the operator's terminal.
+struct Buffered<F: FnMut(&[u8]) -> bool> {
+    bytes: [u8; BUFFER],
+    length: usize,
+    lost: u32,
+    sink: F,
+}
+
+impl<F: FnMut(&[u8]) -> bool> Buffered<F> {
+    fn new(sink: F) -> Self {
+        Buffered {
+            bytes: [0; BUFFER],
+            length: 0,
+            lost: 0,
+            sink,
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if self.length == BUFFER {
+            self.flush();
+        }
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    fn flush(&mut self) {
+        let bytes = self.bytes.get(..self.length).unwrap_or_default();
+        if !(self.sink)(bytes) {
+            self.lost += self.length as u32;
+        }
+        self.length = 0;
+    }
+}
+
+impl<F: FnMut(&[u8]) -> bool> Write for Buffered<F> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            match byte {
+                b'\n' => {
+                    self.push(b'\r');
+                    self.push(b'\n');
+                }
+                b'\t' => self.push(byte),
+                0..0x20 | 0x7f => self.push(b'?'),
+                _ => self.push(byte),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that were dropped since the last line that got through.
+static LOST: AtomicU32 = AtomicU32::new(0);
+/// Guards the port against a line inside a line (a message whose formatting logs).
+static PORT: OneAtATime<()> = OneAtATime::new(());
+
+/// Prints text, whoever is printing: for panics and exceptions.
+pub fn print(arguments: fmt::Arguments<'_>) {
+    let mut buffered = Buffered::new(Serial::write);
+    let _ = buffered.write_fmt(arguments);
+    buffered.flush();
+    LOST.fetch_add(buffered.lost, Ordering::Relaxed);
+}
+
+/// The logger.
+struct Console;
+
+impl Log for Console {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        PORT.try_with(|()| {
+            let lost = LOST.swap(0, Ordering::Relaxed);
+            let now = time::since_power_on();
+            if lost > 0 {
+                print(format_args!(
+                    "{} {lost} bytes of log lost: the host did not read the console\n",
+                    Prefix(now, Level::Warn, "console")
+                ));
+            }
+            let prefix = Prefix(now, record.level(), record.target());
+            print(format_args!("{prefix} {}\n", record.args()));
+        });
+    }
+
+    fn flush(&self) {}
+}
+
+/// A line's beginning: time, level and the crate that speaks.
+struct Prefix<'a>(Duration, Level, &'a str);
+
+impl fmt::Display for Prefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Prefix(now, level, target) = *self;
+        let speaker = target.split("::").next().unwrap_or(target);
+        write!(
+            f,
+            "[{:5}.{:06}] {} {}:",
+            now.as_secs(),
+            now.subsec_micros(),
+            LEVELS.get(level as usize).unwrap_or(&"?"),
+            speaker.strip_prefix(CRATE_PREFIX).unwrap_or(speaker),
+        )
+    }
+}
+
+/// Sets the port up and takes everything that is logged, up to `level`.
+///
+/// A second call changes only the level.
+pub fn start(level: LevelFilter) {
+    static CONSOLE: Console = Console;
+    if log::set_logger(&CONSOLE).is_ok() {
+        Serial::set_up();
+    }
+    set_level(level);
+}
+
+/// Changes which messages are printed.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let mut written = Vec::new();
+        let mut buffered = Buffered::new(|bytes: &[u8]| {
+            written.extend_from_slice(bytes);
+            true
+        });
+        buffered.write_str(text).expect("never fails");
+        buffered.flush();
+        assert_eq!(buffered.lost, 0);
+        drop(buffered);
+        assert_eq!(String::from_utf8_lossy(&written), expected);
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        check("plain\n", "plain\r\n");
+        check("a\x1b[2Jb\x07\x7f\r\tc", "a?[2Jb???\tc");
+        check("naïve", "naïve");
+    }
+
+    #[test]
+    fn text_longer_than_the_buffer_arrives_whole() {
+        let text = "0123456789".repeat(100);
+        check(&text, &text);
+    }
+
+    #[test]
+    fn dropped_bytes_are_counted() {
+        let mut buffered = Buffered::new(|_: &[u8]| false);
+        buffered.write_str("seven b").expect("never fails");
+        buffered.flush();
+        assert_eq!(buffered.lost, 7);
+    }
+
+    #[test]
+    fn a_line_begins_with_time_level_and_crate() {
+        let prefix = Prefix(
+            Duration::from_micros(12_345),
+            Level::Info,
+            "stockade_tunnel::session",
+        );
+        assert_eq!(prefix.to_string(), "[    0.012345] info  tunnel:");
+        let prefix = Prefix(Duration::from_secs(123_456), Level::Error, "rustls");
+        assert_eq!(prefix.to_string(), "[123456.000000] error rustls:");
+    }
+}
