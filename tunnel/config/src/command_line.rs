@@ -73,15 +73,16 @@ pub fn parse_bytes(line: &[u8]) -> Result<Config, Errors> {
     }
 }
 
-/// Joins the machine's command line and the boot archive's second half of it by one space.
+/// Joins the machine's command line and the boot archive's second half of it, by one space
+/// when there are both.
 pub fn join(append: &[u8], second: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
     let second = second.unwrap_or_default();
     let mut line = Zeroizing::new(Vec::with_capacity(append.len() + 1 + second.len()));
     line.extend_from_slice(append);
-    if !second.is_empty() {
+    if !append.is_empty() && !second.is_empty() {
         line.push(b' ');
-        line.extend_from_slice(second);
     }
+    line.extend_from_slice(second);
     line
 }
 

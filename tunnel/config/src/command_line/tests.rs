@@ -331,7 +331,7 @@ fn the_second_half_follows_after_one_space() {
     );
     assert_eq!(&join(b"--log=debug", None)[..], b"--log=debug");
     assert_eq!(&join(b"--log=debug", Some(b""))[..], b"--log=debug");
-    assert_eq!(&join(b"", Some(b"--key=x"))[..], b" --key=x");
+    assert_eq!(&join(b"", Some(b"--key=x"))[..], b"--key=x");
 }
 
 #[test]
