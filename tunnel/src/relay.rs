@@ -45,7 +45,7 @@ impl Stream for net::Stream<'_> {
         net::Stream::recv_len(self)
     }
     fn peer_finished(&self) -> bool {
-        net::Stream::recv_finished(self)
+        net::Stream::peer_finished(self)
     }
     fn with_recv<R>(&mut self, f: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
         net::Stream::with_recv(self, f)

@@ -18,6 +18,9 @@ use crate::{
     throttle::Throttle,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The farthest a session's timer is set, whatever its deadline: an entry of the timer heap that
 /// has become stale is gone after this time, so short sessions with long deadlines do not pile up.
 const TIMER_HORIZON: Duration = Duration::from_secs(60);

@@ -92,10 +92,7 @@ impl Service {
         for warning in identity.warnings(clock.now()) {
             log::warn!("--cert: {warning}");
         }
-        let options = ServerOptions {
-            provider,
-            ..ServerOptions::new(identity, clock.clone())
-        };
+        let options = ServerOptions::new(identity, clock.clone());
         let server = tls::Server::new(options).map_err(ServiceError::Tls)?;
         Ok(Self {
             name: "tls".into(),

@@ -193,11 +193,7 @@ fn chain(provider: Provider) -> Chain {
         provider,
     )
     .unwrap();
-    let server = tls::Server::new(ServerOptions {
-        provider,
-        ..ServerOptions::new(identity, clock.clone())
-    })
-    .unwrap();
+    let server = tls::Server::new(ServerOptions::new(identity, clock.clone())).unwrap();
     let client = Client::new(ClientOptions {
         provider,
         verify: VerifyMode::None,
@@ -527,8 +523,12 @@ fn a_silent_backend_is_given_up_after_the_connect_time() {
 fn an_idle_session_ends_with_a_reset_at_both_ends() {
     let mut chain = chain(Provider::Ring).connected();
     chain.now = chain.server.deadline();
+    // The client session would end for the same reason; here it sleeps.
+    chain.client_step = Step::End(Ok(()));
     chain.settle();
     assert_eq!(chain.server_step, Step::End(Err(SessionError::Idle)));
+    let tls = chain.client_tls.status();
+    assert_eq!(tls, Status::Closed(Some(StreamError::Reset)));
     assert_eq!(
         chain.backend.status(),
         Status::Closed(Some(StreamError::Reset))
