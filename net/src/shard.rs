@@ -6,6 +6,7 @@ mod traffic;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use hashbrown::HashMap;
 use smoltcp::iface::Interface;
@@ -29,6 +30,10 @@ const CHALLENGES_BURST: u64 = 50;
 
 /// Superseded entries the timer heap may hold beyond one a connection before it is cleaned.
 const STALE_TIMERS: usize = 1024;
+
+/// How long the RST of a connection that has failed may wait to be sent, for room or for a
+/// neighbour; then the peer has to find out by itself.
+const RESET_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a connection is looked at.
 #[derive(Clone, Copy)]
@@ -304,7 +309,7 @@ impl Shard {
             State::Listen => return self.remove(index),
             State::SynSent | State::SynReceived => return,
             State::Closed if connection.phase == Phase::HalfOpen => return self.remove(index),
-            State::Closed => return self.closed(index, cause),
+            State::Closed => return self.closed(index, now, cause),
             State::Established | State::FinWait1 | State::FinWait2 => {}
             State::CloseWait | State::LastAck | State::Closing | State::TimeWait => {
                 connection.fin_seen = true;
@@ -346,7 +351,7 @@ impl Shard {
     }
 
     /// The socket is closed; find out why.
-    fn closed(&mut self, index: u32, cause: Cause<'_>) {
+    fn closed(&mut self, index: u32, now: Instant, cause: Cause<'_>) {
         let Some(connection) = connection(&mut self.slots, index) else {
             return;
         };
@@ -364,8 +369,8 @@ impl Shard {
             };
         }
         if connection.reset_unsent() {
-            // The RST leaves with the next visit; the owner need not wait for it.
-            self.touch(index);
+            // The owner need not wait until there is room for the RST.
+            connection.deadline.get_or_insert(now + RESET_GRACE);
             self.notify(index);
         } else {
             self.over(index);

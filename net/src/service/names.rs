@@ -83,7 +83,13 @@ mod tests {
         }
         check(&"a".repeat(64), invalid());
         check(&"a".repeat(63), Ok(Name::Host(&"a".repeat(63))));
-        let long = ["a".repeat(63), "a".repeat(63), "a".repeat(63), "a".repeat(63)].join(".");
+        let long = [
+            "a".repeat(63),
+            "a".repeat(63),
+            "a".repeat(63),
+            "a".repeat(63),
+        ]
+        .join(".");
         check(&long, invalid());
     }
 }

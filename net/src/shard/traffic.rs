@@ -7,7 +7,7 @@ use smoltcp::phy::{Device, DeviceCapabilities, PacketMeta, TxToken};
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::{EthernetAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 
-use super::{Cause, STALE_TIMERS, Shard, connection};
+use super::{Cause, RESET_GRACE, STALE_TIMERS, Shard, connection};
 use crate::classify::{Segment, flag};
 use crate::connection::{
     CONNECT_TIMEOUT, Connection, HALF_OPEN_TIMEOUT, Origin, Phase, USER_TIMEOUT, alone, new_socket,
@@ -26,9 +26,6 @@ const TRANSMIT_RETRY: Duration = Duration::from_millis(1);
 /// The shortest time after which an idle connection is visited again: smoltcp may say "now"
 /// without having anything to send.
 const SHORTEST_TIMER: Duration = Duration::from_millis(1);
-
-/// How long the RST of a connection that was given up may take to leave.
-const RESET_GRACE: Duration = Duration::from_secs(1);
 
 /// A frame still in the card's buffer, with the token for an immediate answer.
 pub(crate) struct Received<'a, T> {
@@ -322,9 +319,8 @@ impl Shard {
         let Some(connection) = connection(&mut self.slots, index) else {
             return;
         };
-        let reset = connection.reset_unsent() || connection.state() == State::Closed;
-        if connection.phase == Phase::HalfOpen || reset {
-            return self.remove(index);
+        if connection.phase == Phase::HalfOpen || connection.state() == State::Closed {
+            return self.over(index);
         }
         connection.deadline = Some(now + RESET_GRACE);
         if let Some(socket) = connection.socket_mut() {

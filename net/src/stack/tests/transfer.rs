@@ -33,7 +33,7 @@ impl Direction {
         if self.sent < self.data.len() {
             // Now through the lent slice, now by copying.
             let rest = &self.data[self.sent..];
-            self.sent += if self.sent % 2 == 0 {
+            self.sent += if self.sent.is_multiple_of(2) {
                 stream.with_send(|free| {
                     let count = free.len().min(rest.len());
                     free[..count].copy_from_slice(&rest[..count]);
@@ -208,7 +208,7 @@ fn a_card_without_room_loses_nothing() {
     world.run(Duration::from_secs(60), |world| {
         // One frame at a time, and none at all most of the time.
         turn += 1;
-        world.hosts[A].card.room = usize::from(turn % 5 == 0);
+        world.hosts[A].card.room = usize::from(turn.is_multiple_of(5));
         sent += world.stream(A, a).send(&data[sent..]);
         received.extend(world.read(B, b));
         received.len() == data.len()

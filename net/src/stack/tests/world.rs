@@ -95,7 +95,7 @@ impl Device for Card {
     }
 
     fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Tx<'_>> {
-        (self.room > 0).then(|| Tx(&mut self.tx, &mut self.room))
+        (self.room > 0).then_some(Tx(&mut self.tx, &mut self.room))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -236,7 +236,10 @@ impl World {
         }
         let arrival = self.wire.keys().next().map(|key| key.0);
         let timers = self.hosts.iter().filter_map(|host| host.stack.poll_at());
-        let Some(next) = arrival.into_iter().chain(timers).min() else {
+        // A full card keeps frames back until it has room, and then interrupts.
+        let kept = self.hosts.iter().any(|host| !host.card.rx.is_empty());
+        let kept = kept.then(|| self.now + Duration::from_millis(1));
+        let Some(next) = arrival.into_iter().chain(timers).chain(kept).min() else {
             return false;
         };
         self.now = self.now.max(next);
@@ -255,7 +258,8 @@ impl World {
         let end = self.now + limit;
         let mut steps = 0;
         while !done(self) {
-            assert!(self.step(), "nothing more will happen");
+            let more = self.step();
+            assert!(more || done(self), "nothing more will happen");
             assert!(self.now <= end, "not done within {limit:?}");
             steps += 1;
             assert!(steps < 5_000_000, "spinning at {:?}", self.now);
