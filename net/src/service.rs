@@ -30,6 +30,9 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// resolution delay but with room for a slow server.
 const OTHER_FAMILY_WAIT: Duration = Duration::from_millis(300);
 
+/// The shortest time after which something that could not be sent is tried again.
+const SHORTEST_TIMER: Duration = Duration::from_millis(1);
+
 /// Frames the services may send per call.
 const FRAMES_PER_CALL: usize = 16;
 
@@ -180,16 +183,18 @@ impl Service {
             caps,
             watch: Watch::default(),
         };
-        for _ in 0..FRAMES_PER_CALL {
+        let more = (0..FRAMES_PER_CALL).all(|_| {
             let result = iface.poll_egress(now.into(), &mut egress, &mut self.sockets);
-            if result == PollResult::None {
-                break;
-            }
-        }
+            result == PollResult::SocketStateChanged
+        });
         self.collect(now, ResolveError::TimedOut, events);
+        if more {
+            self.due = Some(now);
+            return;
+        }
         let asked = iface.poll_at(now.into(), &self.sockets).map(Instant::from);
         // What smoltcp calls due now it could not send: the card is full, or it only thinks so.
-        let asked = asked.map(|at| at.max(now + Duration::from_millis(1)));
+        let asked = asked.map(|at| at.max(now + SHORTEST_TIMER));
         let queries = self.queries.iter().map(|query| query.until).min();
         self.due = asked.into_iter().chain(queries).min();
     }
