@@ -6,6 +6,7 @@ mod traffic;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use hashbrown::HashMap;
@@ -64,6 +65,10 @@ pub(crate) struct Shard {
     half_open: usize,
     admission: usize,
     challenges: Bucket,
+    /// Neighbours that were asked for here, lately.
+    solicited: VecDeque<(IpAddr, Instant)>,
+    /// The default routers, IPv4's and IPv6's.
+    pub(crate) gateways: [Option<IpAddr>; 2],
     /// The card had no transmit token at this time.
     blocked: Option<Instant>,
 }
@@ -90,6 +95,8 @@ impl Shard {
             half_open: 0,
             admission: usize::MAX,
             challenges: Bucket::new(CHALLENGES_PER_SECOND, CHALLENGES_BURST),
+            solicited: VecDeque::new(),
+            gateways: [None; 2],
             blocked: None,
         }
     }
@@ -271,7 +278,7 @@ impl Shard {
     }
 
     /// Ends every connection from a local address that is no longer ours.
-    pub(crate) fn address_lost(&mut self, still_ours: impl Fn(core::net::IpAddr) -> bool) {
+    pub(crate) fn address_lost(&mut self, still_ours: impl Fn(IpAddr) -> bool) {
         let lost: Vec<u32> = self
             .table
             .iter()

@@ -27,6 +27,11 @@ const TRANSMIT_RETRY: Duration = Duration::from_millis(1);
 /// without having anything to send.
 const SHORTEST_TIMER: Duration = Duration::from_millis(1);
 
+/// How long a neighbour is not asked for again by us, and how many are remembered for that:
+/// what smoltcp does for all neighbours together (RFC 1122 §2.3.2.1: "MUST prevent ARP flooding").
+const SOLICITATION_INTERVAL: Duration = Duration::from_secs(1);
+const SOLICITATIONS: usize = 32;
+
 /// A frame still in the card's buffer, with the token for an immediate answer.
 pub(crate) struct Received<'a, T> {
     pub(crate) bytes: &'a [u8],
@@ -233,6 +238,7 @@ impl Shard {
                 caps: &self.caps,
                 watch: Watch::default(),
             };
+            let mut unasked = false;
             outcome = Outcome::More;
             for _ in 0..SEGMENTS_PER_VISIT {
                 egress.watch.asked = false;
@@ -243,17 +249,25 @@ impl Shard {
                     continue;
                 } else if egress.watch.asked {
                     outcome = Outcome::Waiting;
+                    unasked = egress.watch.solicitations == 0;
                 } else {
                     outcome = Outcome::Done;
                 }
                 break;
             }
             connection.note_sent(egress.watch.sent);
+            if matches!(outcome, Outcome::Waiting) && !connection.waiting {
+                connection.waiting = true;
+                self.waiting.push(index);
+            }
+            if unasked {
+                let flow = connection.flow;
+                self.solicit(&flow, device, now);
+            }
         }
-        if matches!(outcome, Outcome::Waiting) && !connection.waiting {
-            connection.waiting = true;
-            self.waiting.push(index);
-        }
+        let Some(connection) = super::connection(&mut self.slots, index) else {
+            return Outcome::Done;
+        };
         let changed = connection.state() != before.state;
         self.settle(index, now, Cause::Visit(before.state));
         if changed {
@@ -263,6 +277,40 @@ impl Shard {
             self.arm(index, now);
         }
         outcome
+    }
+
+    /// Asks for the next hop's Ethernet address. smoltcp asks for one neighbour a second, so that
+    /// a connection to a second one would wait for no reason.
+    fn solicit<D: Device + ?Sized>(&mut self, flow: &Flow, device: &mut D, now: Instant) {
+        let remote = flow.remote.ip();
+        let on_link = |cidr: &IpCidr| cidr.contains_addr(&remote.into());
+        let next_hop = match self.iface.ip_addrs().iter().any(on_link) {
+            true => Some(remote),
+            false => self
+                .gateways
+                .into_iter()
+                .flatten()
+                .find(|g| g.is_ipv4() == remote.is_ipv4()),
+        };
+        let Some(next_hop) = next_hop else {
+            return;
+        };
+        let is_old = |(_, at): &(_, Instant)| *at + SOLICITATION_INTERVAL <= now;
+        while self.solicited.front().is_some_and(is_old) {
+            self.solicited.pop_front();
+        }
+        let asked = self
+            .solicited
+            .iter()
+            .any(|(address, _)| *address == next_hop);
+        if asked || self.solicited.len() >= SOLICITATIONS {
+            return;
+        }
+        if let Some(token) = device.transmit(now.into()) {
+            let (mac, local) = (self.iface.hardware_addr(), flow.local.ip());
+            reply::solicit(token, mac, local, next_hop, &self.caps.checksum);
+            self.solicited.push_back((next_hop, now));
+        }
     }
 
     /// Enters a connection's next wake-up into the heap.

@@ -154,14 +154,15 @@ impl Stack {
             let _ = routes.add_default_ipv6_route(gateway);
         }
         *iface.routes_mut() = routes;
-        let gateways = ipv4_gateway
-            .map(IpAddr::from)
-            .into_iter()
-            .chain(ipv6_gateway.map(IpAddr::from));
+        let gateways = [
+            ipv4_gateway.map(IpAddr::from),
+            ipv6_gateway.map(IpAddr::from),
+        ];
+        self.shard.gateways = gateways;
         let dns = match (self.configured_dns.is_empty(), dns.is_empty()) {
             (false, _) => self.configured_dns.clone(),
             (true, false) => dns,
-            (true, true) => gateways.collect(),
+            (true, true) => gateways.into_iter().flatten().collect(),
         };
         self.service.set_servers(&dns);
         self.addresses = Addresses {

@@ -1,10 +1,11 @@
 //! Who gets a socket, and when it is given back.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use std::vec;
 use std::vec::Vec;
 
-use smoltcp::wire::{ArpOperation, TcpControl};
+use smoltcp::wire::{ArpOperation, Icmpv6Packet, Icmpv6Repr, Ipv6Packet, NdiscRepr, TcpControl};
 
 use super::frames::*;
 use super::world::*;
@@ -234,6 +235,54 @@ fn connecting_waits_for_arp_no_longer_than_it_takes() {
     let sent = host.answer(&arp(ArpOperation::Reply, V4[A], V4[B]), later);
     let syns = sent.iter().filter(|f| tcp_of(f).control == TcpControl::Syn);
     assert_eq!(syns.count(), 2);
+}
+
+#[test]
+fn connecting_to_several_unknown_neighbours_asks_for_each() {
+    let mut host = Host::new(config(B), Card::new());
+    let now = Instant::ZERO + Duration::from_secs(5);
+    let neighbours: Vec<IpAddr> = vec![
+        [10, 9, 0, 5].into(),
+        [10, 9, 0, 6].into(),
+        [10, 9, 0, 7].into(),
+        [10, 9, 0, 5].into(),
+        "fd00::5".parse().unwrap(),
+        "fd00::6".parse().unwrap(),
+    ];
+    for neighbour in &neighbours {
+        let remote = SocketAddr::new(*neighbour, 80);
+        host.stack.connect(remote, now).unwrap();
+    }
+    host.step(now);
+    let asked: Vec<IpAddr> = host
+        .card
+        .tx
+        .drain(..)
+        .map(|frame| match ip_of(&frame) {
+            None => IpAddr::from(<[u8; 4]>::try_from(&frame[38..42]).unwrap()),
+            Some((.., payload)) => {
+                let caps = smoltcp::phy::ChecksumCapabilities::default();
+                let ip = Ipv6Packet::new_checked(&frame[14..]).unwrap();
+                let packet = Icmpv6Packet::new_checked(payload).unwrap();
+                let (from, to) = (ip.src_addr(), ip.dst_addr());
+                assert_eq!(ip.hop_limit(), 255);
+                match Icmpv6Repr::parse(&from, &to, &packet, &caps).unwrap() {
+                    Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { target_addr, .. }) => {
+                        IpAddr::from(target_addr)
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        })
+        .collect();
+    // Each once, and the one that two wait for at most twice.
+    for neighbour in &neighbours {
+        let times = asked.iter().filter(|asked| *asked == neighbour).count();
+        assert!((1..=2).contains(&times), "{neighbour}: {asked:?}");
+    }
+    let sent = host.answer(&arp(ArpOperation::Reply, [10, 9, 0, 6].into(), V4[B]), now);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(tcp_of(&sent[0]).control, TcpControl::Syn);
 }
 
 #[test]

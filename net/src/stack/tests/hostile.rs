@@ -158,6 +158,7 @@ fn random_bytes_never_panic() {
 #[test]
 fn a_hostile_peer_inside_the_window() {
     let mut dice = Dice(31);
+    let mut established = 0;
     for _ in 0..400 {
         let mut host = target(trusting());
         let mut now = Instant::ZERO + Duration::from_secs(1);
@@ -213,7 +214,9 @@ fn a_hostile_peer_inside_the_window() {
             host.step(now);
             host.card.tx.clear();
         }
+        established += usize::from(accepted.is_some());
     }
+    assert!(established > 200, "only {established} got in");
 }
 
 /// Two honest stacks on a link that corrupts frames, which checksums then catch.
