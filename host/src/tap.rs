@@ -7,8 +7,9 @@ use std::process::{self, Command, Output, Stdio};
 
 use crate::error::Error;
 
-/// How the names of our interfaces begin; the process id follows. Linux allows 15 bytes.
-const PREFIX: &str = "stk";
+/// How the names of our interfaces begin; the process id (at most 7 digits) follows.
+/// Linux allows 15 bytes.
+const PREFIX: &str = "stockade";
 
 /// Where the kernel lists network interfaces (sysfs(5)).
 const INTERFACES: &str = "/sys/class/net";

@@ -100,7 +100,7 @@ pub(crate) fn build(root: &Path, debug: bool) -> Result<Image> {
     } else {
         "target/image-build"
     });
-    process::run(&mut cargo_build(root, &target_dir, debug)?)?;
+    process::run(&mut cargo(root, &target_dir, "build", debug)?)?;
 
     let linked = target_dir.join(TARGET).join("image").join("stockade");
     let path = path(root, debug);
@@ -119,7 +119,15 @@ pub(crate) fn build(root: &Path, debug: bool) -> Result<Image> {
     })
 }
 
-fn cargo_build(root: &Path, target_dir: &Path, debug: bool) -> Result<Command> {
+/// Lints the image's crates as they are built for the image.
+pub(crate) fn clippy(root: &Path) -> Result<()> {
+    let target_dir = root.join("target/image-build");
+    let mut command = cargo(root, &target_dir, "clippy", false)?;
+    process::run(command.args(["--", "-D", "warnings"]))
+}
+
+/// A cargo command on the image, with the image's own flags.
+fn cargo(root: &Path, target_dir: &Path, verb: &str, debug: bool) -> Result<Command> {
     let cargo_home = cargo_home()?;
     let mut rustflags: Vec<OsString> = RUSTFLAGS.map(OsString::from).into();
     let mut cflags: Vec<String> = CFLAGS.map(String::from).into();
@@ -146,7 +154,7 @@ fn cargo_build(root: &Path, target_dir: &Path, debug: bool) -> Result<Command> {
     command
         .current_dir(root)
         .args([
-            "build",
+            verb,
             "--locked",
             "--package",
             "stockade-boot",
@@ -231,7 +239,13 @@ mod tests {
 
     #[test]
     fn flags_survive_a_checkout_in_a_folder_with_spaces() {
-        let command = cargo_build(Path::new("/a b"), Path::new("/a b/target/x"), false).unwrap();
+        let command = cargo(
+            Path::new("/a b"),
+            Path::new("/a b/target/x"),
+            "build",
+            false,
+        )
+        .unwrap();
         let variable = |name: &str| {
             let found = command.get_envs().find(|(key, _)| *key == name).unwrap();
             found.1.unwrap().to_str().unwrap().to_owned()

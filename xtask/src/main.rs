@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+mod clippy;
 mod image;
 mod packages;
 mod process;
@@ -27,6 +29,7 @@ Commands:
   run      Build the image and serve TLS with it on this machine
   image    Build target/image/stockade and print its size by part
   test     Install what the tests need, then run all of them
+  clippy   Lint the host crates, then the image with its own flags
   tidy     Check the conventions of the source tree
   help     Show this text
 
@@ -55,16 +58,31 @@ fn dispatch() -> Result<ExitCode> {
         Some(other) => return Err(other.unexpected().into()),
     };
     let root = workspace_root()?;
+    dispatch_to(&command, &root, parser)
+}
+
+fn dispatch_to(command: &OsStr, root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     match command.to_str() {
-        Some("run") => run::main(&root, parser),
-        Some("image") => image::main(&root, parser),
-        Some("test") => test::main(&root, parser),
-        Some("tidy") => tidy_main(&root, parser),
-        Some("help") => {
+        Some("run") => run::main(root, parser),
+        Some("image") => image::main(root, parser),
+        Some("test") => test::main(root, parser),
+        Some("clippy") => clippy::main(root, parser),
+        Some("tidy") => tidy_main(root, parser),
+        Some("help") => help(root, parser),
+        _ => Err(format!("no command {command:?}; `cargo xtask help` lists them").into()),
+    }
+}
+
+/// `help COMMAND` is `COMMAND --help`.
+fn help(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> {
+    match parser.next()? {
+        Some(lexopt::Arg::Value(command)) if command != "help" => {
+            dispatch_to(&command, root, lexopt::Parser::from_args(["--help"]))
+        }
+        _ => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err(format!("no command {command:?}; `cargo xtask help` lists them").into()),
     }
 }
 

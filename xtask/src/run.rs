@@ -45,7 +45,7 @@ Options:
                            the image; may be repeated; with --net user only [8443:443]
       --cert FILE          The certificate chain, PEM, and
       --key FILE           its private key, PEM [a development certificate for localhost]
-      --debug              Log at level debug and build with debug assertions
+      --debug              Log each connection (--log=debug)
       --dry-run            Print what would be run, and run nothing
       --no-install         Refuse to install what is missing, and say which command would
   -h, --help               Show this text
@@ -101,7 +101,7 @@ pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
         return Err(no_bridge(bridge, &config).into());
     }
     packages::require(tools, !options.no_install)?;
-    let image = image::build(root, options.debug)?;
+    let image = image::build(root, false)?;
 
     let stop = stop_on_signals()?;
     let tap = match &plan.net {
@@ -202,7 +202,7 @@ fn dry_run(root: &Path, options: &Options, net: Net) -> Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let image = image::path(root, options.debug);
+    let image = image::path(root, false);
     let publish = plan.publish(options, &config);
     let network = match &plan.net {
         Net::User => Network::User {
@@ -282,7 +282,7 @@ fn machine(options: &Options, image: &Path, plan: &Plan) -> Qemu {
 
 /// Reads the image's configuration as the image will, and prints every error of it.
 fn check(options: &Options, plan: &Plan, root: &Path) -> Result<Option<Config>> {
-    let boot = machine(options, &image::path(root, options.debug), plan).boot()?;
+    let boot = machine(options, &image::path(root, false), plan).boot()?;
     match Settings::read(
         boot.append.as_bytes(),
         boot.archive.as_ref().map(|archive| archive.as_slice()),

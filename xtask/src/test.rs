@@ -103,25 +103,23 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
 }
 
 fn unit_tests(root: &Path, filter: Option<&str>) -> Result<()> {
-    let mut command = process::cargo();
-    // Members without `boot`, and without the boot tests: those need a namespace.
-    command
-        .current_dir(root)
-        .args(["test", "--locked", "--no-fail-fast", "--lib", "--bins"]);
-    process::run(command.args(filter))?;
-    let mut command = process::cargo();
-    command
-        .current_dir(root)
-        .args(["test", "--locked", "--no-fail-fast", "--doc"]);
-    // Packages without a library have no such tests, and cargo refuses them.
-    command.args([
+    let cargo_test = |arguments: &[&str]| {
+        let mut command = process::cargo();
+        command
+            .current_dir(root)
+            .args(["test", "--locked", "--no-fail-fast"]);
+        process::run(command.args(arguments).args(filter))
+    };
+    // The image links with its own flags only; the boot tests need a namespace of their own.
+    let hosts = cargo_test(&[
         "--workspace",
         "--exclude",
-        "xtask",
-        "--exclude",
         "stockade-boot",
+        "--exclude",
+        "stockade-tests",
     ]);
-    process::run(command.args(filter))
+    let harness = cargo_test(&["--package", "stockade-tests", "--lib"]);
+    hosts.and(harness)
 }
 
 /// Builds the boot tests here and runs them where there is no network but their own.

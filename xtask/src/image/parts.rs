@@ -200,8 +200,8 @@ mod tests {
             ),
             ("_ZN4core3fmt5write17h0123456789abcdefE", "core, alloc"),
             ("_ZN4ring6digest6digest17h0123456789abcdefE", RING),
-            ("_ZN4p2565arithmetic17h0123456789abcdefE", RUSTCRYPTO),
-            ("_ZN3log11max_level17h0123456789abcdefE", REST),
+            ("_ZN4p25610arithmetic17h0123456789abcdefE", RUSTCRYPTO),
+            ("_ZN3log9max_level17h0123456789abcdefE", REST),
             ("ring_core_0_17_14__x25519_ge_scalarmult_base", RING),
             ("memcpy", "boot"),
         ] {
