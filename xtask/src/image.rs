@@ -52,8 +52,10 @@ const CFLAGS: [&str; 5] = [
 pub(crate) struct Image {
     /// The stripped ELF file.
     pub(crate) path: PathBuf,
-    /// Its symbols.
-    pub(crate) symbols: PathBuf,
+    /// The file as it was linked, with everything in it.
+    linked: PathBuf,
+    /// Its symbols, for a debugger.
+    symbols: PathBuf,
     /// Its size in bytes.
     pub(crate) size: u64,
 }
@@ -74,7 +76,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
     packages::require(packages::BUILD, install)?;
     let image = build(root, debug)?;
     let stripped = fs::read(&image.path)?;
-    print!("{}", parts::table(&fs::read(&image.symbols)?, image.size)?);
+    print!("{}", parts::table(&fs::read(&image.linked)?, image.size)?);
     println!("SHA-256  {}", sha256(&stripped));
     println!("image    {}", image.path.display());
     println!("symbols  {}", image.symbols.display());
@@ -114,6 +116,7 @@ pub(crate) fn build(root: &Path, debug: bool) -> Result<Image> {
     );
     Ok(Image {
         path,
+        linked,
         symbols,
         size,
     })

@@ -86,7 +86,7 @@ pub(super) fn table(elf: &[u8], file_size: u64) -> Result<String> {
 
     let mut rows: Vec<(&str, Size)> = parts.into_iter().collect();
     rows.sort_by_key(|(_, size)| u64::MAX - size.code - size.data);
-    rows.push(("constants without a name", unnamed));
+    rows.push(("stacks, unnamed constants", unnamed));
     rows.push(("all", total));
     let mut text = format!(
         "{:<26} {:>10} {:>10} {:>10}\n",
