@@ -128,7 +128,7 @@ pub struct Machine {
     timer: Timer,
     heap: &'static Heap,
     archive: Option<&'static [u8]>,
-    command_line: Box<str>,
+    command_line: &'static str,
 }
 
 impl Machine {
@@ -169,7 +169,7 @@ impl Machine {
         );
 
         let mut buses = Buses {
-            command_line: &memory.command_line,
+            command_line: memory.command_line,
             space: &mut memory.space,
         };
         let sources = start_entropy(&mut buses, &clock).map_err(StartError::Entropy)?;
@@ -278,8 +278,8 @@ impl Machine {
     }
 
     /// The kernel command line. May hold secrets: never to be logged.
-    pub fn command_line(&self) -> &str {
-        &self.command_line
+    pub fn command_line(&self) -> &'static str {
+        self.command_line
     }
 
     /// Ends the machine with a value from [`exit`].
@@ -292,7 +292,7 @@ impl Machine {
 struct Memory {
     space: AddressSpace,
     archive: Option<&'static [u8]>,
-    command_line: Box<str>,
+    command_line: &'static str,
 }
 
 impl Memory {
@@ -356,15 +356,15 @@ impl Memory {
 /// # Safety
 ///
 /// `range` must be mapped, writable and nobody else's.
-unsafe fn take_text(range: &Range<u64>) -> Result<Box<str>, StartError> {
+unsafe fn take_text(range: &Range<u64>) -> Result<&'static str, StartError> {
     if range.is_empty() {
-        return Ok(Box::default());
+        return Ok("");
     }
     let length = (range.end - range.start) as usize;
     // SAFETY: the caller promised that the range is ours.
     let bytes = unsafe { core::slice::from_raw_parts_mut(range.start as *mut u8, length) };
     let text = core::str::from_utf8(bytes)
-        .map(|text| text.to_owned().into_boxed_str())
+        .map(|text| &*Box::leak(text.to_owned().into_boxed_str()))
         .map_err(|error| StartError::CommandLine {
             byte: error.valid_up_to(),
         });

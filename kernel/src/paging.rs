@@ -149,7 +149,7 @@ impl AddressSpace {
                 }
                 return Ok(SIZES[level] - address % SIZES[level]);
             }
-            if level == best && *entry & PRESENT == 0 {
+            if level <= best && *entry & PRESENT == 0 {
                 let large = if level > 0 { LARGE } else { 0 };
                 *entry = address | access.bits() | large;
                 return Ok(SIZES[level]);

@@ -171,7 +171,7 @@ mod tests {
         let scale = Scale::from_hertz(1_000_000_000);
         assert_eq!(scale.nanoseconds(12_345), 12_345);
         let scale = Scale::from_hertz(2_500_000_000);
-        assert_eq!(scale.nanoseconds(5), 2);
+        assert_eq!(scale.nanoseconds(5_000), 1_999);
         // A year of a 3.7 GHz counter: off by less than a millisecond.
         let scale = Scale::from_hertz(3_700_000_000);
         let year = 365 * 86_400;

@@ -1,0 +1,47 @@
+//! The bare machine as the product sees it.
+
+use core::time::Duration;
+
+use stockade_net::Instant;
+use stockade_kernel::Machine;
+use stockade_kernel::machine::Card;
+
+/// The kernel's machine behind the product's trait.
+pub struct BareMachine(pub Machine);
+
+impl stockade_tunnel::Machine for BareMachine {
+    type Nic = Card;
+
+    fn nic(&mut self) -> &mut Card {
+        self.0.nic()
+    }
+
+    fn mac(&self) -> [u8; 6] {
+        self.0.mac()
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.0.now()
+    }
+
+    fn wall_clock(&self) -> u64 {
+        self.0.wall_clock()
+    }
+
+    fn fill_entropy(&mut self, bytes: &mut [u8]) {
+        self.0.fill_entropy(bytes);
+    }
+
+    fn heap_free(&self) -> usize {
+        self.0.heap_free()
+    }
+
+    fn flush(&mut self) {
+        self.0.flush();
+    }
+
+    fn idle_until(&mut self, deadline: Option<Instant>) {
+        let deadline = deadline.map(|instant| Duration::from_micros(instant.as_micros()));
+        self.0.idle_until(deadline);
+    }
+}
