@@ -396,7 +396,6 @@ impl Connection {
     /// refuses, so that the alert is sealed as it must be.
     fn refuse(&mut self, reason: &str) -> Error {
         let mut impossible = [record::HANDSHAKE, 3, 3, 0xff, 0xff];
-        self.staged = Vec::new();
         // Fails by itself with rustls's reason; ours is the better one.
         let _ = self.feed(&mut impossible, &mut |_| {});
         let error = Error::misbehaved(reason);

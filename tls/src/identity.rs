@@ -13,7 +13,7 @@ use rustls::{SignatureScheme, crypto::WebPkiSupportedAlgorithms};
 use crate::Provider;
 use crate::x509::{Leaf, MAX_RSA_BITS, MIN_RSA_BITS};
 
-pub use error::{IdentityError, IdentityWarning};
+pub use error::{IdentityError, IdentityWarning, PemText};
 pub(crate) use pem::certificates_in;
 
 /// A certificate chain and the private key of its first certificate. Clones share the key.

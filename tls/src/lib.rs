@@ -20,6 +20,8 @@
 )]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod client;
 mod clock;
@@ -39,9 +41,12 @@ pub use clock::WallClock;
 pub use connection::{Connection, Received, Sealed};
 pub use error::{ConfigError, Error};
 pub use handshake::{Handshake, Version, Versions};
-pub use identity::{Identity, IdentityError, IdentityWarning};
+pub use identity::{Identity, IdentityError, IdentityWarning, PemText};
 pub use provider::Provider;
 pub use server::{Server, ServerOptions};
+
+#[cfg(test)]
+mod tests;
 
 /// Most plaintext bytes in one record (RFC 8446 §5.1: 2^14).
 pub const MAX_PLAINTEXT: usize = 16_384;

@@ -1,0 +1,1 @@
+//! Against OpenSSL's command line, over loopback, where there is one.
