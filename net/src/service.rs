@@ -166,7 +166,7 @@ impl Service {
         self.due = Some(now);
     }
 
-    /// Sends what is due.
+    /// Sends what is due. True when something was.
     pub(crate) fn run<D: Device + ?Sized>(
         &mut self,
         iface: &mut Interface,
@@ -174,9 +174,9 @@ impl Service {
         device: &mut D,
         now: Instant,
         events: &mut VecDeque<Event>,
-    ) {
+    ) -> bool {
         if self.due.is_none_or(|due| due > now) {
-            return;
+            return false;
         }
         let mut egress = Egress {
             device,
@@ -190,13 +190,14 @@ impl Service {
         self.collect(now, ResolveError::TimedOut, events);
         if more {
             self.due = Some(now);
-            return;
+            return true;
         }
         let asked = iface.poll_at(now.into(), &self.sockets).map(Instant::from);
         // What smoltcp calls due now it could not send: the card is full, or it only thinks so.
         let asked = asked.map(|at| at.max(now + SHORTEST_TIMER));
         let queries = self.queries.iter().map(|query| query.until).min();
         self.due = asked.into_iter().chain(queries).min();
+        true
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {

@@ -131,6 +131,7 @@ impl Stack {
             neighbors |= frame.consume(|bytes| self.take_in(Received { bytes, meta, token }));
         }
         if neighbors {
+            // Once a burst: a flood of ARP must not cost a walk each.
             self.shard.wake_waiting();
         }
         self.run_service(device);
@@ -287,9 +288,10 @@ impl Stack {
             events,
             ..
         } = &mut self.shard;
-        self.service.run(iface, caps, device, self.now, events);
-        // A lease may run out while requests for its renewal are sent.
-        self.take_lease();
+        if self.service.run(iface, caps, device, self.now, events) {
+            // A lease may run out while requests for its renewal are sent.
+            self.take_lease();
+        }
     }
 
     /// Takes one frame in. True when neighbours may have become known.

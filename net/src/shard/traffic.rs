@@ -256,6 +256,9 @@ impl Shard {
                 break;
             }
             connection.note_sent(egress.watch.sent);
+            if egress.watch.frames > 0 {
+                connection.waiting = false;
+            }
             if matches!(outcome, Outcome::Waiting) && !connection.waiting {
                 connection.waiting = true;
                 self.waiting.push(index);
@@ -376,14 +379,20 @@ impl Shard {
         }
     }
 
-    /// Neighbours may have become known: those who wait for one try again.
+    /// Neighbours may have become known: those who wait for one try again. They stay listed until
+    /// they have sent something, since it may have been another neighbour.
     pub(crate) fn wake_waiting(&mut self) {
-        while let Some(index) = self.waiting.pop() {
-            if let Some(connection) = self.connection(index) {
-                connection.waiting = false;
-                self.touch(index);
+        let mut waiting = core::mem::take(&mut self.waiting);
+        waiting.sort_unstable();
+        waiting.dedup();
+        waiting.retain(|index| {
+            let still = self.connection(*index).is_some_and(|c| c.waiting);
+            if still {
+                self.touch(*index);
             }
-        }
+            still
+        });
+        self.waiting = waiting;
     }
 
     /// When something must happen here.

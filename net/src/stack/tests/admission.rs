@@ -231,6 +231,10 @@ fn connecting_waits_for_arp_no_longer_than_it_takes() {
     // A second one, while the first request is not answered yet.
     host.stack.connect(remote, now).unwrap();
     host.step(now);
+    // Somebody else's address comes first.
+    let later = now + Duration::from_millis(2);
+    let other = arp(ArpOperation::Reply, [10, 9, 0, 99].into(), V4[B]);
+    assert!(host.answer(&other, later).is_empty());
     let later = now + Duration::from_millis(3);
     let sent = host.answer(&arp(ArpOperation::Reply, V4[A], V4[B]), later);
     let syns = sent.iter().filter(|f| tcp_of(f).control == TcpControl::Syn);
