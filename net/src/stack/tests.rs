@@ -6,5 +6,6 @@ mod dns;
 mod ending;
 mod frames;
 mod hostile;
+mod routing;
 mod transfer;
 mod world;
