@@ -18,6 +18,24 @@
 //!     if !more { idle_until(stack.poll_at()) }
 //! }
 //! ```
+//!
+//! # What is bounded, and by what
+//!
+//! | what | bound |
+//! | --- | --- |
+//! | sockets, half-open ones, bytes of each | [`Limits`] |
+//! | connections that listeners may still take | [`Stack::set_admission`] |
+//! | time: handshakes, attempts, silence, released connections | constants in `connection` |
+//! | TIME-WAIT records, DNS queries, listeners | constants beside their tables |
+//! | RSTs, ICMP errors, challenge ACKs, solicitations, warnings | a rate each |
+//! | frames and segments handled in one call | constants in `stack` and `shard::traffic` |
+//!
+//! # What is absent
+//!
+//! IP fragments are dropped, in both directions; the path MTU is not discovered. IPv6 addresses are
+//! static (no SLAAC, no duplicate address detection). Loss recovery is smoltcp's: Reno, without
+//! the sender's half of SACK, with a retransmission time-out of at least a second. Segmentation
+//! offload works for IPv4 only.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
