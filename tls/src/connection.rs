@@ -17,9 +17,15 @@ use side::{Hands, Intent, NotSealed};
 
 pub(crate) use side::Side;
 
-/// Most bytes of unfinished handshake messages that are kept: rustls takes messages of up to 64 KiB,
-/// and the records they came in have headers.
-const MAX_STAGED: usize = 64 * 1024 + MAX_RECORD;
+/// Most bytes of unfinished handshake messages that a server keeps, record headers included: two
+/// full records. Clients' messages are small, and whoever sends them is still a stranger.
+const MAX_STAGED_BY_SERVER: usize = 32 * 1024;
+
+/// The same for a client: rustls takes certificate chains of up to 64 KiB.
+const MAX_STAGED_BY_CLIENT: usize = 64 * 1024 + MAX_RECORD;
+
+/// Memory for unfinished messages grows in these steps, so that it never far exceeds its bound.
+const STAGE_STEP: usize = 4096;
 
 /// Key updates that are asked for wait in the output; more than this many bytes of it mean that
 /// nothing is being sent.
@@ -154,7 +160,7 @@ impl Connection {
                     needed: None,
                 });
             }
-            if self.staged.len() + length > MAX_STAGED {
+            if self.staged.len() + length > self.max_staged() {
                 return Err(self.refuse("a handshake message came in too many pieces"));
             }
             let record = rest.get_mut(..length).unwrap_or_default();
@@ -299,6 +305,13 @@ impl Connection {
         }
     }
 
+    fn max_staged(&self) -> usize {
+        match self.side {
+            Side::Server { .. } => MAX_STAGED_BY_SERVER,
+            Side::Client { .. } => MAX_STAGED_BY_CLIENT,
+        }
+    }
+
     /// Gives rustls one whole record, or none.
     fn feed(&mut self, record: &mut [u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
         let mut hands = Hands {
@@ -312,10 +325,10 @@ impl Connection {
         let result = if self.staged.is_empty() {
             self.side.drive(record, &mut hands).map(|done| {
                 let left = record.get(done..).unwrap_or_default();
-                self.staged.extend_from_slice(left);
+                stage(&mut self.staged, left);
             })
         } else {
-            self.staged.extend_from_slice(record);
+            stage(&mut self.staged, record);
             self.side.drive(&mut self.staged, &mut hands).map(|done| {
                 self.staged.drain(..done.min(self.staged.len()));
             })
@@ -423,6 +436,15 @@ impl Connection {
         self.failed = Some(error.clone());
         error
     }
+}
+
+fn stage(staged: &mut Vec<u8>, bytes: &[u8]) {
+    let length = staged.len() + bytes.len();
+    if length > staged.capacity() {
+        let capacity = length.next_multiple_of(STAGE_STEP);
+        staged.reserve_exact(capacity - staged.len());
+    }
+    staged.extend_from_slice(bytes);
 }
 
 impl fmt::Debug for Connection {

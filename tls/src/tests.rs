@@ -2,6 +2,7 @@
 
 mod close;
 mod hostile;
+mod hybrid;
 mod identity;
 mod interop;
 mod keys;

@@ -139,3 +139,19 @@ fn alerts_reach_the_peer_by_name() {
         assert!(!pair.client.0.may_send());
     });
 }
+
+// rustls asserts in debug builds that no alert follows a close_notify, which a peer can bring about.
+#[cfg(not(debug_assertions))]
+#[test]
+fn nothing_follows_our_close_notify_not_even_an_alert() {
+    each(|setup| {
+        let mut pair = setup.connected();
+        pair.client.0.close_notify();
+        let close = pair.client.take_output();
+        pair.server.receive(close).unwrap();
+        let mut record = pair.server.seal(b"changed on its way");
+        record[10] ^= 1;
+        assert_eq!(pair.client.receive(record).unwrap_err(), Error::Decrypt);
+        assert_eq!(pair.client.0.pending_output(), 0);
+    });
+}

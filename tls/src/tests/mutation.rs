@@ -59,9 +59,9 @@ fn check(end: &mut End, bytes: &mut [u8], room: usize) {
 fn damaged_client_hellos() {
     let mut random = Random(1);
     for (provider, version, count) in [
-        (Provider::Ring, Version::Tls13, 40_000),
-        (Provider::Ring, Version::Tls12, 30_000),
-        (Provider::RustCrypto, Version::Tls13, 3_000),
+        (Provider::Ring, Version::Tls13, 42_000),
+        (Provider::Ring, Version::Tls12, 40_000),
+        (Provider::RustCrypto, Version::Tls13, 1_000),
     ] {
         let (server, client) = ends(provider, version);
         let mut end = End(client.connect(Some("localhost")).unwrap(), Vec::new());
@@ -84,7 +84,7 @@ fn damaged_server_flights() {
     for (provider, version, count) in [
         (Provider::Ring, Version::Tls13, 5_000),
         (Provider::Ring, Version::Tls12, 8_000),
-        (Provider::RustCrypto, Version::Tls12, 1_000),
+        (Provider::RustCrypto, Version::Tls12, 600),
     ] {
         let (server, client) = ends(provider, version);
         for _ in 0..count / 10 {
@@ -110,10 +110,10 @@ fn damaged_server_flights() {
 fn damaged_ends_of_handshakes_and_data() {
     let mut random = Random(3);
     for (provider, version, count) in [
-        (Provider::Ring, Version::Tls13, 5_000),
-        (Provider::Ring, Version::Tls12, 6_000),
-        (Provider::RustCrypto, Version::Tls13, 1_000),
-        (Provider::RustCrypto, Version::Tls12, 1_000),
+        (Provider::Ring, Version::Tls13, 1_500),
+        (Provider::Ring, Version::Tls12, 1_500),
+        (Provider::RustCrypto, Version::Tls13, 200),
+        (Provider::RustCrypto, Version::Tls12, 200),
     ] {
         let (server, client) = ends(provider, version);
         for number in 0..count {
