@@ -8,6 +8,7 @@ use std::vec::Vec;
 use smoltcp::wire::*;
 
 use super::frames::*;
+use super::hostile;
 use super::world::*;
 use crate::*;
 
@@ -43,7 +44,12 @@ impl Server {
         let (.., IpProtocol::Udp, payload) = ip_of(frame)? else {
             return None;
         };
-        let packet = DhcpPacket::new_checked(&payload[8..]).ok()?;
+        self.reply(&payload[8..])
+    }
+
+    /// The frame that answers a DHCP message.
+    fn reply(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let packet = DhcpPacket::new_checked(message).ok()?;
         let request = DhcpRepr::parse(&packet).ok()?;
         let message_type = match request.message_type {
             _ if !self.answers => return None,
@@ -324,4 +330,37 @@ fn static_configuration_is_checked() {
     let stack = Stack::new(config, &mut Card::new(), Instant::ZERO).unwrap();
     let dns = &stack.addresses().dns;
     assert_eq!(*dns, [ip("10.0.0.1"), ip("fe80::1")]);
+}
+
+#[test]
+fn mutated_replies_never_panic() {
+    let mut dice = Dice(4242);
+    let mut leases = 0;
+    for _ in 0..3000 {
+        let mut config = config(B);
+        config.ipv4 = Ipv4Config::Dhcp;
+        let mut host = Host::new(config, hostile::trusting());
+        let server = Server::new();
+        let mut now = Instant::ZERO;
+        for _ in 0..6 {
+            host.step(now);
+            for frame in core::mem::take(&mut host.card.tx) {
+                if let Some(mut reply) = server.reply(&frame[14 + 20 + 8..]) {
+                    // Past the identifiers that the client checks: addresses, options, their
+                    // lengths.
+                    let (kept, changed) = reply.split_at(14 + 20 + 8 + 16);
+                    let (kept, mut changed) = (kept.to_vec(), changed.to_vec());
+                    for _ in 0..dice.below(4) {
+                        let at = dice.below(changed.len() as u64) as usize;
+                        changed[at] = dice.next() as u8;
+                    }
+                    reply = [kept, changed].concat();
+                    host.card.rx.push_back(reply);
+                }
+            }
+            now = now + Duration::from_secs(dice.below(400));
+        }
+        leases += usize::from(host.stack.addresses().ipv4.is_some());
+    }
+    assert!(leases > 300, "only {leases} leases");
 }

@@ -230,3 +230,39 @@ fn literals_need_no_server_and_names_do() {
     assert_eq!(refused("localhost"), Some(ResolveError::Localhost));
     assert_eq!(refused("no such"), Some(ResolveError::InvalidName));
 }
+
+#[test]
+fn mutated_answers_never_panic() {
+    let mut dice = Dice(5353);
+    let mut answered = 0;
+    for _ in 0..3000 {
+        let mut config = config(B);
+        config.dns = std::vec![V4[A].into()];
+        let mut host = Host::new(config, super::hostile::trusting());
+        let now = Instant::ZERO;
+        host.answer(&arp(ArpOperation::Request, V4[A], V4[B]), now);
+        host.events.clear();
+        host.stack.resolve("example.org", now).unwrap();
+        host.step(now);
+        for frame in core::mem::take(&mut host.card.tx) {
+            let asked = Asked {
+                port: u16::from_be_bytes([frame[34], frame[35]]),
+                message: frame[42..].to_vec(),
+            };
+            let answer = asked.answer(0, &[by_kind(&asked, &FOUR, &SIX)]);
+            let message = &answer[42..];
+            for _ in 0..4 {
+                let mut changed = message.to_vec();
+                super::hostile::mutate(&mut changed, &mut dice);
+                // The identifier is right: this server has seen the question.
+                if changed.len() > 2 {
+                    changed[..2].copy_from_slice(&message[..2]);
+                }
+                host.card.rx.push_back(asked.frame(&changed));
+            }
+        }
+        host.step(now);
+        answered += host.events.len();
+    }
+    assert!(answered > 300, "only {answered} answered");
+}
