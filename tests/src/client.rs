@@ -142,6 +142,12 @@ impl TlsStream {
         self.flush_output()
     }
 
+    /// Takes new sending keys and asks the server for the same (RFC 8446 §4.6.3).
+    pub fn refresh_keys(&mut self) -> io::Result<()> {
+        self.tls.refresh_keys().map_err(io::Error::other)?;
+        self.flush_output()
+    }
+
     /// Resets the connection.
     pub fn reset(self) {
         reset_on_close(&self.tcp);

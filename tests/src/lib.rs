@@ -14,6 +14,7 @@ pub mod memory_file;
 pub mod namespace;
 pub mod pattern;
 pub mod process;
+pub mod raw;
 pub mod tap;
 pub mod tools;
 pub mod vm;

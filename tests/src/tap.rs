@@ -54,6 +54,24 @@ impl Tap {
         &self.name
     }
 
+    /// Sets how large a packet the host sends over the link, in bytes.
+    pub fn set_mtu(&self, mtu: u32) {
+        ip(&["link", "set", &self.name, "mtu", &mtu.to_string()]);
+    }
+
+    /// How many frames the guest has sent (proc(5), `/proc/net/dev`, packets received).
+    pub fn frames_from_guest(&self) -> u64 {
+        let table = std::fs::read_to_string("/proc/self/net/dev").expect("proc is mounted");
+        let mut lines = table.lines().filter_map(|line| line.split_once(':'));
+        let (_, counters) = lines
+            .find(|(name, _)| name.trim() == self.name)
+            .expect("the device exists");
+        let packets = counters.split_whitespace().nth(1);
+        packets
+            .and_then(|word| word.parse().ok())
+            .expect("proc(5)'s format")
+    }
+
     /// The host's address, where backends listen; also the guest's gateway.
     pub fn host(&self) -> Ipv4Addr {
         let [high, low] = self.subnet.to_be_bytes();
@@ -64,6 +82,17 @@ impl Tap {
     pub fn guest(&self) -> Ipv4Addr {
         let [high, low] = self.subnet.to_be_bytes();
         Ipv4Addr::new(10, high, low, 2)
+    }
+
+    /// An address of the subnet that nobody has.
+    pub fn absent(&self) -> Ipv4Addr {
+        self.absent_number(0)
+    }
+
+    /// One of many addresses of the subnet that nobody has.
+    pub fn absent_number(&self, number: u8) -> Ipv4Addr {
+        let [high, low] = self.subnet.to_be_bytes();
+        Ipv4Addr::new(10, high, low, 100 + number % 100)
     }
 
     /// The host's IPv6 address (a unique local one, RFC 4193).

@@ -176,3 +176,22 @@ fn a_backend_that_speaks_first_is_heard() {
         .expect("the greeting and a close_notify");
     assert_eq!(heard, GREETING);
 }
+
+/// A backend that does not even refuse: the client is cut off once the time to connect is over.
+#[test]
+fn a_backend_that_does_not_answer() {
+    let running = Setup::new(Machine::Microvm).absent_backend().start();
+    let client = client::verifying(&running.identity);
+    let answer = TlsStream::connect(running.server, &client).and_then(|mut stream| {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).map(|_| rest)
+    });
+    let error = answer.expect_err("there is nobody to end this in order");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let absent = running.cable.tap().absent().to_string();
+    let line = running.guest.wait_for("backend cannot be reached");
+    assert!(
+        line.contains(&absent),
+        "the log does not say which backend: {line}"
+    );
+}

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use stockade_config::archive::Archive;
 use stockade_config::{Settings, VERSION};
-use stockade_host::{Boot, CommandLine, ExitStatus, Network, Outcome};
+use stockade_host::{CommandLine, ExitStatus, Network, Outcome};
+use stockade_tests::PATIENCE;
 use stockade_tests::backend::{Backend, Mode};
 use stockade_tests::certificates::Identity;
 use stockade_tests::client::{self, TlsStream};
@@ -14,7 +15,6 @@ use stockade_tests::memory_file::MemoryFile;
 use stockade_tests::process::{self, Running as Process};
 use stockade_tests::tap::Tap;
 use stockade_tests::vm::{Guest, Machine, image};
-use stockade_tests::{PATIENCE, wait_until};
 
 use crate::name_server::NameServer;
 use crate::setup::{Link, Setup, base64};
@@ -151,38 +151,36 @@ fn a_key_on_the_command_line_is_served_and_not_shown() {
     download(&running, 1000);
 }
 
-/// Plain QEMU as the README shows it: everything in `-append`, no boot archive.
+/// No level of the log shows the key, not even the most talkative one.
 #[test]
-fn plain_qemu_with_everything_in_append() {
-    let tap = Tap::create();
-    let backend = Backend::start(tap.host(), Mode::Commands);
-    let identity = Identity::ecdsa();
-    let line = format!(
-        "--ipv4 {}/{} --ipv4-gateway {} --connect {} --accept 8443 --cert base64:{} \
-         --key base64:{}",
-        tap.guest(),
-        Tap::PREFIX,
-        tap.host(),
-        backend.address(),
-        base64(&identity.chain),
-        base64(&identity.key),
-    );
-    let boot = Boot {
-        append: line,
-        archive: None,
-    };
-    let qemu = Machine::Microvm.qemu().network(Network::Tap {
-        name: tap.name().to_owned(),
-    });
-    let line = qemu.command_line(&boot, &image().to_string_lossy(), None);
-    let _guest = run(&line);
-    let server = SocketAddr::from((tap.guest(), 8443));
-    let client = client::verifying(&identity);
-    let stream = wait_until(PATIENCE, || TlsStream::connect(server, &client).ok());
-    stream
-        .expect("the guest serves")
-        .finish()
-        .expect("an orderly end");
+fn the_log_never_shows_the_key() {
+    let running = Setup::new(Machine::Microvm)
+        .inline()
+        .option("--log=trace")
+        .start();
+    download(&running, 1000);
+    let log = running.guest.log();
+    let key = base64(&running.identity.key);
+    let lines = running
+        .identity
+        .key
+        .lines()
+        .filter(|line| !line.starts_with("-----"));
+    for secret in lines.chain([&key[..40]]) {
+        assert!(!log.contains(secret), "the console shows the key");
+    }
+}
+
+/// `--log=` is obeyed: one line per connection with `debug`, none with `warn`.
+#[test]
+fn the_log_is_as_talkative_as_asked() {
+    let running = Setup::new(Machine::Microvm).start();
+    download(&running, 1000);
+    running.guest.wait_for("TLSv1.3");
+    // The line that says the image is ready is an `info` line, so this one needs patience instead.
+    let running = Setup::new(Machine::Microvm).option("--log=info").start();
+    download(&running, 1000);
+    assert_eq!(running.guest.count("TLSv1.3"), 0, "{}", running.guest.log());
 }
 
 /// Nothing but addresses, certificate and key: port 443, to port 80 of the gateway.

@@ -134,3 +134,27 @@ fn version_1_certificates_are_served() {
     };
     converse(&running, &client::build(unverified));
 }
+
+/// New keys in the middle of a conversation, both ways, and data before and after.
+#[test]
+fn keys_are_updated_in_mid_conversation() {
+    for crypto in ["ring", "rustcrypto"] {
+        let running = Setup::new(Machine::Microvm)
+            .option(&format!("--crypto={crypto}"))
+            .start();
+        let mut stream = running.connect();
+        stream
+            .write_all(b"ECHO\n")
+            .expect("the guest takes the command");
+        for round in 0..5 {
+            let sent = Pattern::bytes(round, 20_000);
+            stream.write_all(&sent).expect("the guest takes data");
+            let mut echo = vec![0; sent.len()];
+            stream.read_exact(&mut echo).expect("the echo");
+            assert!(echo == sent, "the echo of round {round} differs");
+            stream.refresh_keys().expect("TLS 1.3 has key updates");
+        }
+        stream.finish().expect("an orderly end");
+        assert_eq!(stream.read(&mut [0]).expect("a close_notify"), 0);
+    }
+}

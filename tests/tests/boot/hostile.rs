@@ -1,12 +1,13 @@
 //! Clients that do not behave, and more of them than there is room for.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Barrier;
 use std::thread;
 
 use stockade_tests::client::{self, TlsStream, tcp};
-use stockade_tests::pattern::Pattern;
+use stockade_tests::pattern::{Hasher, Pattern, Sum};
+use stockade_tests::raw::SynSource;
 use stockade_tests::vm::Machine;
 use stockade_tests::{PATIENCE, wait_until};
 
@@ -16,6 +17,9 @@ use crate::transfer::download;
 /// The first byte of an alert record (RFC 8446 §5.1) and the level of a fatal one (§6).
 const ALERT: u8 = 21;
 const FATAL: u8 = 2;
+
+/// Little memory: room for a few dozen connections.
+const SMALLEST_MIB: u32 = 12;
 
 fn garbage_gets_an_alert(server: SocketAddr, garbage: &[u8]) {
     let mut stream = tcp(server).expect("the guest accepts");
@@ -125,7 +129,6 @@ pub fn connections_200_at_once(machine: Machine) {
 /// refused; and once they are gone there is room again.
 #[test]
 fn admission_at_the_smallest_memory() {
-    const SMALLEST_MIB: u32 = 16;
     let running = Setup::new(Machine::Microvm)
         .qemu(|qemu| qemu.memory_mib(SMALLEST_MIB))
         .start();
@@ -170,6 +173,109 @@ fn admission_at_the_smallest_memory() {
             .expect("an orderly end");
         wait_for_room(&running, admitted);
     }
+}
+
+/// Connections that end badly give back what they held, as many of them as there may be.
+#[test]
+fn connections_that_end_badly_leave_room() {
+    let running = Setup::new(Machine::Microvm)
+        .qemu(|qemu| qemu.memory_mib(SMALLEST_MIB))
+        .start();
+    let admitted = admitted_sessions(&running);
+    // Reset in the middle of a conversation.
+    let streams: Vec<_> = (0..admitted).map(|_| running.connect()).collect();
+    for mut stream in streams {
+        stream
+            .write_all(b"SILENT\n")
+            .expect("the guest takes the command");
+        stream.reset();
+    }
+    wait_for_room(&running, admitted);
+    // Reset in the middle of a ClientHello.
+    for _ in 0..admitted {
+        let mut stream = tcp(running.server).expect("the guest accepts");
+        stream
+            .write_all(&[22, 3, 1, 2, 0, 1])
+            .expect("the guest takes bytes");
+        client::reset_on_close(&stream);
+    }
+    wait_for_room(&running, admitted);
+    // Gone before a byte was said.
+    for _ in 0..admitted {
+        drop(tcp(running.server).expect("the guest accepts"));
+    }
+    wait_for_room(&running, admitted);
+}
+
+/// Ten times as many connections as there is room for, one after the other.
+#[test]
+fn many_connections_in_turn_leave_room() {
+    let running = Setup::new(Machine::Microvm)
+        .qemu(|qemu| qemu.memory_mib(SMALLEST_MIB))
+        .start();
+    let admitted = admitted_sessions(&running);
+    for _ in 0..10 * admitted {
+        download(&running, 100);
+    }
+    wait_for_room(&running, admitted);
+}
+
+/// A client that does not read holds up nobody but itself, and loses nothing.
+#[test]
+fn a_client_that_does_not_read_holds_up_nobody_else() {
+    const LENGTH: u64 = 32 << 20;
+    let running = Setup::new(Machine::Microvm).start();
+    let mut idle = running.connect();
+    writeln!(idle, "DOWN {LENGTH}").expect("the guest takes the command");
+    running.backend.wait_for_commands(1);
+    for _ in 0..5 {
+        download(&running, 1 << 20);
+    }
+    let record = running
+        .backend
+        .records()
+        .into_iter()
+        .next()
+        .expect("the first connection");
+    assert_eq!(record.end, None, "somebody buffers {LENGTH} bytes");
+    let sum = idle
+        .read_into(Hasher::default())
+        .expect("the whole body and a close_notify");
+    assert_eq!(sum.finish(), Sum::of_pattern(LENGTH, LENGTH));
+}
+
+/// During a flood of SYNs from nowhere an open connection goes on; after it, new ones are served.
+#[test]
+fn a_syn_flood() {
+    const SYNS: u16 = 5000;
+    let running = Setup::new(Machine::Microvm).start();
+    let mut open = running.connect();
+    open.write_all(b"ECHO\n")
+        .expect("the guest takes the command");
+    let SocketAddr::V4(target) = running.server else {
+        unreachable!("the link has IPv4 addresses");
+    };
+    let source = SynSource::open();
+    for number in 0..SYNS {
+        let from = running.cable.tap().absent_number((number % 100) as u8);
+        let from = SocketAddrV4::new(from, 10_000 + number);
+        source
+            .send(from, target)
+            .expect("a packet to our own guest");
+        if number % 500 == 0 {
+            open.write_all(b"still here")
+                .expect("an open connection sends");
+            let mut echo = [0; 10];
+            open.read_exact(&mut echo)
+                .expect("an open connection receives");
+            assert_eq!(&echo, b"still here");
+        }
+    }
+    let client = client::verifying(&running.identity);
+    let stream = wait_until(PATIENCE, || {
+        TlsStream::connect(running.server, &client).ok()
+    });
+    assert!(stream.is_some(), "nobody is served after the flood");
 }
 
 /// The number in the image's own words: "memory: N sessions at once".

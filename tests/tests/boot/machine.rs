@@ -4,7 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use stockade_host::{ExitStatus, Network, Outcome};
+use stockade_tests::PATIENCE;
 use stockade_tests::certificates::Identity;
+use stockade_tests::raw;
 use stockade_tests::tap::Tap;
 use stockade_tests::vm::{Guest, Machine};
 
@@ -75,4 +77,12 @@ pub fn an_idle_guest_uses_no_processor(machine: Machine) {
     let used = running.guest.processor_ticks() - before;
     assert!(used <= FEW, "{used} ticks in 4 s");
     download(&running, 1000);
+}
+
+/// The guest answers ICMP echo requests (RFC 1122 §3.2.2.6).
+#[test]
+fn ping() {
+    let running = Setup::new(Machine::Microvm).start();
+    let answer = raw::ping(running.cable.tap().guest(), PATIENCE);
+    answer.unwrap_or_else(|error| panic!("no echo reply: {error}"));
 }

@@ -10,6 +10,7 @@ mod cryptography;
 mod hostile;
 mod machine;
 mod name_server;
+mod plain_qemu;
 mod setup;
 mod transfer;
 

@@ -30,6 +30,7 @@ pub struct Setup {
     identity: Identity,
     inline: bool,
     backend: Mode,
+    absent_backend: bool,
     options: Vec<String>,
     change: Vec<Box<dyn FnOnce(Qemu) -> Qemu>>,
 }
@@ -43,6 +44,7 @@ impl Setup {
             identity: Identity::ecdsa(),
             inline: false,
             backend: Mode::Commands,
+            absent_backend: false,
             options: Vec::new(),
             change: Vec::new(),
         }
@@ -72,6 +74,12 @@ impl Setup {
         self
     }
 
+    /// With a host on the link as backend that does not exist.
+    pub fn absent_backend(mut self) -> Setup {
+        self.absent_backend = true;
+        self
+    }
+
     /// With one more option on the image's command line.
     pub fn option(mut self, option: &str) -> Setup {
         self.options.push(option.to_owned());
@@ -89,7 +97,20 @@ impl Setup {
         namespace::require();
         let cable = Cable::new(self.link);
         let backend = Backend::start(cable.host(), self.backend);
-        let mut line = format!("{} --log=debug", cable.options(backend.address().port()));
+        let port = backend.address().port();
+        let mut line = cable.options();
+        match (&cable, self.absent_backend) {
+            (Cable::Ipv4(tap), true) => line += &format!(" --connect={}:{port}", tap.absent()),
+            (Cable::Ipv6(tap), _) => line += &format!(" --connect=[{}]:{port}", tap.host_v6()),
+            _ => line += &format!(" --connect={port}"),
+        }
+        if !self
+            .options
+            .iter()
+            .any(|option| option.starts_with("--log="))
+        {
+            line += " --log=debug";
+        }
         let mut qemu = self.machine.qemu().network(cable.network());
         let Identity { chain, key, .. } = &self.identity;
         if self.inline {
@@ -120,7 +141,7 @@ impl Setup {
             authority: MemoryFile::new(&self.identity.authority),
             identity: self.identity,
             backend,
-            _cable: cable,
+            cable,
         }
     }
 }
@@ -159,23 +180,30 @@ impl Cable {
         }
     }
 
-    /// The image's options for this link and a backend on `port`.
-    fn options(&self, port: u16) -> String {
+    /// The image's addresses on this link.
+    fn options(&self) -> String {
         match self {
             Cable::Ipv4(tap) => format!(
-                "--ipv4={}/{} --ipv4-gateway={} --connect={port}",
+                "--ipv4={}/{} --ipv4-gateway={}",
                 tap.guest(),
                 Tap::PREFIX,
                 tap.host(),
             ),
             Cable::Ipv6(tap) => format!(
-                "--ipv6={}/{} --ipv6-gateway={} --connect=[{}]:{port}",
+                "--ipv6={}/{} --ipv6-gateway={}",
                 tap.guest_v6(),
                 Tap::PREFIX_V6,
                 tap.host_v6(),
-                tap.host_v6(),
             ),
-            Cable::User { .. } => format!("--connect={port}"),
+            Cable::User { .. } => String::new(),
+        }
+    }
+
+    /// The TAP device; panics when there is none.
+    pub fn tap(&self) -> &Tap {
+        match self {
+            Cable::Ipv4(tap) | Cable::Ipv6(tap) => tap,
+            Cable::User { .. } => panic!("the user network has no TAP device"),
         }
     }
 
@@ -206,12 +234,25 @@ pub fn base64(text: &str) -> String {
 pub struct Running {
     pub guest: Guest,
     pub backend: Backend,
-    _cable: Cable,
+    pub cable: Cable,
     pub identity: Identity,
     /// What the clients trust, as a file.
     pub authority: MemoryFile,
     /// Where the guest accepts TLS.
     pub server: SocketAddr,
+}
+
+impl Drop for Running {
+    /// No scenario may cost the guest its life, whatever else it asks.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(
+                self.guest.is_running(),
+                "the guest has ended: {}",
+                self.guest.log()
+            );
+        }
+    }
 }
 
 impl Running {
