@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use stockade_net::Instant;
 use stockade_kernel::Machine;
 use stockade_kernel::machine::Card;
+use stockade_net::Instant;
 
 /// The kernel's machine behind the product's trait.
 pub struct BareMachine(pub Machine);

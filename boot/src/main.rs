@@ -24,7 +24,7 @@ use bare::BareMachine;
 use log::LevelFilter;
 use stockade_kernel::power::{self, exit};
 use stockade_kernel::pvh::Handoff;
-use stockade_kernel::{Machine, Options, console, cpu};
+use stockade_kernel::{Foundation, Machine, Options, console, cpu};
 
 #[allow(unsafe_code)]
 mod entry {
@@ -50,8 +50,12 @@ extern "C" fn start(start_info: u64) -> ! {
     let layout = image::layout();
     // SAFETY: this is the only call; the interrupt table has the kernel's handlers, the layout
     // is the linker's, and nobody gave the heap memory before.
-    let machine =
-        unsafe { Machine::start(&handoff, &layout, &runtime::HEAP, Options::default()) };
+    let foundation =
+        unsafe { Foundation::start(&handoff, &layout, &runtime::HEAP, Options::default()) };
+    let machine = foundation.and_then(|foundation| {
+        log::info!("Stockade {}", env!("CARGO_PKG_VERSION"));
+        Machine::start(foundation)
+    });
     match machine {
         Ok(machine) => run(machine),
         Err(error) => fail(&error, error.exit_value()),
@@ -60,7 +64,6 @@ extern "C" fn start(start_info: u64) -> ! {
 
 /// Runs the product until it ends, then ends the machine.
 fn run(machine: Machine) -> ! {
-    log::info!("Stockade {}", env!("CARGO_PKG_VERSION"));
     let command_line = machine.command_line();
     let archive = machine.archive();
     let mut machine = BareMachine(machine);
@@ -70,6 +73,9 @@ fn run(machine: Machine) -> ! {
 
 /// Says why the machine cannot start, and ends it.
 fn fail(reason: &dyn Display, value: u8) -> ! {
-    log::error!("Stockade {} cannot start: {reason}", env!("CARGO_PKG_VERSION"));
+    log::error!(
+        "Stockade {} cannot start: {reason}",
+        env!("CARGO_PKG_VERSION")
+    );
     power::end(value)
 }

@@ -16,11 +16,14 @@ pub static HEAP: Heap = Heap::new();
 /// What `alloc` says when memory runs out, from its start.
 const OUT_OF_MEMORY: &str = "memory allocation of ";
 
-/// Prints the reason and ends the machine; a panic inside a panic ends it without a word.
+/// Prints the reason and ends the machine.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     static PANICKED: AtomicBool = AtomicBool::new(false);
     if PANICKED.swap(true, Ordering::Relaxed) {
+        console::print(format_args!(
+            "(a second panic while that one was reported)\n"
+        ));
         power::end(exit::PANIC);
     }
     if let Some(bytes) = HEAP.failed_request()
@@ -33,7 +36,12 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         ));
         power::end(exit::OUT_OF_MEMORY);
     }
-    console::print(format_args!("\n{info}\n"));
+    // In two steps: if the message cannot be formatted, the place is on the console already.
+    match info.location() {
+        Some(place) => console::print(format_args!("\npanic at {place}:\n")),
+        None => console::print(format_args!("\npanic:\n")),
+    }
+    console::print(format_args!("{}\n", info.message()));
     power::end(exit::PANIC)
 }
 

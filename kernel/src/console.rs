@@ -224,7 +224,6 @@ mod tests {
         buffered.write_str(text).expect("never fails");
         buffered.flush();
         assert_eq!(buffered.lost, 0);
-        drop(buffered);
         assert_eq!(String::from_utf8_lossy(&written), expected);
     }
 

@@ -165,7 +165,7 @@ impl Buses<'_> {
                 place,
                 reason: Reason::Mmio(error),
             };
-            if mmio::probe(slot, self.space).map_err(fail)? == Some(kind) {
+            if mmio::probe(slot, kind, self.space).map_err(fail)? {
                 let transport = mmio::open(slot).map_err(fail)?;
                 return Ok(Some(Device {
                     transport: transport.into(),

@@ -68,10 +68,8 @@ mod tests {
         let bytes = unsafe { core::slice::from_raw_parts(memory.as_ptr(), 3 * PAGE_SIZE) };
         assert!(bytes.iter().all(|&byte| byte == 0));
         // SAFETY: the memory came from `dma_alloc` with three pages.
-        assert_eq!(
-            unsafe { IdentityMapped::dma_dealloc(address, memory, 3) },
-            0
-        );
+        let status = unsafe { IdentityMapped::dma_dealloc(address, memory, 3) };
+        assert_eq!(status, 0);
     }
 
     #[test]

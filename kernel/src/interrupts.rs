@@ -69,20 +69,32 @@ macro_rules! handler {
     };
 }
 
-/// The handler for [`DEVICE_VECTOR`]. For interrupt tables only: not callable from Rust.
+/// The handler for [`DEVICE_VECTOR`].
+///
+/// # Safety
+///
+/// For interrupt tables only: it returns as interrupts do.
 #[unsafe(naked)]
 pub unsafe extern "C" fn device_handler() {
     handler!(DEVICE_INTERRUPTS)
 }
 
-/// The handler for [`TIMER_VECTOR`]. For interrupt tables only: not callable from Rust.
+/// The handler for [`TIMER_VECTOR`].
+///
+/// # Safety
+///
+/// For interrupt tables only: it returns as interrupts do.
 #[unsafe(naked)]
 pub unsafe extern "C" fn timer_handler() {
     handler!(TIMER_INTERRUPTS)
 }
 
 /// The handler for every other vector: nothing is expected there, and a spurious interrupt is
-/// not acknowledged. For interrupt tables only: not callable from Rust.
+/// not acknowledged.
+///
+/// # Safety
+///
+/// For interrupt tables only: it returns as interrupts do.
 #[unsafe(naked)]
 pub unsafe extern "C" fn spurious_handler() {
     naked_asm!("iretq")

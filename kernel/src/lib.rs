@@ -19,6 +19,7 @@ pub mod cpu;
 pub mod device;
 pub mod dma;
 pub mod entropy;
+pub mod foundation;
 pub mod interrupts;
 pub mod machine;
 pub mod mem;
@@ -33,4 +34,5 @@ pub mod pvh;
 pub mod time;
 pub mod virtio;
 
+pub use foundation::Foundation;
 pub use machine::{Machine, Options, StartError};

@@ -1,8 +1,5 @@
 //! The machine as one value.
 
-#![allow(unsafe_code)]
-
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use core::fmt;
 use core::ops::Range;
@@ -10,22 +7,17 @@ use core::time::Duration;
 
 use virtio_drivers::transport::{DeviceType, SomeTransport};
 
-use crate::cpu;
 use crate::device::{Buses, Device, DeviceError, Wiring};
 use crate::dma::IdentityMapped;
 use crate::entropy::{self, NoEntropy};
-use crate::interrupts::{self, DEVICE_WINDOW, LocalApic, Timer};
-use crate::memory::{Heap, PAGE, carve, page_down, page_up};
-use crate::paging::{Access, AddressSpace, MapError};
+use crate::foundation::{Foundation, LEAST_HEAP};
+use crate::interrupts::{self, Timer};
+use crate::memory::Heap;
+use crate::paging::MapError;
 use crate::power::{self, exit};
-use crate::pvh::Handoff;
 use crate::time::{Clock, NoReference};
 use crate::virtio::{Nic, NicError, NicOptions};
 
-/// Memory that the bootstrap page tables reach; more is used once the final ones are in force.
-const BOOTSTRAP_LIMIT: u64 = 4 << 30;
-/// The least heap that is worth starting with, in bytes.
-const LEAST_HEAP: usize = 4 << 20;
 /// How often a card without interrupts is asked.
 const POLLING_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -132,48 +124,30 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts the machine: final page tables, heap, interrupts, clocks, entropy, network card.
-    ///
-    /// # Safety
-    ///
-    /// To be called once, in ring 0, with interrupts masked, on page tables that map the lower
-    /// 4 GiB one to one, with the handlers of [`interrupts`] in the interrupt table. `handoff`
-    /// and `image` must describe this machine, and `heap` must have no memory yet.
-    pub unsafe fn start(
-        handoff: &Handoff,
-        image: &ImageLayout,
-        heap: &'static Heap,
-        options: Options,
-    ) -> Result<Machine, StartError> {
-        // SAFETY: as this function's.
-        let mut memory = unsafe { Memory::start(handoff, image, heap) }?;
-        LocalApic.start();
-        let (clock, reference) = Clock::start(options.counter_hertz).map_err(StartError::Clock)?;
-        let timer = Timer::start(&clock);
-        log::debug!(
-            "clock: {reference}; timer {} kHz; wall clock {}",
-            timer.hertz() / 1_000,
-            if clock.unix_time().is_some() {
-                "set"
-            } else {
-                "absent"
-            },
-        );
+    /// Finds and starts the devices: entropy first, then the network card.
+    pub fn start(foundation: Foundation) -> Result<Machine, StartError> {
+        let Foundation {
+            mut space,
+            heap,
+            clock,
+            reference,
+            timer,
+            archive,
+            command_line,
+        } = foundation;
         if clock.unix_time().is_none() {
             log::warn!("no wall clock: neither kvmclock nor a CMOS clock; dates cannot be checked");
         }
-        log::debug!(
-            "memory: {} KiB of heap, {} KiB free",
-            heap.size() / 1024,
-            heap.free() / 1024
-        );
 
         let mut buses = Buses {
-            command_line: memory.command_line,
-            space: &mut memory.space,
+            command_line,
+            space: &mut space,
         };
         let sources = start_entropy(&mut buses, &clock).map_err(StartError::Entropy)?;
-        log::debug!("entropy: {sources}");
+        log::info!(
+            "memory {} KiB, clock {reference}, entropy {sources}",
+            heap.size() / 1024
+        );
 
         let device = buses
             .open_first(DeviceType::Network)
@@ -182,7 +156,7 @@ impl Machine {
         let Device {
             transport,
             doorbells,
-            mut wiring,
+            wiring,
             place,
         } = device;
         let mut bind = |queue| wiring.bind(queue);
@@ -191,17 +165,22 @@ impl Machine {
         if matches!(wiring, Wiring::Polled) {
             log::warn!("the network card at {place} has no MSI-X: it is polled, which is slower");
         }
-        log::debug!("network card at {place}, {wiring}: {}", nic.features());
-        // Nothing may be mapped from here on.
-        Box::leak(Box::new(memory.space));
+        log::info!(
+            "network card at {place}, {wiring}: {}, MTU {}, {}",
+            MacAddress(nic.mac()),
+            nic.mtu(),
+            nic.features()
+        );
+        // The processor uses the page tables for good.
+        Box::leak(Box::new(space));
         Ok(Machine {
             nic,
-            wiring: core::mem::replace(&mut wiring, Wiring::Polled),
+            wiring,
             clock,
             timer,
             heap,
-            archive: memory.archive,
-            command_line: memory.command_line,
+            archive,
+            command_line,
         })
     }
 
@@ -288,115 +267,14 @@ impl Machine {
     }
 }
 
-/// Memory, once it is in order.
-struct Memory {
-    space: AddressSpace,
-    archive: Option<&'static [u8]>,
-    command_line: &'static str,
-}
+/// Displays a MAC address as usual.
+struct MacAddress([u8; 6]);
 
-impl Memory {
-    /// Gives the heap its memory, takes the command line over, and puts the final page tables in
-    /// force.
-    ///
-    /// # Safety
-    ///
-    /// As [`Machine::start`].
-    unsafe fn start(
-        handoff: &Handoff,
-        image: &ImageLayout,
-        heap: &'static Heap,
-    ) -> Result<Memory, StartError> {
-        let archive = handoff.archive.clone().unwrap_or_default();
-        let occupied = [
-            image.text.start..image.data.end,
-            archive.clone(),
-            handoff.command_line.clone(),
-        ];
-        let ram = carve(handoff.ram(), &occupied, u64::MAX);
-        for region in carve(handoff.ram(), &occupied, BOOTSTRAP_LIMIT).iter() {
-            // SAFETY: the region is memory that neither image nor loader needs any more, and the
-            // bootstrap tables map it; the final ones will.
-            unsafe { heap.add(region) };
-        }
-        if heap.free() < LEAST_HEAP {
-            return Err(StartError::Memory { heap: heap.size() });
-        }
-        // SAFETY: the loader's text is still where it put it: it was kept out of the heap.
-        let command_line = unsafe { take_text(&handoff.command_line) }?;
-
-        let mut space = AddressSpace::new(cpu::has_gigabyte_pages());
-        map_all(&mut space, image, ram.iter(), &archive).map_err(StartError::Map)?;
-        // SAFETY: the image is mapped section by section, all memory is, and so are the devices
-        // at fixed places; the stack lies in the image's data.
-        unsafe { space.activate() };
-        for region in carve(handoff.ram(), &occupied, u64::MAX).iter() {
-            let above = region.start.max(BOOTSTRAP_LIMIT)..region.end;
-            if above.start < above.end {
-                // SAFETY: the region is unused memory, and the final tables map it.
-                unsafe { heap.add(above) };
-            }
-        }
-        let archive = handoff.archive.as_ref().map(|range| {
-            let length = (range.end - range.start) as usize;
-            // SAFETY: the archive's pages are mapped read-only and nobody's: they were kept out
-            // of the heap.
-            unsafe { core::slice::from_raw_parts(range.start as *const u8, length) }
-        });
-        Ok(Memory {
-            space,
-            archive,
-            command_line,
-        })
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
-}
-
-/// Copies the command line and wipes the original: it may hold a key.
-///
-/// # Safety
-///
-/// `range` must be mapped, writable and nobody else's.
-unsafe fn take_text(range: &Range<u64>) -> Result<&'static str, StartError> {
-    if range.is_empty() {
-        return Ok("");
-    }
-    let length = (range.end - range.start) as usize;
-    // SAFETY: the caller promised that the range is ours.
-    let bytes = unsafe { core::slice::from_raw_parts_mut(range.start as *mut u8, length) };
-    let text = core::str::from_utf8(bytes)
-        .map(|text| &*Box::leak(text.to_owned().into_boxed_str()))
-        .map_err(|error| StartError::CommandLine {
-            byte: error.valid_up_to(),
-        });
-    bytes.fill(0);
-    text
-}
-
-/// Maps the image, memory, the archive and the devices at fixed places, each with its rights.
-fn map_all(
-    space: &mut AddressSpace,
-    image: &ImageLayout,
-    ram: impl Iterator<Item = Range<u64>>,
-    archive: &Range<u64>,
-) -> Result<(), MapError> {
-    space.map(image.text.clone(), Access::Code)?;
-    space.map(image.rodata.clone(), Access::Constant)?;
-    let mut start = image.data.start;
-    for guard in image.guards {
-        if start < guard {
-            space.map(start..guard, Access::Memory)?;
-        }
-        start = guard + PAGE;
-    }
-    space.map(start..image.data.end, Access::Memory)?;
-    for region in ram {
-        space.map(region, Access::Memory)?;
-    }
-    if !archive.is_empty() {
-        let pages = page_down(archive.start)..page_up(archive.end);
-        space.map(pages, Access::Constant)?;
-    }
-    space.map(DEVICE_WINDOW, Access::Device)
 }
 
 /// Keys the generator from all that the machine has.

@@ -23,8 +23,13 @@ const WITH_ONE_IO_APIC: (u64, u32) = (8, 16);
 /// The most devices that the command line may name; further ones are not looked at.
 const MAX_DEVICES: usize = 32;
 
-/// `MagicValue`, `Version` and `DeviceID` (virtio 1.2 §4.2.2).
+/// Registers that say what a slot holds, as byte offsets (virtio 1.2 §4.2.2).
+const MAGIC_VALUE: u64 = 0;
+const VERSION: u64 = 4;
+const DEVICE_ID: u64 = 8;
+/// What `MagicValue` holds: "virt".
 const MAGIC: u32 = 0x7472_6976;
+/// What `Version` holds since virtio 1.0.
 const VERSION_MODERN: u32 = 2;
 
 /// Where a device's registers are and how it interrupts.
@@ -110,7 +115,8 @@ fn parse(word: &str) -> Option<Slot> {
         number(identifier)?;
     }
     let is_whole = parts.next().is_none();
-    (is_whole && slot.address != 0 && slot.size >= 0x100).then_some(slot)
+    (is_whole && slot.address != 0 && slot.address.is_multiple_of(4) && slot.size >= 0x100)
+        .then_some(slot)
 }
 
 /// A number in C's notation: decimal, or hexadecimal after `0x`.
@@ -137,8 +143,12 @@ fn size_with_suffix(text: &str) -> Option<u64> {
     number(digits)?.checked_mul(unit)
 }
 
-/// The kind of device in a slot; `None` when the slot is empty. Maps the registers.
-pub fn probe(slot: Slot, space: &mut AddressSpace) -> Result<Option<DeviceType>, MmioDeviceError> {
+/// Whether a slot holds a device of a kind, which can then be [`open`]ed. Maps the registers.
+pub fn probe(
+    slot: Slot,
+    kind: DeviceType,
+    space: &mut AddressSpace,
+) -> Result<bool, MmioDeviceError> {
     space
         .map_device(slot.address, slot.size)
         .map_err(MmioDeviceError::Map)?;
@@ -148,15 +158,11 @@ pub fn probe(slot: Slot, space: &mut AddressSpace) -> Result<Option<DeviceType>,
         // and these registers may be read at any time.
         unsafe { pointer.read_volatile() }
     };
-    let (magic, version, kind) = (read(0), read(4), read(8));
-    if magic != MAGIC || kind == 0 {
-        return Ok(None);
+    if read(MAGIC_VALUE) != MAGIC || DeviceType::try_from(read(DEVICE_ID)).ok() != Some(kind) {
+        return Ok(false);
     }
-    let Ok(kind) = DeviceType::try_from(kind) else {
-        return Ok(None);
-    };
-    match version {
-        VERSION_MODERN => Ok(Some(kind)),
+    match read(VERSION) {
+        VERSION_MODERN => Ok(true),
         version => Err(MmioDeviceError::Legacy { version }),
     }
 }
@@ -223,6 +229,7 @@ mod tests {
             "virtio_mmio.device=512@0xfeb00000:5:1:2",
             "virtio_mmio.device=512@0:5",
             "virtio_mmio.device=16@0xfeb00000:5",
+            "virtio_mmio.device=512@0xfeb00001:5",
             "virtio_mmio.device=512@-1:5",
             "virtio_mmio.device=512@0x+1:5",
             "virtio_mmio.device=512@0x:5",

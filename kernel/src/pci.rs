@@ -85,16 +85,15 @@ pub fn power_management_block(wanted: u16) -> Option<u16> {
     const BASE: u8 = 0x40;
     let mut access = Ports;
     let root = PciRoot::new(Ports);
-    let (function, control, enable) =
-        root.enumerate_bus(0).find_map(|(function, info)| {
-            match (info.vendor_id, info.device_id) {
-                // PIIX4's power management function (data sheet §7.2.5, "PMREGMISC").
-                (0x8086, 0x7113) => Some((function, 0x80, 1 << 0)),
-                // ICH9's LPC bridge (data sheet §13.1.14, "ACPI_CNTL").
-                (0x8086, 0x2918) => Some((function, 0x44, 1 << 7)),
-                _ => None,
-            }
-        })?;
+    let (function, control, enable) = root.enumerate_bus(0).find_map(|(function, info)| {
+        match (info.vendor_id, info.device_id) {
+            // PIIX4's power management function (data sheet §7.2.5, "PMREGMISC").
+            (0x8086, 0x7113) => Some((function, 0x80, 1 << 0)),
+            // ICH9's LPC bridge (data sheet §13.1.14, "ACPI_CNTL").
+            (0x8086, 0x2918) => Some((function, 0x44, 1 << 7)),
+            _ => None,
+        }
+    })?;
     let base = access.read_word(function, BASE) & 0xff80;
     if base == 0 {
         access.write_word(function, BASE, u32::from(wanted) | 1);

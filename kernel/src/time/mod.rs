@@ -147,7 +147,7 @@ impl Scale {
 
     #[inline]
     fn nanoseconds(self, ticks: u64) -> u64 {
-        (u128::from(ticks) * u128::from(self.multiplier) >> 32) as u64
+        ((u128::from(ticks) * u128::from(self.multiplier)) >> 32) as u64
     }
 }
 
