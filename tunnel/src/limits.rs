@@ -31,10 +31,6 @@ impl Default for Timeouts {
     }
 }
 
-/// Heap one TLS connection may hold at its worst, in bytes: rustls' state, a handshake flight
-/// being put together in each direction, and one record in flight.
-pub const TLS_WORST_CASE: usize = 96 * 1024;
-
 /// Heap one session holds besides its buffers and TLS, in bytes: the session itself, two socket
 /// records, table entries, timers and the allocator's own overhead.
 pub const SESSION_OVERHEAD: usize = 8 * 1024;
@@ -85,7 +81,7 @@ impl Memory {
     /// Heap one session may take at its worst, in bytes: two streams with two buffers each, the
     /// TLS connection, and the rest.
     pub const fn worst_case(stream_buffer: usize) -> usize {
-        4 * stream_buffer + TLS_WORST_CASE + SESSION_OVERHEAD
+        4 * stream_buffer + tls::HANDSHAKE_MEMORY + SESSION_OVERHEAD
     }
 }
 
@@ -106,9 +102,11 @@ mod tests {
     #[test]
     fn memory_is_divided_by_the_worst_case() {
         check(0, 1, SMALL_BUFFER);
-        check(FIXED_RESERVE + 10 * 184 * 1024, 10, SMALL_BUFFER);
-        check(FIXED_RESERVE + 10 * 184 * 1024 - 1, 9, SMALL_BUFFER);
-        check(LARGE_HEAP, 179, LARGE_BUFFER);
+        // 4 * 20 KiB of buffers, 128 KiB for TLS, 8 KiB for the rest.
+        check(FIXED_RESERVE + 10 * 216 * 1024, 10, SMALL_BUFFER);
+        check(FIXED_RESERVE + 10 * 216 * 1024 - 1, 9, SMALL_BUFFER);
+        // 63 MiB in pieces of 392 KiB.
+        check(LARGE_HEAP, 164, LARGE_BUFFER);
         check(usize::MAX, MAX_SESSIONS, LARGE_BUFFER);
     }
 

@@ -25,6 +25,21 @@ mod tests;
 /// has become stale is gone after this time, so short sessions with long deadlines do not pile up.
 const TIMER_HORIZON: Duration = Duration::from_secs(60);
 
+/// What a server holds at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Sessions that have not ended.
+    pub sessions: usize,
+    /// Streams that those sessions own.
+    pub streams: usize,
+    /// Sockets of the stack, those included that only have to finish.
+    pub sockets: usize,
+    /// Connections whose handshake a client has begun but not finished.
+    pub half_open: usize,
+    /// Sessions that can still be admitted.
+    pub admission: usize,
+}
+
 /// Everything that serves, on one core, in one loop.
 pub struct Server {
     stack: Stack,
@@ -92,6 +107,17 @@ impl Server {
             scratch: Scratch::new(),
             clock,
             throttle: Throttle::new(now),
+        }
+    }
+
+    /// What is in use now.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            sessions: self.sessions.len() - self.vacant.len(),
+            streams: self.owners.len(),
+            sockets: self.stack.sockets(),
+            half_open: self.stack.half_open(),
+            admission: self.stack.admission(),
         }
     }
 
