@@ -214,7 +214,22 @@ impl Bus {
         function: DeviceFunction,
         space: &mut AddressSpace,
     ) -> Result<PciDevice, PciDeviceError> {
+        // Registers are not decoded until they are placed and sized. Sizing decoded ones would
+        // make QEMU rebuild its memory map at every step: milliseconds in all.
+        self.root.set_command(function, Command::INTERRUPT_DISABLE);
         self.place_bars(function)?;
+        let bars = self.root.bars(function)?;
+        for (address, size) in bars
+            .iter()
+            .flatten()
+            .filter_map(BarInfo::memory_address_size)
+        {
+            space.map_device(address, size)?;
+        }
+        let registers = self.registers(function, &bars);
+        let message_table = self.message_table(function, &bars);
+        // The last step that can fail: a transport that is dropped waits for its device.
+        let transport = PciTransport::new::<IdentityMapped, _>(&mut self.root, function)?;
         self.root.set_command(
             function,
             Command::MEMORY_SPACE
@@ -222,18 +237,13 @@ impl Bus {
                 | Command::BUS_MASTER
                 | Command::INTERRUPT_DISABLE,
         );
-        for bar in self.root.bars(function)?.iter().flatten() {
-            if let BarInfo::Memory { address, size, .. } = *bar {
-                space.map_device(address, size)?;
-            }
+        let has_messages = message_table.is_some();
+        if let Some(table) = message_table {
+            table.start(function);
         }
-        let registers = self.registers(function)?;
-        let has_vectors = self.start_msi_x(function)?;
-        let transport = PciTransport::new::<IdentityMapped, _>(&mut self.root, function)?;
-        let common = registers.common;
         Ok(PciDevice {
             doorbells: registers.doorbells(),
-            vectors: common.filter(|_| has_vectors).map(QueueVectors),
+            vectors: registers.common.filter(|_| has_messages).map(QueueVectors),
             transport,
         })
     }
@@ -241,17 +251,19 @@ impl Bus {
     /// Gives an address to every memory BAR that has none.
     fn place_bars(&mut self, function: DeviceFunction) -> Result<(), PciDeviceError> {
         let bars = self.root.bars(function)?;
-        for (index, bar) in (0u8..).zip(&bars) {
-            let Some(BarInfo::Memory {
-                address: 0, size, ..
-            }) = *bar
-            else {
-                continue;
-            };
+        let unplaced = (0u8..).zip(&bars).filter_map(|(index, bar)| match bar {
+            Some(
+                bar @ BarInfo::Memory {
+                    address: 0, size, ..
+                },
+            ) => Some((index, bar, *size)),
+            _ => None,
+        });
+        for (index, bar, size) in unplaced {
             let address = self
-                .free_range(size)
+                .free_range(size)?
                 .ok_or(PciDeviceError::NoRoom { size })?;
-            if bar.as_ref().is_some_and(BarInfo::takes_two_entries) {
+            if bar.takes_two_entries() {
                 self.root.set_bar_64(function, index, address);
             } else {
                 self.root.set_bar_32(function, index, address as u32);
@@ -261,94 +273,114 @@ impl Bus {
     }
 
     /// A place in the window that no device on the root bus has.
-    fn free_range(&mut self, size: u64) -> Option<u64> {
+    fn free_range(&mut self, size: u64) -> Result<Option<u64>, PciDeviceError> {
         let size = size.max(4096);
         let mut start = WINDOW.start.next_multiple_of(size);
-        'place: while start.checked_add(size)? <= WINDOW.end {
+        'place: while start.checked_add(size).is_some_and(|end| end <= WINDOW.end) {
             let functions = self.root.enumerate_bus(0);
             for (function, info) in functions {
-                if info.header_type != HeaderType::Standard {
+                if info.header_type != HeaderType::Standard || !has_placed_bars(function) {
                     continue;
                 }
-                for bar in self.root.bars(function).ok()?.iter().flatten() {
-                    let Some((address, length)) = bar.memory_address_size() else {
-                        continue;
-                    };
-                    if address < start + size && start < address.saturating_add(length) {
-                        start = address.saturating_add(length).next_multiple_of(size);
+                let bars = self.root.bars(function)?;
+                let ranges = bars
+                    .iter()
+                    .flatten()
+                    .filter_map(BarInfo::memory_address_size);
+                for (address, length) in ranges {
+                    let end = address.saturating_add(length);
+                    if address < start + size && start < end {
+                        start = end.next_multiple_of(size);
                         continue 'place;
                     }
                 }
             }
-            return Some(start);
+            return Ok(Some(start));
         }
-        None
+        Ok(None)
     }
 
-    /// Where the virtio structures lie that the transport keeps to itself.
-    fn registers(&mut self, function: DeviceFunction) -> Result<Registers, PciDeviceError> {
+    /// Where the virtio structures lie that the transport keeps to itself. What does not fit its
+    /// BAR is left out: the transport refuses such devices.
+    fn registers(&self, function: DeviceFunction, bars: &[Option<BarInfo>; 6]) -> Registers {
         let mut registers = Registers::default();
-        let mut capabilities = [(0u8, 0u8); 2];
         for capability in self.root.capabilities(function) {
             let kind = (capability.private_header >> 8) as u8;
             if capability.id != PCI_CAP_ID_VNDR {
                 continue;
             }
-            let place = match kind {
-                VIRTIO_PCI_CAP_COMMON_CFG => 0,
-                VIRTIO_PCI_CAP_NOTIFY_CFG => 1,
-                _ => continue,
-            };
-            if capabilities[place] == (0, 0) {
-                capabilities[place] = (kind, capability.offset);
-            }
-        }
-        for (kind, offset) in capabilities {
-            let bar = Ports.read_word(function, offset + 4) as u8;
-            let start = u64::from(Ports.read_word(function, offset + 8));
-            let length = u64::from(Ports.read_word(function, offset + 12));
-            let info = match kind {
-                0 => None,
-                _ if bar < 6 => self.root.bar_info(function, bar)?,
-                _ => None,
-            };
-            let Some((address, size)) = info.and_then(|bar| bar.memory_address_size()) else {
+            let word = |offset| Ports.read_word(function, capability.offset + offset);
+            let start = u64::from(word(8));
+            let length = u64::from(word(12));
+            let Some(range) = within(bars, word(4) as u8, start, length) else {
                 continue;
             };
-            // The transport refuses devices whose structures do not fit; no need to say it twice.
-            if start + length > size {
-                continue;
-            }
-            if kind == VIRTIO_PCI_CAP_COMMON_CFG && length >= CommonRegisters::LENGTH {
-                registers.common = Some(CommonRegisters(address + start));
-            } else if kind == VIRTIO_PCI_CAP_NOTIFY_CFG {
-                registers.notify = address + start..address + start + length;
-                registers.multiplier = Ports.read_word(function, offset + 16);
+            match kind {
+                VIRTIO_PCI_CAP_COMMON_CFG
+                    if registers.common.is_none() && length >= CommonRegisters::LENGTH =>
+                {
+                    registers.common = Some(CommonRegisters(range.start));
+                }
+                VIRTIO_PCI_CAP_NOTIFY_CFG if registers.notify.is_empty() => {
+                    registers.notify = range;
+                    registers.multiplier = word(16);
+                }
+                _ => {}
             }
         }
-        Ok(registers)
+        registers
     }
 
-    /// Points MSI-X entry 0 at [`DEVICE_VECTOR`] and turns MSI-X on. False when there is none.
-    fn start_msi_x(&mut self, function: DeviceFunction) -> Result<bool, PciDeviceError> {
-        let Some(offset) = self
+    /// The device's MSI-X table, if it has one.
+    fn message_table(
+        &self,
+        function: DeviceFunction,
+        bars: &[Option<BarInfo>; 6],
+    ) -> Option<MessageTable> {
+        let capability = self
             .root
             .capabilities(function)
-            .find(|capability| capability.id == MSI_X)
-            .map(|capability| capability.offset)
-        else {
-            return Ok(false);
-        };
+            .find(|capability| capability.id == MSI_X)?
+            .offset;
         // Bits 0 to 2 name the BAR, the others are the table's offset in it.
-        let table = Ports.read_word(function, offset + 4);
-        let bar = self.root.bar_info(function, (table & 7) as u8)?;
-        let Some((address, size)) = bar.and_then(|bar| bar.memory_address_size()) else {
-            return Ok(false);
-        };
-        let start = u64::from(table & !7);
-        if address == 0 || start + 16 > size {
-            return Ok(false);
-        }
+        let place = Ports.read_word(function, capability + 4);
+        let entry = within(bars, (place & 7) as u8, u64::from(place & !7), 16)?;
+        Some(MessageTable {
+            capability,
+            entry: entry.start,
+        })
+    }
+}
+
+/// The addresses of a structure in a BAR, when it lies within a placed memory BAR.
+fn within(bars: &[Option<BarInfo>; 6], bar: u8, start: u64, length: u64) -> Option<Range<u64>> {
+    let (address, size) = bars
+        .get(usize::from(bar))?
+        .as_ref()?
+        .memory_address_size()?;
+    let fits = address != 0 && start.checked_add(length)? <= size;
+    fits.then_some(address + start..address + start + length)
+}
+
+/// Whether firmware gave a memory address to any of a device's BARs.
+fn has_placed_bars(function: DeviceFunction) -> bool {
+    (0x10..0x28).step_by(4).any(|offset| {
+        let bar = Ports.read_word(function, offset);
+        bar & 1 == 0 && bar & !0xf != 0
+    })
+}
+
+/// A device's MSI-X table, of which only entry 0 is used.
+struct MessageTable {
+    /// The capability's offset in configuration space.
+    capability: u8,
+    /// The address of entry 0.
+    entry: u64,
+}
+
+impl MessageTable {
+    /// Points entry 0 at [`DEVICE_VECTOR`] and turns MSI-X on.
+    fn start(&self, function: DeviceFunction) {
         let message = interrupts::message_address();
         let entry = [
             message as u32,
@@ -358,13 +390,16 @@ impl Bus {
             0,
         ];
         for (index, value) in (0..).zip(entry) {
-            let pointer = (address + start + index * 4) as *mut u32;
-            // SAFETY: the BAR was mapped, and the entry was checked to lie within it.
+            let pointer = (self.entry + index * 4) as *mut u32;
+            // SAFETY: the BAR was mapped, and `within` found the entry to lie in it.
             unsafe { pointer.write_volatile(value) };
         }
-        let control = Ports.read_word(function, offset);
-        Ports.write_word(function, offset, control & !MSI_X_MASK_ALL | MSI_X_ENABLE);
-        Ok(true)
+        let control = Ports.read_word(function, self.capability);
+        Ports.write_word(
+            function,
+            self.capability,
+            control & !MSI_X_MASK_ALL | MSI_X_ENABLE,
+        );
     }
 }
 
@@ -436,5 +471,51 @@ impl QueueVectors {
             NO_VECTOR => Err(NicError::Interrupt { queue }),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use virtio_drivers::transport::pci::bus::MemoryBarType;
+
+    fn bars(address: u64, size: u64) -> [Option<BarInfo>; 6] {
+        let memory = BarInfo::Memory {
+            address_type: MemoryBarType::Width64,
+            prefetchable: true,
+            address,
+            size,
+        };
+        let ports = BarInfo::IO {
+            address: 0xc000,
+            size: 128,
+        };
+        [Some(ports), None, None, None, Some(memory), None]
+    }
+
+    fn check(bars: &[Option<BarInfo>; 6], bar: u8, place: (u64, u64), expected: Option<u64>) {
+        let range = within(bars, bar, place.0, place.1);
+        assert_eq!(range.clone().map(|range| range.start), expected);
+        if let Some(range) = range {
+            assert_eq!(range.end - range.start, place.1);
+        }
+    }
+
+    #[test]
+    fn a_structure_must_lie_within_its_bar() {
+        let bars = bars(0xfe00_0000, 0x4000);
+        check(&bars, 4, (0, 0x38), Some(0xfe00_0000));
+        check(&bars, 4, (0x3000, 0x1000), Some(0xfe00_3000));
+        check(&bars, 4, (0x3001, 0x1000), None);
+        check(&bars, 4, (u64::MAX, 2), None);
+        // A port BAR, an empty one, and one that does not exist.
+        check(&bars, 0, (0, 16), None);
+        check(&bars, 1, (0, 16), None);
+        check(&bars, 7, (0, 16), None);
+    }
+
+    #[test]
+    fn a_structure_in_an_unplaced_bar_is_nowhere() {
+        check(&bars(0, 0x4000), 4, (0, 0x38), None);
     }
 }
