@@ -15,6 +15,7 @@ pub mod namespace;
 pub mod pattern;
 pub mod process;
 pub mod raw;
+pub mod simulation;
 pub mod tap;
 pub mod tools;
 pub mod vm;
