@@ -5,6 +5,8 @@ use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::process;
 
 /// How the names of this harness's own interfaces begin.
@@ -27,7 +29,20 @@ pub fn require() {
             panic!("{error}");
         }
         process::must(Command::new("ip").args(["link", "set", "lo", "up"]));
+        raise_file_limit();
     });
+}
+
+/// Hundreds of connections at once, both ends of them here, need more descriptors than the usual
+/// soft limit of 1,024 (getrlimit(2)).
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // If it is refused, the tests that need it will say so.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 fn check() -> Result<(), NotIsolated> {

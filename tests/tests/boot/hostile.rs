@@ -271,6 +271,10 @@ fn a_syn_flood() {
             assert_eq!(&echo, b"still here");
         }
     }
+    // The flood has come as far as the guest's bounds, and its log says so without flooding itself.
+    running.guest.wait_for("connections not taken");
+    let warnings = running.guest.count("connections not taken");
+    assert!(warnings <= 100, "{warnings} warnings about one flood");
     let client = client::verifying(&running.identity);
     let stream = wait_until(PATIENCE, || {
         TlsStream::connect(running.server, &client).ok()
