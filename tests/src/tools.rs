@@ -8,16 +8,15 @@ use crate::certificates::NAME;
 
 /// `openssl s_client` that verifies the server's certificate and name.
 ///
-/// It goes on reading after the end of its standard input, until the server closes.
-pub fn s_client(server: SocketAddr, authority: &Path) -> Command {
+/// It sends `name` as SNI (RFC 6066 §3), or none, and goes on reading after the end of its
+/// standard input, until the server closes.
+pub fn s_client(server: SocketAddr, authority: &Path, name: Option<&str>) -> Command {
     let mut command = Command::new("openssl");
-    command.args([
-        "s_client",
-        "-ign_eof",
-        "-verify_return_error",
-        "-servername",
-        NAME,
-    ]);
+    command.args(["s_client", "-ign_eof", "-verify_return_error"]);
+    match name {
+        Some(name) => command.args(["-servername", name]),
+        None => command.arg("-noservername"),
+    };
     command.args(["-verify_hostname", NAME, "-connect", &server.to_string()]);
     command.arg("-CAfile").arg(authority);
     command

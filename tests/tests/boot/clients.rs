@@ -3,6 +3,7 @@
 use std::io;
 
 use stockade_tests::PATIENCE;
+use stockade_tests::certificates::NAME;
 use stockade_tests::memory_file::MemoryFile;
 use stockade_tests::pattern::{Hasher, Pattern, Sum};
 use stockade_tests::process::{self, Finished};
@@ -15,7 +16,16 @@ use crate::setup::{Running, Setup};
 const BODY: u64 = 100_000;
 
 fn openssl(running: &Running, arguments: &[&str], command: &str) -> Finished<Vec<u8>> {
-    let mut openssl = s_client(running.server, &running.authority.path());
+    openssl_as(Some(NAME), running, arguments, command)
+}
+
+fn openssl_as(
+    name: Option<&str>,
+    running: &Running,
+    arguments: &[&str],
+    command: &str,
+) -> Finished<Vec<u8>> {
+    let mut openssl = s_client(running.server, &running.authority.path(), name);
     openssl.args(arguments);
     let stdin = io::Cursor::new(command.to_owned());
     process::start(&mut openssl, stdin, Vec::new())
@@ -53,6 +63,19 @@ fn openssl_gets_its_answer(machine: Machine, option: &str, version: &str) {
         finished.stderr
     );
     running.guest.wait_for(version);
+}
+
+/// A client that sends no server name (RFC 6066 §3), or another one, gets the one certificate.
+#[test]
+fn clients_with_any_server_name_are_served() {
+    let running = Setup::new(Machine::Microvm).start();
+    for name in [None, Some("elsewhere.test")] {
+        let finished = openssl_as(name, &running, &["-brief"], "DOWN 1000\n");
+        assert!(
+            finished.stdout == Pattern::bytes(1000, 1000),
+            "the body differs"
+        );
+    }
 }
 
 pub fn openssl_tls_1_3(machine: Machine) {

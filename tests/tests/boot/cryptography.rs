@@ -1,13 +1,17 @@
 //! Providers, key exchange groups, and certificates of every kind.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
+use stockade_tests::PATIENCE;
 use stockade_tests::certificates::Identity;
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::pattern::Pattern;
+use stockade_tests::process;
+use stockade_tests::tools::s_client;
 use stockade_tests::vm::Machine;
 use stockade_tls::{Client, ClientOptions, Handshake, Provider, Version};
 
+use crate::clients::openssl_downloads;
 use crate::setup::{Running, Setup};
 use crate::transfer::{download, upload};
 
@@ -127,7 +131,7 @@ fn version_1_certificates_are_served() {
     let running = Setup::new(Machine::Microvm)
         .identity(Identity::version_1())
         .start();
-    crate::clients::openssl_downloads(&running, &[]);
+    openssl_downloads(&running, &[]);
     let unverified = ClientOptions {
         verify: stockade_tls::VerifyMode::None,
         ..client::options(&running.identity)
@@ -157,4 +161,72 @@ fn keys_are_updated_in_mid_conversation() {
         stream.finish().expect("an orderly end");
         assert_eq!(stream.read(&mut [0]).expect("a close_notify"), 0);
     }
+}
+
+/// Every suite and group that OpenSSL and the image have in common, with each provider. The groups
+/// include one that needs a HelloRetryRequest (RFC 8446 §4.1.4): the image does not know P-521.
+#[test]
+fn every_suite_and_group_with_openssl() {
+    for crypto in ["ring", "rustcrypto"] {
+        for (identity, authentication) in [(Identity::ecdsa(), "ECDSA"), (Identity::rsa(), "RSA")] {
+            let running = Setup::new(Machine::Microvm)
+                .identity(identity)
+                .option(&format!("--crypto={crypto}"))
+                .start();
+            for suite in [
+                "TLS_AES_128_GCM_SHA256",
+                "TLS_AES_256_GCM_SHA384",
+                "TLS_CHACHA20_POLY1305_SHA256",
+            ] {
+                let finished = openssl_downloads(&running, &["-tls1_3", "-ciphersuites", suite]);
+                let words = format!("Ciphersuite: {suite}");
+                assert!(finished.stderr.contains(&words), "{}", finished.stderr);
+            }
+            for suite in [
+                "AES128-GCM-SHA256",
+                "AES256-GCM-SHA384",
+                "CHACHA20-POLY1305",
+            ] {
+                let suite = format!("ECDHE-{authentication}-{suite}");
+                let finished = openssl_downloads(&running, &["-tls1_2", "-cipher", &suite]);
+                let words = format!("Ciphersuite: {suite}");
+                assert!(finished.stderr.contains(&words), "{}", finished.stderr);
+            }
+            for (groups, agreed) in [
+                ("X25519", "X25519"),
+                ("P-256", "prime256v1"),
+                ("P-384", "secp384r1"),
+                ("P-521:P-256", "prime256v1"),
+            ] {
+                let finished = openssl_downloads(&running, &["-tls1_3", "-groups", groups]);
+                // How OpenSSL names them differs with its version: by curve, or by group.
+                let names = [agreed, groups.rsplit(':').next().unwrap_or_default()];
+                let key = finished.stderr.lines().find(|line| {
+                    line.starts_with("Server Temp Key:") || line.contains("TLS1.3 group:")
+                });
+                let key = key.unwrap_or_else(|| panic!("no group in {}", finished.stderr));
+                assert!(
+                    names.iter().any(|name| key.contains(name)),
+                    "{groups}: {key}"
+                );
+            }
+        }
+    }
+}
+
+/// TLS 1.1 and everything before it is refused with an alert (RFC 8996).
+#[test]
+fn tls_1_1_is_refused() {
+    let running = Setup::new(Machine::Microvm).start();
+    let mut command = s_client(running.server, &running.authority.path(), None);
+    command.args(["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]);
+    let finished = process::start(&mut command, io::empty(), Vec::new()).finish(PATIENCE);
+    assert!(!finished.status.success(), "the handshake succeeded");
+    assert!(
+        finished.stderr.contains("SSL alert number"),
+        "{}",
+        finished.stderr
+    );
+    running.guest.wait_for("handshake failed");
+    download(&running, 1000);
 }

@@ -1,8 +1,12 @@
 //! Bodies of every size, both ways, compared by SHA-256.
 
 use std::io::{self, Read, Write};
+use std::thread;
 
+use stockade_tests::PATIENCE;
 use stockade_tests::pattern::{Hasher, Pattern, Sum};
+use stockade_tests::process;
+use stockade_tests::tools::{curl, url};
 use stockade_tests::vm::Machine;
 
 use crate::clients::{curl_downloads, curl_uploads};
@@ -104,4 +108,37 @@ fn both_directions_at_once() {
     assert!(received == sent, "the echo differs");
     stream.finish().expect("an orderly end");
     assert_eq!(stream.read(&mut [0]).expect("a close_notify"), 0);
+}
+
+/// Many transfers at the same time, both ways: no byte strays into another connection.
+#[test]
+fn many_transfers_at_once() {
+    const CLIENTS: u64 = 24;
+    let running = Setup::new(Machine::Microvm).start();
+    let running = &running;
+    thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            // Lengths differ, and with them the patterns.
+            scope.spawn(move || download(running, MEGABYTE + 1000 * number));
+            scope.spawn(move || upload(running, MEGABYTE + 1000 * number + 1));
+        }
+    });
+}
+
+/// Several requests on one connection, as browsers and proxies send them.
+#[test]
+fn http_requests_in_turn_on_one_connection() {
+    let running = Setup::new(Machine::Microvm).start();
+    let mut command = curl(running.server, &running.authority.path());
+    for length in [10, 100_000, 0, 5] {
+        command.arg(url(running.server, &format!("/bytes/{length}")));
+    }
+    let finished = process::start(&mut command, io::empty(), Hasher::default());
+    let sum = finished.finish(PATIENCE).succeeded().stdout.finish();
+    let mut expected = Hasher::default();
+    for length in [10, 100_000, 0, 5] {
+        io::copy(&mut Pattern::new(length, length), &mut expected).expect("memory does not fail");
+    }
+    assert_eq!(sum, expected.finish());
+    assert_eq!(running.backend.records().len(), 1);
 }
