@@ -142,10 +142,31 @@ static PORT: OneAtATime<()> = OneAtATime::new(());
 
 /// Prints text, whoever is printing: for panics and exceptions.
 pub fn print(arguments: fmt::Arguments<'_>) {
+    LOST.fetch_add(write(arguments), Ordering::Relaxed);
+}
+
+/// Prints text and gives the number of bytes that the host did not take.
+fn write(arguments: fmt::Arguments<'_>) -> u32 {
     let mut buffered = Buffered::new(Serial::write);
     let _ = buffered.write_fmt(arguments);
     buffered.flush();
-    LOST.fetch_add(buffered.lost, Ordering::Relaxed);
+    buffered.lost
+}
+
+/// Says how much was lost, once the host reads again.
+fn report_loss(now: Duration) {
+    let lost = LOST.load(Ordering::Relaxed);
+    if lost == 0 {
+        return;
+    }
+    // What got through last was cut somewhere, so this begins a line of its own.
+    let prefix = Prefix(now, Level::Warn, "console");
+    let is_through = write(format_args!(
+        "\n{prefix} {lost} bytes of log lost: the host did not read the console\n"
+    )) == 0;
+    if is_through {
+        LOST.fetch_sub(lost, Ordering::Relaxed);
+    }
 }
 
 /// The logger.
@@ -161,14 +182,8 @@ impl Log for Console {
             return;
         }
         PORT.try_with(|()| {
-            let lost = LOST.swap(0, Ordering::Relaxed);
             let now = time::since_power_on();
-            if lost > 0 {
-                print(format_args!(
-                    "{} {lost} bytes of log lost: the host did not read the console\n",
-                    Prefix(now, Level::Warn, "console")
-                ));
-            }
+            report_loss(now);
             let prefix = Prefix(now, record.level(), record.target());
             print(format_args!("{prefix} {}\n", record.args()));
         });

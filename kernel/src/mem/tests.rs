@@ -1,3 +1,5 @@
+//! The memory routines against the standard library, at every size around their branches.
+
 use super::*;
 
 /// Sizes around every branch of the routines.
