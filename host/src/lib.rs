@@ -30,7 +30,7 @@ pub use error::Error;
 pub use machine::{Accel, Firmware, Machine, Network, ParseError, Publish};
 pub use qemu::{CommandLine, Qemu};
 pub use stockade_config::exit::{ExitStatus, Outcome};
-pub use tap::{Privilege, Tap, bridge_exists};
+pub use tap::{Privilege, Tap, bridge_exists, interface_exists};
 pub use vm::{Line, READY, Vm};
 
 /// Whether this process runs as root, in its user namespace.

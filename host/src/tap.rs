@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{self, Command, Output, Stdio};
 
 use crate::error::Error;
@@ -11,8 +11,9 @@ use crate::error::Error;
 /// Linux allows 15 bytes.
 const PREFIX: &str = "stockade";
 
-/// Where the kernel lists network interfaces (sysfs(5)).
-const INTERFACES: &str = "/sys/class/net";
+/// Where the kernel lists the interfaces of the reader's network namespace (proc(5)). sysfs shows
+/// those of the namespace it was mounted in, which may be another.
+const INTERFACES: &str = "/proc/self/net/dev";
 
 /// A TAP interface on a bridge. Dropping it removes it.
 #[derive(Debug)]
@@ -31,9 +32,14 @@ pub enum Privilege {
     Sudo,
 }
 
+/// Whether there is a network interface of this name.
+pub fn interface_exists(name: &str) -> bool {
+    interfaces().iter().any(|known| known == name)
+}
+
 /// Whether there is a bridge of this name.
 pub fn bridge_exists(name: &str) -> bool {
-    interface(name).is_some_and(|path| path.join("bridge").is_dir())
+    interface_exists(name) && describe(name).contains(r#""info_kind":"bridge""#)
 }
 
 impl Tap {
@@ -80,7 +86,9 @@ impl Drop for Tap {
         if result.is_err() && self.privilege == Privilege::Sudo {
             result = ip(Privilege::Sudo, delete);
         }
-        if let (Err(error), Some(_)) = (result, interface(&self.name)) {
+        if let Err(error) = result
+            && interface_exists(&self.name)
+        {
             eprintln!("warning: the interface {} stays behind: {error}", self.name);
         }
     }
@@ -88,36 +96,45 @@ impl Drop for Tap {
 
 /// Removes our interfaces whose process is gone. One that a machine still uses has a carrier.
 fn remove_abandoned(privilege: Privilege) {
-    let Ok(entries) = fs::read_dir(INTERFACES) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let file_name = entry.file_name();
-        let Some(name) = file_name.to_str() else {
-            continue;
-        };
+    for name in interfaces() {
         let Some(owner) = name
             .strip_prefix(PREFIX)
             .and_then(|id| id.parse::<u32>().ok())
         else {
             continue;
         };
-        let is_tap = entry.path().join("tun_flags").exists();
-        let in_use =
-            fs::read_to_string(entry.path().join("carrier")).is_ok_and(|text| text.trim() == "1");
-        if is_tap && !in_use && !Path::new("/proc").join(owner.to_string()).exists() {
+        if Path::new("/proc").join(owner.to_string()).exists() {
+            continue;
+        }
+        let description = describe(&name);
+        let is_tap = description.contains(r#""info_kind":"tun""#);
+        let in_use = description.contains(r#""LOWER_UP""#);
+        if is_tap && !in_use {
             // What can't be removed now is no reason not to start.
-            let _ = ip(privilege, ["tuntap", "del", "dev", name, "mode", "tap"]);
+            let _ = ip(privilege, ["tuntap", "del", "dev", &name, "mode", "tap"]);
         }
     }
 }
 
-fn interface(name: &str) -> Option<PathBuf> {
-    // A name with a slash would lead elsewhere; Linux allows none.
-    let plain = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
-    plain
-        .then(|| Path::new(INTERFACES).join(name))
-        .filter(|path| path.exists())
+/// The names of all interfaces.
+fn interfaces() -> Vec<String> {
+    let table = fs::read_to_string(INTERFACES).unwrap_or_default();
+    table
+        .lines()
+        .filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()))
+        .collect()
+}
+
+/// What `ip` tells of an interface, in JSON; empty if it tells nothing.
+fn describe(name: &str) -> String {
+    let output = Command::new("ip")
+        .args(["-details", "-json", "link", "show", "dev", name])
+        .stdin(Stdio::null())
+        .output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
 }
 
 fn ip<const N: usize>(privilege: Privilege, arguments: [&str; N]) -> Result<(), Error> {

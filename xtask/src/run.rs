@@ -341,7 +341,7 @@ fn network(net: &Net, tap: Option<&Tap>, publish: Vec<Publish>) -> Result<Networ
     let name = match (net, tap) {
         (Net::User, _) => return Ok(Network::User { publish }),
         (Net::Tap(name), _) => {
-            if !Path::new("/sys/class/net").join(name).exists() {
+            if !stockade_host::interface_exists(name) {
                 return Err(format!(
                     "there is no interface {name}. Make it with\n  sudo ip tuntap add dev {name} mode tap user $(id -un)\n  \
                      sudo ip link set dev {name} up\nor run without privilege: cargo xtask run --net user"
