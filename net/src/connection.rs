@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) error: Option<StreamError>,
     /// The peer's FIN has been taken in.
     pub(crate) fin_seen: bool,
+    /// Our FIN waits until what was sent before it is acknowledged: see [`Self::finish`].
+    pub(crate) finishing: bool,
     /// Listed in the queue of connections to visit.
     pub(crate) queued: bool,
     /// The visit has a reason.
@@ -106,6 +108,7 @@ impl Connection {
             held: phase == Phase::Connecting,
             error: None,
             fin_seen: false,
+            finishing: false,
             queued: false,
             touched: false,
             waiting: false,
@@ -158,6 +161,38 @@ impl Connection {
             tcp::State::Closed | tcp::State::TimeWait if self.unread() == 0 => Status::Closed(None),
             _ => Status::Open,
         }
+    }
+
+    /// Ends our direction: FIN after what is queued.
+    ///
+    /// After the peer's FIN ours is held back until everything before it is acknowledged. smoltcp
+    /// 0.14 disregards window updates in LAST-ACK (it takes them for duplicates, for RFC 9293
+    /// §3.10.7.4's challenge ACK), so a peer whose window is full would never be sent the rest.
+    pub(crate) fn finish(&mut self) {
+        let Some(socket) = self.socket_mut() else {
+            return;
+        };
+        if socket.state() == tcp::State::CloseWait && socket.send_queue() > 0 {
+            self.finishing = true;
+        } else {
+            socket.close();
+        }
+    }
+
+    /// Sends the FIN that waited, when it need not wait any longer.
+    pub(crate) fn finish_when_drained(&mut self) {
+        if self.finishing
+            && let Some(socket) = self.socket_mut()
+            && socket.send_queue() == 0
+        {
+            socket.close();
+            self.finishing = false;
+        }
+    }
+
+    /// Whether the owner may still write.
+    pub(crate) fn may_send(&self) -> bool {
+        !self.finishing && self.socket().is_some_and(tcp::Socket::may_send)
     }
 
     /// Whether an RST that the socket has not sent yet keeps the 4-tuple busy.

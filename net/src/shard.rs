@@ -271,9 +271,7 @@ impl Shard {
         }
         connection.discard_received();
         connection.deadline = Some(now + LINGER);
-        if let Some(socket) = connection.socket_mut() {
-            socket.close();
-        }
+        connection.finish();
         self.touch(id.index);
     }
 

@@ -82,7 +82,7 @@ impl Stream<'_> {
     /// Bytes that [`send`](Self::send) would take now; zero once our direction has ended.
     pub fn send_room(&self) -> usize {
         match self.0.socket() {
-            Some(socket) if socket.may_send() => socket.send_capacity() - socket.send_queue(),
+            Some(socket) if self.0.may_send() => socket.send_capacity() - socket.send_queue(),
             _ => 0,
         }
     }
@@ -97,7 +97,9 @@ impl Stream<'_> {
     pub fn with_send<R>(&mut self, f: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
         let connection = &mut *self.0;
         let (written, result) = lend(f, |f| {
-            if let Some(socket) = connection.socket_mut() {
+            if connection.may_send()
+                && let Some(socket) = connection.socket_mut()
+            {
                 let _ = socket.send(|data| (f(data), ()));
             }
         });
@@ -107,6 +109,9 @@ impl Stream<'_> {
 
     /// Queues as much of `data` as fits, across the buffer's wrap; returns the bytes taken.
     pub fn send(&mut self, data: &[u8]) -> usize {
+        if !self.0.may_send() {
+            return 0;
+        }
         let taken = self
             .0
             .socket_mut()
@@ -121,10 +126,8 @@ impl Stream<'_> {
         match self.0.state() {
             State::SynSent | State::SynReceived => self.reset(),
             _ => {
-                if let Some(socket) = self.0.socket_mut() {
-                    socket.close();
-                    self.0.touched = true;
-                }
+                self.0.finish();
+                self.0.touched = true;
             }
         }
     }

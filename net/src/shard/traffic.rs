@@ -115,6 +115,7 @@ impl Shard {
             connection.discard_received();
         }
         let changed = connection.snapshot() != before;
+        connection.finish_when_drained();
         self.settle(index, now, Cause::Segment(segment));
         if changed {
             self.notify(index);
