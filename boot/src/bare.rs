@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use stockade_kernel::Machine;
 use stockade_kernel::machine::Card;
-use stockade_net::Instant;
+use stockade_tunnel::Instant;
 
 /// The kernel's machine behind the product's trait.
 pub struct BareMachine(pub Machine);

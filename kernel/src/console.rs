@@ -174,7 +174,7 @@ struct Console;
 
 impl Log for Console {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        admits(log::max_level(), metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -190,6 +190,19 @@ impl Log for Console {
     }
 
     fn flush(&self) {}
+}
+
+/// Whether a line is written when the operator asked for `level`.
+///
+/// Crates from elsewhere log single packets and records below `warn`, as often as strangers please;
+/// only who asks for everything gets that.
+fn admits(level: LevelFilter, metadata: &Metadata<'_>) -> bool {
+    let ours = metadata.target().starts_with(CRATE_PREFIX);
+    let level = match level {
+        LevelFilter::Info | LevelFilter::Debug if !ours => LevelFilter::Warn,
+        level => level,
+    };
+    metadata.level() <= level
 }
 
 /// A line's beginning: time, level and the crate that speaks.
@@ -253,6 +266,30 @@ mod tests {
     fn text_longer_than_the_buffer_arrives_whole() {
         let text = "0123456789".repeat(100);
         check(&text, &text);
+    }
+
+    #[test]
+    fn packets_of_strangers_are_logged_only_when_everything_is() {
+        let check = |asked, target, level, expected| {
+            let metadata = Metadata::builder().target(target).level(level).build();
+            assert_eq!(
+                admits(asked, &metadata),
+                expected,
+                "{asked} {target} {level}"
+            );
+        };
+        check(
+            LevelFilter::Debug,
+            "stockade_net::stack",
+            Level::Debug,
+            true,
+        );
+        check(LevelFilter::Debug, "smoltcp::iface", Level::Debug, false);
+        check(LevelFilter::Debug, "rustls::server", Level::Warn, true);
+        check(LevelFilter::Info, "stockade_tunnel", Level::Info, true);
+        check(LevelFilter::Info, "stockade_tunnel", Level::Debug, false);
+        check(LevelFilter::Error, "rustls", Level::Warn, false);
+        check(LevelFilter::Trace, "smoltcp::iface", Level::Trace, true);
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(crate) struct Shard {
     waiting: Vec<u32>,
     pub(crate) events: VecDeque<Event>,
     half_open: usize,
+    /// Half-open connections, oldest first, by slot and generation; some have moved on since.
+    half_open_order: VecDeque<(u32, u32)>,
     admission: usize,
     challenges: Bucket,
     /// Neighbours that were asked for here, lately.
@@ -93,6 +95,7 @@ impl Shard {
             waiting: Vec::new(),
             events: VecDeque::new(),
             half_open: 0,
+            half_open_order: VecDeque::new(),
             admission: usize::MAX,
             challenges: Bucket::new(CHALLENGES_PER_SECOND, CHALLENGES_BURST),
             solicited: VecDeque::new(),
@@ -161,9 +164,7 @@ impl Shard {
     /// Takes a connection in; the caller has checked that there is room and the tuple is free.
     pub(crate) fn insert(&mut self, connection: Connection) -> StreamId {
         let flow = connection.flow;
-        if connection.phase == Phase::HalfOpen {
-            self.half_open += 1;
-        }
+        let half_open = connection.phase == Phase::HalfOpen;
         if matches!(connection.origin, Origin::Accepted(_)) {
             self.admission = self.admission.saturating_sub(1);
         }
@@ -181,8 +182,45 @@ impl Shard {
             slot.connection = Some(connection);
             generation = slot.generation;
         }
+        if half_open {
+            self.half_open += 1;
+            self.note_half_open(index, generation);
+        }
         self.touch(index);
         StreamId { index, generation }
+    }
+
+    /// Remembers the order of half-open connections, and forgets those that have moved on once
+    /// they are the most.
+    fn note_half_open(&mut self, index: u32, generation: u32) {
+        if self.half_open_order.len() > 2 * self.half_open {
+            let mut order = core::mem::take(&mut self.half_open_order);
+            order.retain(|&entry| self.is_half_open(entry));
+            self.half_open_order = order;
+        }
+        self.half_open_order.push_back((index, generation));
+    }
+
+    fn is_half_open(&self, (index, generation): (u32, u32)) -> bool {
+        self.slots.get(index as usize).is_some_and(|slot| {
+            slot.generation == generation
+                && slot
+                    .connection
+                    .as_ref()
+                    .is_some_and(|connection| connection.phase == Phase::HalfOpen)
+        })
+    }
+
+    /// Gives the oldest half-open connection up, without a word: under a flood of SYNs from
+    /// strangers it is most likely one of theirs, as a real client answers within a round trip.
+    pub(crate) fn evict_half_open(&mut self) -> bool {
+        while let Some(entry) = self.half_open_order.pop_front() {
+            if self.is_half_open(entry) {
+                self.remove(entry.0);
+                return true;
+            }
+        }
+        false
     }
 
     /// Frees a connection's memory and gives its admission back.

@@ -187,9 +187,8 @@ impl Stack {
         Ok(id)
     }
 
-    /// How many more connections listeners may take. A SYN beyond it is answered with RST; one
-    /// beyond [`Limits::half_open`](crate::Limits::half_open) is dropped silently. Each accepted
-    /// SYN takes one; it comes back when that stream's socket memory is freed.
+    /// How many more connections listeners may take. A SYN beyond it is answered with RST. Each
+    /// accepted SYN takes one; it comes back when that stream's socket memory is freed.
     pub fn set_admission(&mut self, connections: usize) {
         self.shard.set_admission(connections);
     }
@@ -376,9 +375,10 @@ impl Stack {
         received: Received<'_, T>,
     ) {
         let limits = self.shard.limits;
-        if self.shard.half_open() >= limits.half_open {
-            self.turn_away("too many handshakes are unfinished");
-        } else if self.shard.admission() == 0 || self.shard.in_use() >= limits.streams {
+        if self.shard.half_open() >= limits.half_open && self.shard.evict_half_open() {
+            self.turn_away("too many handshakes are unfinished, the oldest gives way");
+        }
+        if self.shard.admission() == 0 || self.shard.in_use() >= limits.streams {
             self.turn_away("all connections are in use");
             self.refuse(segment, received);
         } else {

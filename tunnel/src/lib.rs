@@ -39,4 +39,5 @@ mod throttle;
 
 pub use config::exit::ExitStatus;
 pub use machine::Machine;
+pub use net::Instant;
 pub use start::start;
