@@ -45,6 +45,10 @@ pub struct Session {
     outbound: Direction,
     /// The TLS end or the plain end failed in mid-stream; what it sent before is still passed on.
     failed: Option<SessionError>,
+    /// Bytes that wait in the send buffers for their readers.
+    queued: usize,
+    /// Whether there are any that can still arrive.
+    undelivered: bool,
     /// Plaintext bytes that came out of TLS.
     received: u64,
     /// Plaintext bytes that went into TLS.
@@ -96,6 +100,8 @@ pub enum SessionError {
     Connect(DialError),
     /// No byte moved for [`Timeouts::idle`].
     Idle,
+    /// One end ended its direction, the other did not within [`Timeouts::close`].
+    CloseTimeout,
     /// A record was broken, or the peer broke the protocol.
     Tls(tls::Error),
     /// The TLS peer ended TCP without close_notify: its data may have been cut off
@@ -138,6 +144,7 @@ impl fmt::Display for SessionError {
             Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
             Self::Connect(error) => write!(f, "the backend cannot be reached: {error}"),
             Self::Idle => f.write_str("no byte moved for the idle time"),
+            Self::CloseTimeout => f.write_str("only one end ended within the close time"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Truncated => f.write_str("the TLS peer ended TCP without close_notify"),
             Self::TlsEndLost(error) => write!(f, "the TLS peer was lost: {error}"),
@@ -166,6 +173,8 @@ impl Session {
             inbound: Direction::Open,
             outbound: Direction::Open,
             failed: None,
+            queued: 0,
+            undelivered: false,
             received: 0,
             sent: 0,
         }
@@ -456,8 +465,11 @@ impl Session {
 
     /// Decides, when nothing moves any more, whether the session goes on.
     fn settle<T: Stream, P: Stream>(&mut self, tls: &mut T, plain: &mut P, now: Instant) -> Step {
-        if self.inbound == Direction::Ended && self.outbound == Direction::Ended {
-            return self.end(Ok(()));
+        let queued = tls.send_queued() + plain.send_queued();
+        if queued != self.queued {
+            // A reader that takes its time is no silence.
+            self.queued = queued;
+            self.active = now;
         }
         if let Status::Closed(Some(error)) = tls.status() {
             self.failed.get_or_insert(SessionError::TlsEndLost(error));
@@ -465,11 +477,16 @@ impl Session {
         if let Status::Closed(Some(error)) = plain.status() {
             self.failed.get_or_insert(SessionError::PlainEndLost(error));
         }
+        self.undelivered = !self.is_drained(tls, plain);
+        let both_ended = self.inbound == Direction::Ended && self.outbound == Direction::Ended;
+        if both_ended && !self.undelivered && self.failed.is_none() {
+            return self.end(Ok(()));
+        }
         let late = now >= self.deadline();
         if let Some(error) = self.failed.clone() {
             // A loss at one end shows at the other as a reset, but only behind the bytes that
             // came before it.
-            if late || self.is_drained(tls, plain) {
+            if late || !self.undelivered {
                 tls.reset();
                 plain.reset();
                 return self.end(Err(error));
@@ -479,14 +496,13 @@ impl Session {
         if !late {
             return Step::Wait;
         }
-        if self.is_half_closed() {
-            tls.finish();
-            plain.finish();
-            return self.end(Ok(()));
-        }
+        // Not FIN: whoever is still there must not take what it has read for the whole.
         tls.reset();
         plain.reset();
-        self.end(Err(SessionError::Idle))
+        self.end(Err(match self.is_half_closed() && !self.undelivered {
+            true => SessionError::CloseTimeout,
+            false => SessionError::Idle,
+        }))
     }
 
     /// Sends the alert that a fatal error left behind, then ends the TLS end's direction.
@@ -496,7 +512,8 @@ impl Session {
     }
 
     fn patience(&self) -> Duration {
-        if self.is_half_closed() || self.failed.is_some() {
+        let closing = self.is_half_closed() && !self.undelivered;
+        if closing || self.failed.is_some() {
             self.timeouts.close
         } else {
             self.timeouts.idle

@@ -536,14 +536,45 @@ fn an_idle_session_ends_with_a_reset_at_both_ends() {
 }
 
 #[test]
-fn a_half_closed_session_ends_in_order_after_the_close_time() {
+fn a_half_closed_session_ends_with_a_reset_after_the_close_time() {
     let mut chain = chain(Provider::Ring).connected();
     chain.backend.finish();
     chain.settle();
     let close = Timeouts::default().close;
     assert!(chain.server.deadline() <= chain.now + close);
     chain.now = chain.now + close;
+    // The client session would end for the same reason; here it sleeps.
+    chain.client_step = Step::End(Ok(()));
     chain.settle();
+    assert_eq!(
+        chain.server_step,
+        Step::End(Err(SessionError::CloseTimeout))
+    );
+    // A FIN would tell the backend that it has all that the client wanted to send.
+    assert_eq!(
+        chain.backend.status(),
+        Status::Closed(Some(StreamError::Reset))
+    );
+}
+
+#[test]
+fn a_session_ends_only_when_its_readers_have_everything() {
+    let mut chain = chain(Provider::Ring).connected();
+    let data = pattern(10_000);
+    chain.application.finish();
+    chain.settle();
+    chain.client_step = Step::End(Ok(()));
+    chain.backend.send(&data);
+    chain.backend.finish();
+    // The client does not read, for longer than the close time.
+    for _ in 0..3 {
+        chain.now = chain.now + Timeouts::default().close;
+        chain.settle();
+        assert_eq!(chain.server_step, Step::Wait);
+    }
+    chain.client_step = Step::Wait;
+    chain.settle();
+    assert!(chain.application.read_all() == data);
     assert_eq!(chain.server_step, Step::End(Ok(())));
 }
 
