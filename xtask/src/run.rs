@@ -95,12 +95,12 @@ pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     };
     let publish = plan.publish(&options, &config);
     check_ports(&publish)?;
+    packages::require(tools, !options.no_install)?;
     if let Net::Bridge(bridge) = &plan.net
         && !stockade_host::bridge_exists(bridge)
     {
         return Err(no_bridge(bridge, &config).into());
     }
-    packages::require(tools, !options.no_install)?;
     let image = image::build(root, false)?;
 
     let stop = stop_on_signals()?;
