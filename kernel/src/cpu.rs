@@ -5,6 +5,8 @@
 use core::arch::asm;
 use core::arch::x86_64::CpuidResult;
 
+use crate::mem;
+
 /// `CR4` bits that the image turns on where the processor has them (Intel SDM volume 3 §2.5).
 const CR4_UMIP: u64 = 1 << 11;
 const CR4_OSXSAVE: u64 = 1 << 18;
@@ -85,6 +87,10 @@ pub unsafe fn enable_features() {
     unsafe {
         asm!("xsetbv", in("ecx") 0, in("eax") state as u32, in("edx") (state >> 32) as u32,
             options(nomem, nostack, preserves_flags));
+    }
+    if state & XCR0_AVX == XCR0_AVX && identify(1, 0).ecx >> 28 & 1 == 1 {
+        // SAFETY: CPUID names AVX, and XCR0 has just been told to keep its state.
+        unsafe { mem::use_avx() };
     }
 }
 

@@ -1,7 +1,7 @@
 //! `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp` and `strlen`: what the compiler calls and no
 //! libc is there to supply.
 //!
-//! Copies are loops over SSE registers: `rep movsb` runs one byte a turn under TCG, and under KVM
+//! Copies are loops over SSE or AVX registers: `rep movsb` runs one byte a turn under TCG, and under KVM
 //! its start-up cost is larger than most copies here. Stores of zeroes use `rep stosq`, which is
 //! fast on both. In the image the functions carry C's names; on the host they are ordinary
 //! functions, so that the tests do not replace libc's.
@@ -9,6 +9,19 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether copies may use AVX registers, which halves their instructions.
+static WIDE: AtomicBool = AtomicBool::new(false);
+
+/// Lets copies of more than 256 bytes use AVX registers from now on.
+///
+/// # Safety
+///
+/// The processor must have AVX, and XCR0 must allow it.
+pub unsafe fn use_avx() {
+    WIDE.store(true, Ordering::Relaxed);
+}
 
 /// Copies `count` bytes from `source` to `destination`; gives back `destination`.
 ///
@@ -20,6 +33,7 @@ use core::arch::naked_asm;
 pub unsafe extern "C" fn copy(destination: *mut u8, source: *const u8, count: usize) -> *mut u8 {
     naked_asm!(
         "mov rax, rdi",
+        "2:",
         "cmp rdx, 64",
         "ja 20f",
         // Up to 64 bytes: load all of it before the first store, from both ends.
@@ -69,6 +83,9 @@ pub unsafe extern "C" fn copy(destination: *mut u8, source: *const u8, count: us
         "ret",
         // More than 64 bytes: the last 64 are loaded first and stored last, whatever remains.
         "20:",
+        "cmp rdx, 256",
+        "ja 30f",
+        "22:",
         "movups xmm4, [rsi + rdx - 64]",
         "movups xmm5, [rsi + rdx - 48]",
         "movups xmm6, [rsi + rdx - 32]",
@@ -92,6 +109,38 @@ pub unsafe extern "C" fn copy(destination: *mut u8, source: *const u8, count: us
         "movups [r9 + 32], xmm6",
         "movups [r9 + 48], xmm7",
         "ret",
+        // Many: blocks of 256 bytes by AVX where there is AVX, and the rest as above.
+        "30:",
+        "cmp byte ptr [rip + {wide}], 0",
+        "je 22b",
+        "mov rcx, rdx",
+        "shr rcx, 8",
+        "31:",
+        "vmovups ymm0, [rsi]",
+        "vmovups ymm1, [rsi + 32]",
+        "vmovups ymm2, [rsi + 64]",
+        "vmovups ymm3, [rsi + 96]",
+        "vmovups ymm4, [rsi + 128]",
+        "vmovups ymm5, [rsi + 160]",
+        "vmovups ymm6, [rsi + 192]",
+        "vmovups ymm7, [rsi + 224]",
+        "vmovups [rdi], ymm0",
+        "vmovups [rdi + 32], ymm1",
+        "vmovups [rdi + 64], ymm2",
+        "vmovups [rdi + 96], ymm3",
+        "vmovups [rdi + 128], ymm4",
+        "vmovups [rdi + 160], ymm5",
+        "vmovups [rdi + 192], ymm6",
+        "vmovups [rdi + 224], ymm7",
+        "add rsi, 256",
+        "add rdi, 256",
+        "dec rcx",
+        "jnz 31b",
+        "vzeroupper",
+        "and edx, 255",
+        "jnz 2b",
+        "ret",
+        wide = sym WIDE,
     )
 }
 

@@ -8,8 +8,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::StreamError;
 use crate::flow::Flow;
 
-const ETHERNET_HEADER: usize = 14;
-const IPV6_HEADER: usize = 40;
+pub(crate) const ETHERNET_HEADER: usize = 14;
+pub(crate) const IPV6_HEADER: usize = 40;
 const TCP_HEADER: usize = 20;
 const UDP_HEADER: usize = 8;
 
@@ -51,6 +51,8 @@ pub(crate) struct Segment {
     pub(crate) flags: u8,
     pub(crate) sequence: u32,
     pub(crate) acknowledgment: u32,
+    /// As in the header, not scaled.
+    pub(crate) window: u16,
     /// Bytes of payload.
     pub(crate) payload: u32,
     /// Ethernet address it came from, to which a reply without look-up goes.
@@ -185,6 +187,7 @@ fn tcp(segment: &[u8], local: IpAddr, remote: IpAddr, source_mac: [u8; 6]) -> Op
         flags: *segment.get(13)?,
         sequence: u32_at(segment, 4)?,
         acknowledgment: u32_at(segment, 8)?,
+        window: u16_at(segment, 14)?,
         payload: u32::try_from(payload).ok()?,
         source_mac,
     }))
@@ -336,7 +339,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     array(bytes, at).map(u16::from_be_bytes)
 }
 

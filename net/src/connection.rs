@@ -79,6 +79,12 @@ pub(crate) struct Connection {
     pub(crate) deadline: Option<Instant>,
     /// The segment sent last, with the highest sequence number.
     pub(crate) sent: Option<Sent>,
+    /// The peer's window was closed when it last wrote.
+    window_closed: bool,
+    /// Where the peer's last segment came from.
+    pub(crate) peer_mac: [u8; 6],
+    /// When the peer, if nothing comes from it, is asked whether it is there.
+    pub(crate) keep_alive_at: Instant,
     /// The next sequence number expected from the peer, as far as segments in order tell.
     pub(crate) receive_next: u32,
     /// In TIME-WAIT: our next sequence number and the peer's.
@@ -117,6 +123,9 @@ impl Connection {
             armed: None,
             deadline: None,
             sent: None,
+            window_closed: false,
+            peer_mac: [0; 6],
+            keep_alive_at: Instant::ZERO,
             receive_next: 0,
             last: None,
         }
@@ -222,14 +231,38 @@ impl Connection {
             // A repeated segment: the highest sequence number stays.
             sent.end = before.end;
         }
+        if let Some(before) = self.sent
+            && self.window_closed
+            && sent.end == before.end.wrapping_add(1)
+            && sent.flags & flag::FIN == 0
+        {
+            // A window probe, which smoltcp does not count as sent either.
+            sent.end = before.end;
+        }
         self.sent = Some(sent);
     }
 
-    pub(crate) fn note_received(&mut self, segment: &Segment) {
+    pub(crate) fn note_received(&mut self, segment: &Segment, now: Instant) {
+        self.window_closed = segment.window == 0;
+        self.peer_mac = segment.source_mac;
+        self.keep_alive_at = now + KEEP_ALIVE;
         let first = segment.has(flag::SYN) && self.phase != Phase::Open;
         if first || segment.sequence == self.receive_next {
             self.receive_next = segment.end();
         }
+    }
+
+    /// Whether only a keep-alive can tell that the peer is there: it has nothing to acknowledge.
+    ///
+    /// smoltcp's own keep-alive carries a byte of garbage (RFC 1122 §4.2.3.6 allows that), and 0.14
+    /// may send it in the place of a byte that the peer has yet to get.
+    pub(crate) fn needs_keep_alive(&self) -> bool {
+        use tcp::State::{CloseWait, Established, FinWait2};
+        self.phase == Phase::Open
+            && self.socket().is_some_and(|socket| {
+                matches!(socket.state(), Established | CloseWait | FinWait2)
+                    && socket.send_queue() == 0
+            })
     }
 
     /// Throws away what a released connection received, so that the peer's FIN can follow.
@@ -254,7 +287,6 @@ pub(crate) fn new_socket(limits: &Limits, timeout: Duration) -> tcp::Socket<'sta
     socket.set_nagle_enabled(false);
     socket.set_congestion_control(tcp::CongestionControl::Reno);
     socket.set_timeout(Some(timeout.into()));
-    socket.set_keep_alive(Some(KEEP_ALIVE.into()));
     socket
 }
 

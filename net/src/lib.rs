@@ -69,6 +69,7 @@ mod stream;
 mod time;
 mod time_wait;
 mod timers;
+mod window;
 
 pub use smoltcp::phy;
 

@@ -134,6 +134,7 @@ mod tests {
             flags,
             sequence,
             acknowledgment: 0,
+            window: 0,
             payload,
             source_mac: [0; 6],
         }

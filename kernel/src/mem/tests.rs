@@ -11,8 +11,22 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
+/// Runs `check` without AVX, and with it where this processor has it.
+fn narrow_and_wide(check: fn()) {
+    check();
+    if is_x86_feature_detected!("avx") {
+        // SAFETY: the processor has AVX, and the operating system keeps its state.
+        unsafe { use_avx() };
+        check();
+    }
+}
+
 #[test]
 fn copy_moves_every_byte_and_no_other() {
+    narrow_and_wide(check_copy);
+}
+
+fn check_copy() {
     for size in sizes() {
         for offset in [0, 1, 7, 15] {
             let source = pattern(size + offset);
@@ -35,6 +49,10 @@ fn copy_moves_every_byte_and_no_other() {
 
 #[test]
 fn overlapping_copies_match_copy_within() {
+    narrow_and_wide(check_overlapping_copies);
+}
+
+fn check_overlapping_copies() {
     for size in sizes() {
         for (from, to) in [
             (0, 0),

@@ -1,3 +1,5 @@
+//! Frames by hand: what the classifier makes of good, odd and damaged ones.
+
 use std::vec;
 use std::vec::Vec;
 

@@ -10,11 +10,11 @@ use smoltcp::wire::{EthernetAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 use super::{Cause, RESET_GRACE, STALE_TIMERS, Shard, connection};
 use crate::classify::{Segment, flag};
 use crate::connection::{
-    CONNECT_TIMEOUT, Connection, HALF_OPEN_TIMEOUT, Origin, Phase, USER_TIMEOUT, alone, new_socket,
+    CONNECT_TIMEOUT, Connection, HALF_OPEN_TIMEOUT, KEEP_ALIVE, Origin, Phase, USER_TIMEOUT, alone, new_socket,
 };
 use crate::device::{Egress, OneFrame, Watch};
 use crate::flow::Flow;
-use crate::{Instant, ListenerId, StreamError, StreamId, reply};
+use crate::{Instant, ListenerId, StreamError, StreamId, reply, window};
 
 /// Frames one connection may send per visit, so that others get their turn: a 64 KiB buffer in
 /// Ethernet's 1,460-byte segments.
@@ -106,11 +106,19 @@ impl Shard {
         let Some(sockets) = connection.sockets.as_mut() else {
             return;
         };
+        let closes = connection
+            .sent
+            .is_some_and(|sent| window::closes_on_flight(segment, sent.end));
+        let ajar = closes.then(|| window::ajar(received.bytes)).flatten();
+        let received = Received {
+            bytes: ajar.as_deref().unwrap_or(received.bytes),
+            ..received
+        };
         let mut device = one_frame(received, &self.caps);
         self.iface
             .poll_ingress_single(now.into(), &mut device, sockets);
         connection.note_sent(device.watch.sent);
-        connection.note_received(segment);
+        connection.note_received(segment, now);
         if !connection.held && connection.phase == Phase::Open {
             connection.discard_received();
         }
@@ -150,7 +158,7 @@ impl Shard {
         // A wrong checksum leaves it listening.
         if connection.state() == State::SynReceived {
             connection.deadline = Some(now + HALF_OPEN_TIMEOUT);
-            connection.note_received(segment);
+            connection.note_received(segment, now);
             self.insert(connection);
         }
     }
@@ -226,6 +234,11 @@ impl Shard {
     }
 
     fn visit<D: Device + ?Sized>(&mut self, index: u32, device: &mut D, now: Instant) -> Outcome {
+        if device.transmit(now.into()).is_none() {
+            // smoltcp forgets a fast retransmission that it finds no room for.
+            return Outcome::Blocked;
+        }
+        self.keep_alive(index, device, now);
         let Some(connection) = connection(&mut self.slots, index) else {
             return Outcome::Done;
         };
@@ -283,6 +296,31 @@ impl Shard {
         outcome
     }
 
+    /// Asks a peer that has been silent for long whether it is there: with a segment that it has
+    /// already acknowledged, so that it answers (RFC 9293 §3.8.4), and without payload.
+    fn keep_alive<D: Device + ?Sized>(&mut self, index: u32, device: &mut D, now: Instant) {
+        let Some(connection) = connection(&mut self.slots, index) else {
+            return;
+        };
+        if connection.keep_alive_at > now || !connection.needs_keep_alive() {
+            return;
+        }
+        connection.keep_alive_at = now + KEEP_ALIVE;
+        if let Some(sent) = connection.sent
+            && let Some(token) = device.transmit(now.into())
+        {
+            let question = reply::Ack {
+                flow: connection.flow,
+                source: self.iface.hardware_addr(),
+                destination: connection.peer_mac,
+                sequence: sent.end.wrapping_sub(1),
+                acknowledgment: sent.acknowledgment,
+                window: sent.window,
+            };
+            question.emit(token, &self.caps.checksum);
+        }
+    }
+
     /// Asks for the next hop's Ethernet address. smoltcp asks for one neighbour a second, so that
     /// a connection to a second one would wait for no reason.
     fn solicit<D: Device + ?Sized>(&mut self, flow: &Flow, device: &mut D, now: Instant) {
@@ -330,7 +368,11 @@ impl Shard {
             .as_ref()
             .and_then(|sockets| self.iface.poll_at(now.into(), sockets))
             .map(|at| Instant::from(at).max(now + SHORTEST_TIMER));
-        let Some(when) = asked.into_iter().chain(connection.deadline).min() else {
+        let keep_alive = connection
+            .needs_keep_alive()
+            .then_some(connection.keep_alive_at.max(now + SHORTEST_TIMER));
+        let others = connection.deadline.into_iter().chain(keep_alive);
+        let Some(when) = asked.into_iter().chain(others).min() else {
             return;
         };
         if connection.armed.is_none_or(|armed| when < armed) {

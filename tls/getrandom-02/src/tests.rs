@@ -1,3 +1,5 @@
+//! The old interface gives what the new one's does.
+
 use core::mem::MaybeUninit;
 use core::num::NonZeroU32;
 
