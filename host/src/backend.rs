@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::error::Error;
 
 /// Most connections at once; one more is answered with 503.
@@ -17,6 +19,12 @@ const MAX_HEAD: usize = 16 * 1024;
 
 /// How long one connection may take in all.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the end of the server may take to be noticed.
+const STOP_DELAY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// Most bytes of a request's body that are read, and thrown away, after the answer.
 const MAX_BODY: usize = 1024 * 1024 * 1024;
@@ -38,6 +46,8 @@ impl Backend {
     /// The system refuses.
     pub fn start() -> Result<Backend, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Backend)?;
+        // A client may go between the poll and the accept, which must not block then.
+        listener.set_nonblocking(true).map_err(Error::Backend)?;
         let address = listener.local_addr().map_err(Error::Backend)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let acceptor = thread::spawn({
@@ -60,8 +70,6 @@ impl Backend {
 impl Drop for Backend {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // Wakes the acceptor, which then sees the flag. Refused means that it is gone already.
-        let _ = TcpStream::connect_timeout(&self.address, PATIENCE);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
@@ -70,12 +78,13 @@ impl Drop for Backend {
 
 fn accept(listener: &TcpListener, stopped: &AtomicBool) {
     let open = Arc::new(AtomicUsize::new(0));
-    loop {
-        let connection = listener.accept();
-        if stopped.load(Ordering::SeqCst) {
-            return;
+    while !stopped.load(Ordering::SeqCst) {
+        // Not a blocking accept: a connection of our own to end it may not get through.
+        let mut waiting = [PollFd::new(listener, PollFlags::IN)];
+        if !matches!(poll(&mut waiting, Some(&STOP_DELAY)), Ok(1..)) {
+            continue;
         }
-        let Ok((connection, _)) = connection else {
+        let Ok((connection, _)) = listener.accept() else {
             // Out of descriptors, most likely: give them time to come back.
             thread::sleep(Duration::from_millis(100));
             continue;
@@ -100,6 +109,7 @@ fn accept(listener: &TcpListener, stopped: &AtomicBool) {
 
 /// Answers one request and closes.
 fn serve(mut connection: TcpStream) -> io::Result<()> {
+    connection.set_nonblocking(false)?;
     let deadline = Instant::now() + PATIENCE;
     let mut head = Vec::new();
     let mut buffer = [0; 4096];
