@@ -54,6 +54,7 @@ fn segment(local: &str, remote: &str) -> Class {
         flags: 0x18,
         sequence: 9,
         acknowledgment: 7,
+        window: 0x1000,
         payload: 3,
         source_mac: THEIRS,
     })
@@ -227,6 +228,7 @@ fn a_segments_extent() {
         flags,
         sequence,
         acknowledgment: 0,
+        window: 0,
         payload,
         source_mac: THEIRS,
     };

@@ -10,7 +10,8 @@ use smoltcp::wire::{EthernetAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 use super::{Cause, RESET_GRACE, STALE_TIMERS, Shard, connection};
 use crate::classify::{Segment, flag};
 use crate::connection::{
-    CONNECT_TIMEOUT, Connection, HALF_OPEN_TIMEOUT, KEEP_ALIVE, Origin, Phase, USER_TIMEOUT, alone, new_socket,
+    CONNECT_TIMEOUT, Connection, HALF_OPEN_TIMEOUT, KEEP_ALIVE, Origin, Phase, USER_TIMEOUT, alone,
+    new_socket,
 };
 use crate::device::{Egress, OneFrame, Watch};
 use crate::flow::Flow;

@@ -8,4 +8,5 @@ mod frames;
 mod hostile;
 mod routing;
 mod transfer;
+mod window;
 mod world;
