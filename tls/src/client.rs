@@ -16,17 +16,24 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::connection::Side;
 use crate::identity::certificates_in;
 use crate::sessions::ClientSessions;
+use crate::path::{PathVerifier, RefusalSlot};
 use crate::verifier::AnyCertificate;
-use crate::{ConfigError, Connection, Error, Identity, Provider, Versions, WallClock};
+use crate::{
+    ConfigError, Connection, Error, Identity, PathOptions, PathValidator, Provider, Purpose, Versions,
+    WallClock,
+};
 
 /// Stands where rustls wants a name and there is none: an address is never sent.
 const NOBODY: [u8; 4] = [0; 4];
 
 /// How a client judges the server's certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyMode {
-    /// Chain to a root, validity and name (RFC 5280, RFC 6125).
+    /// Chain to a root, validity and name (RFC 5280, RFC 6125), as strictly as browsers.
     ChainAndName,
+    /// What OpenSSL would take, X.509 v1 included: see [`PathOptions`]. The roots may be peers'
+    /// own certificates too.
+    Path(PathOptions),
     /// Take any certificate, X.509 v1 included. The handshake's signature is still checked against
     /// it, but nothing says whose it is: whoever sits in between can read and change all data.
     None,
@@ -74,7 +81,8 @@ impl ClientOptions {
 #[derive(Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
-    verify: VerifyMode,
+    needs_name: bool,
+    refusals: Option<RefusalSlot>,
     provider: Provider,
 }
 
@@ -98,8 +106,11 @@ impl Client {
         let builder = ClientConfig::builder_with_details(crypto.clone(), Arc::new(options.clock))
             .with_protocol_versions(options.versions.list()?)
             .map_err(ConfigError::internal)?;
+        let mut needs_name = false;
+        let mut refusals = None;
         let builder = match options.verify {
             VerifyMode::ChainAndName => {
+                needs_name = true;
                 let roots = Arc::new(read_roots(&options.roots)?);
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto)
                     .build()
@@ -112,7 +123,23 @@ impl Client {
                 let algorithms = crypto.signature_verification_algorithms;
                 builder
                     .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms)))
+                    .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(
+                        algorithms, false,
+                    )))
+            }
+            VerifyMode::Path(path) => {
+                let validator = PathValidator::with_algorithms(
+                    crypto.signature_verification_algorithms,
+                    Purpose::Server,
+                    &options.roots,
+                    path,
+                )?;
+                needs_name = validator.needs_name();
+                let verifier = PathVerifier::new(validator, false);
+                refusals = Some(verifier.refusals());
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(verifier))
             }
         };
         let mut config = match options.identity {
@@ -135,7 +162,8 @@ impl Client {
         };
         Ok(Client {
             config: Arc::new(config),
-            verify: options.verify,
+            needs_name,
+            refusals,
             provider: options.provider,
         })
     }
@@ -155,7 +183,7 @@ impl Client {
             Some(name) => ServerName::try_from(name)
                 .map_err(|_| Error::ServerName)?
                 .to_owned(),
-            None if self.verify == VerifyMode::ChainAndName => return Err(Error::ServerName),
+            None if self.needs_name => return Err(Error::ServerName),
             None => ServerName::from(Ipv4Addr::from(NOBODY)),
         };
         let sent = match &name {
@@ -164,7 +192,11 @@ impl Client {
         };
         let connection = UnbufferedClientConnection::new(self.config.clone(), name)
             .map_err(Error::from_rustls)?;
-        let mut connection = Connection::new(Side::client(connection, sent), self.provider);
+        let mut connection = Connection::new(
+            Side::client(connection, sent),
+            self.provider,
+            self.refusals.clone(),
+        );
         connection.start()?;
         Ok(connection)
     }
@@ -174,12 +206,11 @@ impl fmt::Debug for Client {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Client")
             .field("provider", &self.provider)
-            .field("verify", &self.verify)
             .finish_non_exhaustive()
     }
 }
 
-fn read_roots(roots: &[Vec<u8>]) -> Result<RootCertStore, ConfigError> {
+pub(crate) fn read_roots(roots: &[Vec<u8>]) -> Result<RootCertStore, ConfigError> {
     let mut store = RootCertStore::empty();
     for (index, root) in roots.iter().enumerate() {
         let certificates = certificates_in(root).ok_or_else(|| ConfigError::Root {

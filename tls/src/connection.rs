@@ -4,12 +4,14 @@ mod output;
 mod record;
 mod side;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
 use rustls::HandshakeKind;
 
 use crate::handshake::{group_name, overhead, suite_name, version_of};
+use crate::path::RefusalSlot;
 use crate::{Error, Handshake, MAX_PLAINTEXT, MAX_RECORD, Provider, Version};
 use output::Output;
 use record::Front;
@@ -81,10 +83,16 @@ pub struct Connection {
     sending: Result<(), Error>,
     /// Why nothing works any more, once that is so.
     failed: Option<Error>,
+    /// Where path validation leaves its reasons, when it is ours.
+    refusals: Option<RefusalSlot>,
 }
 
 impl Connection {
-    pub(crate) fn new(side: Side, provider: Provider) -> Connection {
+    pub(crate) fn new(
+        side: Side,
+        provider: Provider,
+        refusals: Option<RefusalSlot>,
+    ) -> Connection {
         Connection {
             side,
             provider,
@@ -95,6 +103,7 @@ impl Connection {
             peer_closed: false,
             sending: Ok(()),
             failed: None,
+            refusals,
         }
     }
 
@@ -432,7 +441,12 @@ impl Connection {
                 .push(&record::plain_alert(FATAL, UNEXPECTED_MESSAGE));
         }
         self.staged = Vec::new();
-        let error = Error::from_rustls(error);
+        let mut error = Error::from_rustls(error);
+        if matches!(error, Error::Certificate { .. })
+            && let Some(refusal) = self.refusals.as_ref().and_then(RefusalSlot::take)
+        {
+            error = Error::Refused(Box::new(refusal));
+        }
         self.failed = Some(error.clone());
         error
     }

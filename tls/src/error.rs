@@ -1,10 +1,13 @@
 //! What goes wrong, and whose fault it is.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 
 use rustls::Error as Rustls;
+
+use crate::Refusal;
 
 /// Why a connection ended early. The alert for the peer, where one is due, waits in
 /// [`Connection::pending_output`](crate::Connection::pending_output).
@@ -28,11 +31,15 @@ pub enum Error {
         /// The alert's number.
         code: u8,
     },
-    /// The peer's certificate was refused.
+    /// The peer's certificate was refused, or there is none.
     Certificate {
         /// Why, in words.
         reason: String,
     },
+    /// The peer's certificate was refused by path validation of our own
+    /// ([`VerifyMode::Path`](crate::VerifyMode::Path),
+    /// [`ClientVerify::Path`](crate::ClientVerify::Path)).
+    Refused(Box<Refusal>),
     /// A record did not decrypt: the peer used other keys, or somebody changed it on its way.
     Decrypt,
     /// The name to connect to is neither a DNS name nor an IP address, or is missing though
@@ -73,6 +80,9 @@ impl fmt::Display for Error {
             }
             Error::Certificate { reason } => {
                 write!(out, "the peer's certificate was refused: {reason}")
+            }
+            Error::Refused(refusal) => {
+                write!(out, "the peer's certificate was refused: {refusal}")
             }
             Error::Decrypt => out.write_str("a record from the peer did not decrypt"),
             Error::ServerName => {
@@ -155,6 +165,20 @@ pub enum ConfigError {
         /// Why, in words.
         reason: String,
     },
+    /// A revocation list cannot be used: its place in the list, and why.
+    RevocationList {
+        /// Index into the list of lists, from 0.
+        index: usize,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A name to check is empty or holds a NUL, or there is none.
+    PeerName {
+        /// Index into the list of names, from 0.
+        index: usize,
+    },
+    /// Clients were to be checked for the name that they connect to, which only servers have.
+    ClientName,
     /// Chain verification was asked for, without a root to verify against.
     NoRoots,
     /// The oldest version is newer than the newest.
@@ -194,6 +218,15 @@ impl fmt::Display for ConfigError {
             ConfigError::NoRoots => out.write_str(
                 "certificates are to be verified, but there is no root certificate to do it with",
             ),
+            ConfigError::RevocationList { index, reason } => {
+                write!(out, "revocation list {index} cannot be used: {reason}")
+            }
+            ConfigError::PeerName { index } => {
+                write!(out, "name {index} to check certificates for is missing or empty")
+            }
+            ConfigError::ClientName => {
+                out.write_str("clients' certificates have no server name to be checked for")
+            }
             ConfigError::Versions => {
                 out.write_str("the oldest TLS version allowed is newer than the newest")
             }

@@ -13,6 +13,7 @@ use rustls::{SignatureScheme, crypto::WebPkiSupportedAlgorithms};
 use crate::Provider;
 use crate::x509::{Leaf, MAX_RSA_BITS, MIN_RSA_BITS};
 
+pub(crate) use error::write_date;
 pub use error::{IdentityError, IdentityWarning, PemText};
 pub(crate) use pem::certificates_in;
 

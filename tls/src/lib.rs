@@ -29,6 +29,7 @@ mod connection;
 mod error;
 mod handshake;
 mod identity;
+mod path;
 mod provider;
 mod server;
 mod sessions;
@@ -42,8 +43,12 @@ pub use connection::{Connection, Received, Sealed};
 pub use error::{ConfigError, Error};
 pub use handshake::{Handshake, Version, Versions};
 pub use identity::{Identity, IdentityError, IdentityWarning, PemText};
+pub use path::{
+    MAX_PATH, MAX_SENT, NameCheck, PathOptions, PathValidator, PeerName, Purpose, Refusal,
+    RefusalReason, Trust,
+};
 pub use provider::Provider;
-pub use server::{Server, ServerOptions};
+pub use server::{ClientAuth, ClientVerify, Server, ServerOptions};
 
 #[cfg(test)]
 mod tests;

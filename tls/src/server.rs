@@ -7,16 +7,24 @@ use core::fmt;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection,
+    WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
 use spin::Mutex;
 
 use crate::connection::Side;
+use crate::client::read_roots;
+use crate::path::{PathVerifier, RefusalSlot};
 use crate::sessions::ServerSessions;
 use crate::tickets::Tickets;
-use crate::{ConfigError, Connection, Error, Identity, Provider, Versions, WallClock};
+use crate::verifier::AnyCertificate;
+use crate::{
+    ConfigError, Connection, Error, Identity, PathOptions, PathValidator, Provider, Purpose, Versions,
+    WallClock,
+};
 
 /// Tickets sent after each TLS 1.3 handshake: two, so that a client may open two connections at
 /// once without using a ticket twice (RFC 8446 appendix C.4).
@@ -40,6 +48,41 @@ pub struct ServerOptions {
     /// Most sessions kept in memory for clients that take no tickets, or for all of them when
     /// `tickets` is off; 0 keeps none.
     pub session_cache: usize,
+    /// Whether clients are asked for a certificate, and how it is judged.
+    pub client_auth: ClientAuth,
+}
+
+/// Whether a server asks clients for a certificate (RFC 8446 §4.3.2). A resumed session keeps the
+/// verdict of its full handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// No client is asked.
+    #[default]
+    Off,
+    /// Clients without one are let in; one that is shown must be good.
+    Request(ClientVerify),
+    /// Clients without a good one are refused.
+    Require(ClientVerify),
+}
+
+/// How a server judges a client's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientVerify {
+    /// Any certificate will do, X.509 v1 included; the client has its key, and that is all.
+    Any,
+    /// A chain to a root and validity, as strictly as browsers.
+    Chain {
+        /// Trusted roots: each entry PEM (any number of certificates) or one DER certificate.
+        roots: Vec<Vec<u8>>,
+    },
+    /// What OpenSSL would take: see [`PathOptions`], whose names must not be
+    /// [`NameCheck::ServerName`](crate::NameCheck::ServerName).
+    Path {
+        /// Trusted certificates: roots, or peers' own.
+        roots: Vec<Vec<u8>>,
+        /// What is checked.
+        options: PathOptions,
+    },
 }
 
 impl ServerOptions {
@@ -53,6 +96,7 @@ impl ServerOptions {
             alpn: Vec::new(),
             tickets: true,
             session_cache: 1024,
+            client_auth: ClientAuth::Off,
         }
     }
 }
@@ -62,6 +106,7 @@ impl ServerOptions {
 pub struct Server {
     config: Arc<ServerConfig>,
     key: Arc<CertifiedKey>,
+    refusals: Option<RefusalSlot>,
     provider: Provider,
 }
 
@@ -83,11 +128,12 @@ impl Server {
         crate::handshake::check_alpn(&options.alpn)?;
         let crypto = Arc::new(crypto);
         let key = options.identity.certified_key();
+        let (verifier, refusals) = client_verifier(options.client_auth, &crypto)?;
         let mut config =
             ServerConfig::builder_with_details(crypto.clone(), Arc::new(options.clock.clone()))
                 .with_protocol_versions(options.versions.list()?)
                 .map_err(ConfigError::internal)?
-                .with_no_client_auth()
+                .with_client_cert_verifier(verifier)
                 .with_cert_resolver(Arc::new(Resolver::new(key.clone(), NameSlot::default())));
         // The order of suites and groups is ours: it is chosen for this machine's cryptography.
         config.ignore_client_order = true;
@@ -117,6 +163,7 @@ impl Server {
         Ok(Server {
             config: Arc::new(config),
             key,
+            refusals,
             provider: options.identity.provider(),
         })
     }
@@ -136,8 +183,43 @@ impl Server {
         Ok(Connection::new(
             Side::server(connection, name),
             self.provider,
+            self.refusals.clone(),
         ))
     }
+}
+
+/// What judges clients' certificates, and where it leaves its reasons.
+fn client_verifier(
+    auth: ClientAuth,
+    crypto: &Arc<CryptoProvider>,
+) -> Result<(Arc<dyn ClientCertVerifier>, Option<RefusalSlot>), ConfigError> {
+    let (verify, required) = match auth {
+        ClientAuth::Off => return Ok((WebPkiClientVerifier::no_client_auth(), None)),
+        ClientAuth::Request(verify) => (verify, false),
+        ClientAuth::Require(verify) => (verify, true),
+    };
+    let algorithms = crypto.signature_verification_algorithms;
+    Ok(match verify {
+        ClientVerify::Any => (Arc::new(AnyCertificate::new(algorithms, required)), None),
+        ClientVerify::Chain { roots } => {
+            let roots = Arc::new(read_roots(&roots)?);
+            let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, crypto.clone());
+            if !required {
+                verifier = verifier.allow_unauthenticated();
+            }
+            let verifier = verifier.build().map_err(|error| ConfigError::Internal {
+                reason: error.to_string(),
+            })?;
+            (verifier, None)
+        }
+        ClientVerify::Path { roots, options } => {
+            let validator =
+                PathValidator::with_algorithms(algorithms, Purpose::Client, &roots, options)?;
+            let verifier = PathVerifier::new(validator, required);
+            let refusals = verifier.refusals();
+            (Arc::new(verifier), Some(refusals))
+        }
+    })
 }
 
 impl fmt::Debug for Server {

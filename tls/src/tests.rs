@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// A time at which all test certificates are valid: 2027-01-15.
-const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000;
 
-const PROVIDERS: [Provider; 2] = [Provider::Ring, Provider::RustCrypto];
+pub(crate) const PROVIDERS: [Provider; 2] = [Provider::Ring, Provider::RustCrypto];
 const VERSIONS: [Version; 2] = [Version::Tls12, Version::Tls13];
 
 /// A file of `tests/fixtures`.
-fn fixture(name: &str) -> Vec<u8> {
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(name);
@@ -132,7 +132,7 @@ impl Setup {
     fn client_options(&self) -> ClientOptions {
         ClientOptions {
             provider: self.client,
-            verify: self.verify,
+            verify: self.verify.clone(),
             alpn: self.client_alpn.clone(),
             versions: self.versions,
             ..ClientOptions::new(Vec::from([fixture("test-ca.pem")]), self.clock.clone())

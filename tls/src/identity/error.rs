@@ -48,7 +48,7 @@ impl fmt::Display for IdentityWarning {
 }
 
 /// `unix_seconds` as an RFC 3339 date, or as the number where there is no such date.
-fn write_date(out: &mut fmt::Formatter<'_>, unix_seconds: u64) -> fmt::Result {
+pub(crate) fn write_date(out: &mut fmt::Formatter<'_>, unix_seconds: u64) -> fmt::Result {
     match DateTime::from_unix_duration(Duration::from_secs(unix_seconds)) {
         Ok(date) => write!(out, "{date}"),
         Err(_) => write!(out, "Unix time {unix_seconds}"),

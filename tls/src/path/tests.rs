@@ -1,0 +1,54 @@
+//! Path validation, compared with OpenSSL's verdict on the same files.
+
+mod chain;
+mod der;
+mod deviations;
+mod generated;
+mod handshake;
+mod mutation;
+mod openssl;
+mod pinned;
+mod table;
+mod work;
+
+use std::string::String;
+use std::vec::Vec;
+
+use crate::tests::PROVIDERS;
+use crate::{NameCheck, PathOptions, PathValidator, Provider, Refusal, Trust};
+use chain::Case;
+
+/// Our verdict, with one provider.
+fn judge(case: &Case, provider: Provider, trust: Trust) -> Result<(), Refusal> {
+    let options = PathOptions {
+        trust,
+        names: match &case.name {
+            Some(name) => NameCheck::AnyOf(Vec::from([name.clone()])),
+            None => NameCheck::Nobody,
+        },
+        revocation_lists: case.lists.clone(),
+    };
+    let validator = PathValidator::new(provider, case.purpose, &case.trusted, options)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let sent: Vec<&[u8]> = case.sent.iter().map(Vec::as_slice).collect();
+    validator.validate(&case.leaf, &sent, None, case.now)
+}
+
+/// Our verdict, with both providers, which must agree.
+fn verdict(case: &Case) -> Result<(), Refusal> {
+    let [ring, rustcrypto] = PROVIDERS.map(|provider| judge(case, provider, Trust::Chain));
+    assert_eq!(ring, rustcrypto, "the providers disagree");
+    ring
+}
+
+/// Compares the verdicts; a difference comes back in words.
+fn compare(name: &str, case: &Case) -> Result<Result<(), Refusal>, String> {
+    let ours = verdict(case);
+    let theirs = openssl::verify(case);
+    if ours.is_ok() == theirs.is_ok() {
+        return Ok(ours);
+    }
+    Err(std::format!(
+        "{name}: OpenSSL says {theirs:?}, we say {ours:?}"
+    ))
+}
