@@ -64,10 +64,10 @@ const CURL: Tool = Tool {
 
 /// What building the image takes. Rust's own linker driver is gcc, too.
 pub(crate) const BUILD: &[Tool] = &[GCC, OBJCOPY];
-/// What running the image takes.
-pub(crate) const RUN: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV];
+/// What running the image and trying it out takes.
+pub(crate) const RUN: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, CURL];
 /// What running the image on a bridge takes.
-pub(crate) const RUN_ON_BRIDGE: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, IP];
+pub(crate) const RUN_ON_BRIDGE: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, CURL, IP];
 /// What the tests take.
 pub(crate) const TEST: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, UNSHARE, IP, OPENSSL, CURL];
 
