@@ -47,6 +47,8 @@ pub struct Card {
     pub tx: Vec<Vec<u8>>,
     /// Frames that can be sent before the card has no token any more.
     pub room: usize,
+    /// Frames are received even then; what answers them at once is lost.
+    pub hears_when_full: bool,
 }
 
 impl Card {
@@ -59,6 +61,7 @@ impl Card {
             rx: VecDeque::new(),
             tx: Vec::new(),
             room: usize::MAX,
+            hears_when_full: false,
         }
     }
 }
@@ -76,8 +79,10 @@ impl TxToken for Tx<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut frame = vec![0; len];
         let result = f(&mut frame);
-        self.0.push(frame);
-        *self.1 -= 1;
+        if *self.1 > 0 {
+            self.0.push(frame);
+            *self.1 -= 1;
+        }
         result
     }
 }
@@ -87,7 +92,7 @@ impl Device for Card {
     type TxToken<'a> = Tx<'a>;
 
     fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Rx, Tx<'_>)> {
-        if self.room == 0 {
+        if self.room == 0 && !self.hears_when_full {
             return None;
         }
         let frame = self.rx.pop_front()?;
