@@ -33,8 +33,10 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
         "-D",
         "warnings",
     ]);
-    process::run(&mut host)?;
+    let host = process::run(&mut host);
     eprintln!("Linting the image ...");
+    // Both lists of complaints at once, whatever the first one is.
     image::clippy(root)?;
+    host?;
     Ok(ExitCode::SUCCESS)
 }
