@@ -60,6 +60,8 @@ pub struct Stack {
     configured_dns: Vec<IpAddr>,
     expects_ipv4: bool,
     numbers: Unguessable,
+    /// Connections begun here.
+    connects: u64,
     refusals: Bucket,
     warnings: Bucket,
     /// SYNs that were refused or dropped since the last log line about them.
@@ -101,6 +103,7 @@ impl Stack {
             configured_dns: config.dns,
             expects_ipv4: config.ipv4 != Ipv4Config::Disabled,
             numbers,
+            connects: 0,
             refusals: Bucket::new(REFUSALS_PER_SECOND, REFUSALS_BURST),
             warnings: Bucket::new(WARNINGS_PER_SECOND, WARNINGS_BURST),
             turned_away: 0,
@@ -227,10 +230,14 @@ impl Stack {
             .ok_or(ConnectError::Unaddressable)
     }
 
-    /// RFC 6056 §3.3.1: a random port, and from there the next free one.
+    /// RFC 6056 §3.3.3: ports in turn, from a place that only we know for each remote end. One is
+    /// used again only after all the others, by when the remote end is likely to be done with
+    /// TIME-WAIT: it would not take a SYN for that connection before (RFC 9293 §3.6.1).
     fn free_flow(&mut self, local: IpAddr, remote: SocketAddr) -> Option<Flow> {
         let count = u64::from(EPHEMERAL_PORTS.end - EPHEMERAL_PORTS.start);
-        let first = self.numbers.below(count);
+        let offset = self.numbers.offset(local, remote) % count;
+        let first = offset + self.connects % count;
+        self.connects = self.connects.wrapping_add(1);
         (0..count)
             .map(|step| {
                 let offset = u16::try_from((first + step) % count).unwrap_or(0);

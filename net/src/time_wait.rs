@@ -21,6 +21,8 @@ struct Record {
     send_next: u32,
     receive_next: u32,
     expires: Instant,
+    /// A SYN was answered with an acknowledgment.
+    challenged: bool,
 }
 
 /// How a segment for a connection in TIME-WAIT is met.
@@ -63,6 +65,7 @@ impl TimeWait {
             send_next,
             receive_next,
             expires,
+            challenged: false,
         };
         self.records.insert(flow, record);
         self.order.push_back((expires, flow));
@@ -74,11 +77,16 @@ impl TimeWait {
 
     pub(crate) fn react(&mut self, segment: &Segment, now: Instant) -> Reaction {
         self.expire(now);
-        let Some(record) = self.records.get(&segment.flow) else {
+        let Some(record) = self.records.get_mut(&segment.flow) else {
             return Reaction::Unknown;
         };
         if segment.has(flag::RST) {
-            // RFC 1337 §3: ignoring RST keeps an old duplicate from ending TIME-WAIT early.
+            // RFC 1337 §3: ignoring RST keeps an old duplicate from ending TIME-WAIT early. But one
+            // that answers our challenge to a SYN comes from a host that has forgotten the old
+            // connection and waits to begin a new one (RFC 5961 §4.2); its SYN will come again.
+            if record.challenged && segment.sequence == record.receive_next {
+                self.records.remove(&segment.flow);
+            }
             return Reaction::Ignore;
         }
         let ahead = segment.sequence.wrapping_sub(record.receive_next);
@@ -88,6 +96,7 @@ impl TimeWait {
             self.records.remove(&segment.flow);
             return Reaction::Reopen;
         }
+        record.challenged |= segment.opens();
         if segment.opens() || segment.has(flag::FIN) || segment.payload > 0 {
             return Reaction::Acknowledge {
                 sequence: record.send_next,
@@ -174,6 +183,24 @@ mod tests {
         // Sequence numbers wrap: 3 is beyond 2^32 - 2.
         check(segment(1, flag::SYN, 3, 0), Reaction::Reopen);
         check(segment(1, flag::SYN, u32::MAX - 100, 0), acknowledge);
+    }
+
+    #[test]
+    fn only_a_reset_that_answers_our_challenge_ends_time_wait() {
+        let old_syn = segment(1, flag::SYN, u32::MAX - 100, 0);
+        let (right, wrong) = (u32::MAX - 1, u32::MAX);
+        let check = |challenge: bool, sequence, ended: bool| {
+            let mut table = table();
+            if challenge {
+                table.react(&old_syn, Instant::ZERO);
+            }
+            let reset = segment(1, flag::RST, sequence, 0);
+            assert_eq!(table.react(&reset, Instant::ZERO), Reaction::Ignore);
+            assert_eq!(table.contains(&flow(1)), !ended);
+        };
+        check(true, right, true);
+        check(true, wrong, false);
+        check(false, right, false);
     }
 
     #[test]

@@ -138,6 +138,30 @@ fn refused() {
 }
 
 #[test]
+fn a_port_is_used_again_only_after_the_others() {
+    let mut world = World::new();
+    let mut ports = Vec::new();
+    for remote in [1, 2] {
+        let remote = SocketAddr::from((V4[B], remote));
+        let first = ports.len();
+        for _ in 0..1000 {
+            let id = world.hosts[A].stack.connect(remote, world.now).unwrap();
+            ports.push(world.stream(A, id).local().port());
+            world.hosts[A].stack.release(id);
+        }
+        let mut these = ports[first..].to_vec();
+        these.sort_unstable();
+        these.dedup();
+        assert_eq!(these.len(), 1000);
+    }
+    assert_ne!(
+        ports[0] + 1000,
+        ports[1000],
+        "another place for another peer"
+    );
+}
+
+#[test]
 fn nobody_there() {
     let mut world = World::new();
     let remote = SocketAddr::from(([10, 9, 0, 77], 9));
