@@ -42,9 +42,11 @@ pub const FIXED_RESERVE: usize = 1024 * 1024;
 /// The largest number of sessions served at once, whatever the memory.
 pub const MAX_SESSIONS: usize = 50_000;
 
-/// Stream buffers on a machine with memory to spare, in bytes: 64 KiB is what TCP can announce
-/// without window scaling and what one segmentation-offload frame holds.
-const LARGE_BUFFER: usize = 64 * 1024;
+/// Stream buffers on a machine with memory to spare, in bytes: the most that TCP can announce
+/// without window scaling (RFC 9293 §3.1), and about what one segmentation-offload frame holds.
+/// A byte more and the window's edge, rounded to the scale, would move back now and then, so that
+/// peers have to send again what was cut off.
+const LARGE_BUFFER: usize = 65_535;
 
 /// Stream buffers on a small machine, in bytes: one whole TLS record (16,645 bytes) and room
 /// for the next one's beginning.
@@ -111,7 +113,7 @@ mod tests {
         // 4 * 20 KiB of buffers, 128 KiB for TLS, 8 KiB for the rest.
         check(FIXED_RESERVE + 10 * 216 * 1024, 10, SMALL_BUFFER);
         check(FIXED_RESERVE + 10 * 216 * 1024 - 1, 9, SMALL_BUFFER);
-        // 63 MiB in pieces of 392 KiB.
+        // 63 MiB in pieces of almost 392 KiB.
         check(LARGE_HEAP, 164, LARGE_BUFFER);
         check(usize::MAX, MAX_SESSIONS, LARGE_BUFFER);
     }

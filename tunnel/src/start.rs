@@ -50,7 +50,7 @@ fn assemble<M: Machine>(machine: &mut M, settings: &Settings) -> Result<Server, 
     log::info!(
         "memory: {} sessions at once, {} KiB a stream buffer",
         memory.sessions,
-        memory.stream_buffer / 1024
+        memory.stream_buffer.div_ceil(1024)
     );
     let mut seed = [0; 32];
     machine.fill_entropy(&mut seed);
