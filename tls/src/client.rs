@@ -15,12 +15,12 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::connection::Side;
 use crate::identity::certificates_in;
-use crate::sessions::ClientSessions;
 use crate::path::{PathVerifier, RefusalSlot};
+use crate::sessions::ClientSessions;
 use crate::verifier::AnyCertificate;
 use crate::{
-    ConfigError, Connection, Error, Identity, PathOptions, PathValidator, Provider, Purpose, Versions,
-    WallClock,
+    ConfigError, Connection, Error, Identity, PathOptions, PathValidator, Provider, Purpose,
+    Versions, WallClock,
 };
 
 /// Stands where rustls wants a name and there is none: an address is never sent.

@@ -88,11 +88,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        side: Side,
-        provider: Provider,
-        refusals: Option<RefusalSlot>,
-    ) -> Connection {
+    pub(crate) fn new(side: Side, provider: Provider, refusals: Option<RefusalSlot>) -> Connection {
         Connection {
             side,
             provider,

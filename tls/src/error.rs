@@ -222,7 +222,10 @@ impl fmt::Display for ConfigError {
                 write!(out, "revocation list {index} cannot be used: {reason}")
             }
             ConfigError::PeerName { index } => {
-                write!(out, "name {index} to check certificates for is missing or empty")
+                write!(
+                    out,
+                    "name {index} to check certificates for is missing or empty"
+                )
             }
             ConfigError::ClientName => {
                 out.write_str("clients' certificates have no server name to be checked for")

@@ -15,15 +15,15 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use spin::Mutex;
 
-use crate::connection::Side;
 use crate::client::read_roots;
+use crate::connection::Side;
 use crate::path::{PathVerifier, RefusalSlot};
 use crate::sessions::ServerSessions;
 use crate::tickets::Tickets;
 use crate::verifier::AnyCertificate;
 use crate::{
-    ConfigError, Connection, Error, Identity, PathOptions, PathValidator, Provider, Purpose, Versions,
-    WallClock,
+    ConfigError, Connection, Error, Identity, PathOptions, PathValidator, Provider, Purpose,
+    Versions, WallClock,
 };
 
 /// Tickets sent after each TLS 1.3 handshake: two, so that a client may open two connections at

@@ -7,7 +7,7 @@ mod identity;
 mod interop;
 mod keys;
 mod matrix;
-mod mutation;
+pub(crate) mod mutation;
 mod resume;
 mod stream;
 
@@ -27,7 +27,7 @@ use crate::{
 pub(crate) const NOW: u64 = 1_800_000_000;
 
 pub(crate) const PROVIDERS: [Provider; 2] = [Provider::Ring, Provider::RustCrypto];
-const VERSIONS: [Version; 2] = [Version::Tls12, Version::Tls13];
+pub(crate) const VERSIONS: [Version; 2] = [Version::Tls12, Version::Tls13];
 
 /// A file of `tests/fixtures`.
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
@@ -37,26 +37,26 @@ pub(crate) fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn identity(certificate: &str, key: &str, provider: Provider) -> Identity {
+pub(crate) fn identity(certificate: &str, key: &str, provider: Provider) -> Identity {
     Identity::from_pem(&fixture(certificate), &fixture(key), provider).unwrap()
 }
 
 /// Both ends' configuration. The default: *ring*, P-256, everything allowed, verification on.
 #[derive(Clone)]
-struct Setup {
-    server: Provider,
-    client: Provider,
-    versions: Versions,
-    certificate: String,
-    key: String,
-    suite: Option<CipherSuite>,
-    group: Option<NamedGroup>,
-    verify: VerifyMode,
-    server_alpn: Vec<Vec<u8>>,
-    client_alpn: Vec<Vec<u8>>,
-    tickets: bool,
-    session_cache: usize,
-    clock: WallClock,
+pub(crate) struct Setup {
+    pub(crate) server: Provider,
+    pub(crate) client: Provider,
+    pub(crate) versions: Versions,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) suite: Option<CipherSuite>,
+    pub(crate) group: Option<NamedGroup>,
+    pub(crate) verify: VerifyMode,
+    pub(crate) server_alpn: Vec<Vec<u8>>,
+    pub(crate) client_alpn: Vec<Vec<u8>>,
+    pub(crate) tickets: bool,
+    pub(crate) session_cache: usize,
+    pub(crate) clock: WallClock,
 }
 
 impl Default for Setup {
@@ -80,7 +80,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    fn providers(server: Provider, client: Provider) -> Setup {
+    pub(crate) fn providers(server: Provider, client: Provider) -> Setup {
         Setup {
             server,
             client,
@@ -88,7 +88,7 @@ impl Setup {
         }
     }
 
-    fn version(self, version: Version) -> Setup {
+    pub(crate) fn version(self, version: Version) -> Setup {
         Setup {
             versions: Versions {
                 min: version,
@@ -118,7 +118,7 @@ impl Setup {
         crypto
     }
 
-    fn server_options(&self) -> ServerOptions {
+    pub(crate) fn server_options(&self) -> ServerOptions {
         let identity = identity(&self.certificate, &self.key, self.server);
         ServerOptions {
             versions: self.versions,
@@ -129,7 +129,7 @@ impl Setup {
         }
     }
 
-    fn client_options(&self) -> ClientOptions {
+    pub(crate) fn client_options(&self) -> ClientOptions {
         ClientOptions {
             provider: self.client,
             verify: self.verify.clone(),
@@ -139,11 +139,11 @@ impl Setup {
         }
     }
 
-    fn server(&self) -> Server {
+    pub(crate) fn server(&self) -> Server {
         Server::with_crypto(self.server_options(), self.crypto(self.server)).unwrap()
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::with_crypto(self.client_options(), self.crypto(self.client)).unwrap()
     }
 
@@ -161,15 +161,15 @@ impl Setup {
 }
 
 /// A connection and what it has received.
-struct End(Connection, Vec<u8>);
+pub(crate) struct End(Connection, Vec<u8>);
 
 impl End {
-    fn handshake(&self) -> &crate::Handshake {
+    pub(crate) fn handshake(&self) -> &crate::Handshake {
         self.0.handshake().unwrap()
     }
 
     /// All records that wait to be sent.
-    fn take_output(&mut self) -> Vec<u8> {
+    pub(crate) fn take_output(&mut self) -> Vec<u8> {
         let mut output = vec![0; self.0.pending_output()];
         let length = self.0.transmit(&mut output);
         assert_eq!((length, self.0.pending_output()), (output.len(), 0));
@@ -196,7 +196,7 @@ impl End {
     }
 
     /// Takes all of `records` in one go.
-    fn receive(&mut self, mut records: Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn receive(&mut self, mut records: Vec<u8>) -> Result<(), Error> {
         let End(connection, received) = self;
         let length = records.len();
         let done = connection.receive(&mut records, usize::MAX, &mut |plaintext| {
@@ -208,13 +208,13 @@ impl End {
     }
 }
 
-struct Pair {
-    client: End,
-    server: End,
+pub(crate) struct Pair {
+    pub(crate) client: End,
+    pub(crate) server: End,
 }
 
 impl Pair {
-    fn of(server: &Server, client: &Client, name: Option<&str>) -> Pair {
+    pub(crate) fn of(server: &Server, client: &Client, name: Option<&str>) -> Pair {
         Pair {
             client: End(client.connect(name).unwrap(), Vec::new()),
             server: End(server.accept().unwrap(), Vec::new()),
@@ -222,7 +222,7 @@ impl Pair {
     }
 
     /// Carries what waits to and fro until nothing does.
-    fn pump(&mut self) -> Result<(), Error> {
+    pub(crate) fn pump(&mut self) -> Result<(), Error> {
         for _ in 0..10 {
             let there = self.client.take_output();
             self.server.receive(there.clone())?;
@@ -250,7 +250,7 @@ impl Pair {
     }
 
     /// Data both ways, and both ends' view of the handshake the same.
-    fn check(&mut self) {
+    pub(crate) fn check(&mut self) {
         self.client_sends(b"from the client");
         self.server_sends(b"from the server");
         let (client, server) = (self.client.handshake(), self.server.handshake());
@@ -280,17 +280,17 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 /// xorshift64*: the same numbers every time.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 }

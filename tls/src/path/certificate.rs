@@ -105,7 +105,9 @@ impl<'a> Certificate<'a> {
             (Some(wanted), Some(there)) => wanted == there,
             _ => true,
         };
-        let serial = authority.serial.is_none_or(|serial| serial == issuer.serial);
+        let serial = authority
+            .serial
+            .is_none_or(|serial| serial == issuer.serial);
         let name = authority
             .issuer
             .as_ref()

@@ -163,11 +163,7 @@ impl Subject<'_, '_> {
         }
     }
 
-    fn is_within(
-        self,
-        base: GeneralName<'_>,
-        budget: &mut Budget,
-    ) -> Result<bool, RefusalReason> {
+    fn is_within(self, base: GeneralName<'_>, budget: &mut Budget) -> Result<bool, RefusalReason> {
         match (self, base) {
             (Subject::Directory(name), GeneralName::Directory(base)) => {
                 budget.compare(base.len() / 16)?;

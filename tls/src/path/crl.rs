@@ -228,7 +228,11 @@ pub(super) fn check(
     let is_current = |list: &&RevocationList| {
         list.this_update <= now && list.next_update.is_none_or(|next| now <= next)
     };
-    let about = || lists.iter().filter(|list| list.is_about(certificate, issuer));
+    let about = || {
+        lists
+            .iter()
+            .filter(|list| list.is_about(certificate, issuer))
+    };
     let current = about()
         .filter(is_current)
         .max_by_key(|list| list.this_update);

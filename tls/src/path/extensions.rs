@@ -144,9 +144,7 @@ fn next_extension<'a>(fields: &mut Fields<'a>) -> Result<Extension<'a>> {
 
 impl<'a> Extensions<'a> {
     /// Reads the content of `Extensions`; known ones that are damaged are an error.
-    pub(super) fn parse(
-        extensions: &'a [u8],
-    ) -> core::result::Result<Extensions<'a>, Malformed> {
+    pub(super) fn parse(extensions: &'a [u8]) -> core::result::Result<Extensions<'a>, Malformed> {
         let mut all = Extensions::default();
         each(extensions, |extension| all.take(&extension))?;
         Ok(all)
@@ -274,10 +272,12 @@ impl<'a> AuthorityKey<'a> {
 }
 
 fn first_directory_name(names: &[u8]) -> Result<Option<Vec<u8>>> {
-    let name = GeneralNames::parse(names)?.iter().find_map(|name| match name {
-        GeneralName::Directory(name) => Some(name),
-        _ => None,
-    });
+    let name = GeneralNames::parse(names)?
+        .iter()
+        .find_map(|name| match name {
+            GeneralName::Directory(name) => Some(name),
+            _ => None,
+        });
     match name {
         Some(name) => Ok(Some(Name::parse(name)?.canonical().to_vec())),
         None => Ok(None),

@@ -61,18 +61,16 @@ impl PeerName {
                 let names = mailboxes(certificate);
                 if names.is_empty() {
                     let names = certificate.subject.texts(EMAIL_ADDRESS);
-                    return names.iter().any(|name| is_mailbox(name.as_bytes(), mailbox));
+                    return names
+                        .iter()
+                        .any(|name| is_mailbox(name.as_bytes(), mailbox));
                 }
                 names.iter().any(|name| is_mailbox(name, mailbox))
             }
             PeerName::Address(address) => {
                 alternative_names(certificate).any(|name| match (name, address) {
-                    (GeneralName::Address(bytes), IpAddr::V4(address)) => {
-                        bytes == address.octets()
-                    }
-                    (GeneralName::Address(bytes), IpAddr::V6(address)) => {
-                        bytes == address.octets()
-                    }
+                    (GeneralName::Address(bytes), IpAddr::V4(address)) => bytes == address.octets(),
+                    (GeneralName::Address(bytes), IpAddr::V6(address)) => bytes == address.octets(),
                     _ => false,
                 })
             }
@@ -105,7 +103,10 @@ fn mailboxes<'a>(certificate: &Certificate<'a>) -> Vec<&'a [u8]> {
 pub(super) fn presented(certificate: &Certificate<'_>, expected: &[PeerName]) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_string();
     let mut names = Vec::new();
-    if expected.iter().any(|name| matches!(name, PeerName::Host(_))) {
+    if expected
+        .iter()
+        .any(|name| matches!(name, PeerName::Host(_)))
+    {
         let hosts = dns_names(certificate);
         if hosts.is_empty() {
             let hosts = certificate.subject.texts(COMMON_NAME);
@@ -113,7 +114,10 @@ pub(super) fn presented(certificate: &Certificate<'_>, expected: &[PeerName]) ->
         }
         names.extend(hosts.into_iter().take(SHOWN).map(text));
     }
-    if expected.iter().any(|name| matches!(name, PeerName::Email(_))) {
+    if expected
+        .iter()
+        .any(|name| matches!(name, PeerName::Email(_)))
+    {
         let emails = mailboxes(certificate);
         if emails.is_empty() {
             let emails = certificate.subject.texts(EMAIL_ADDRESS);

@@ -196,17 +196,15 @@ impl fmt::Display for RefusalReason {
                 out.write_str(", and it is ")?;
                 write_date(out, *now)
             }
-            RefusalReason::NotAnAuthority { version: 3 } => out.write_str(
-                "has issued another certificate without being a certificate authority",
-            ),
+            RefusalReason::NotAnAuthority { version: 3 } => out
+                .write_str("has issued another certificate without being a certificate authority"),
             RefusalReason::NotAnAuthority { version } => write!(
                 out,
                 "has issued another certificate and is X.509 v{version}, \
                  in which only a trusted root can be a certificate authority"
             ),
-            RefusalReason::KeyUsage => out.write_str(
-                "has issued another certificate, and its key usage does not allow that",
-            ),
+            RefusalReason::KeyUsage => out
+                .write_str("has issued another certificate, and its key usage does not allow that"),
             RefusalReason::PathLength { allowed, found } => write!(
                 out,
                 "allows {allowed} certificate authorities below it, and there are {found}"
@@ -274,9 +272,8 @@ impl fmt::Display for RefusalReason {
                 out.write_str("needs a revocation list, and the one there is ended on ")?;
                 write_date(out, *since)
             }
-            RefusalReason::RevocationListSignature => {
-                out.write_str("needs a revocation list, and its issuer did not sign the one there is")
-            }
+            RefusalReason::RevocationListSignature => out
+                .write_str("needs a revocation list, and its issuer did not sign the one there is"),
             RefusalReason::PathTooLong { limit } => {
                 write!(out, "is in a path of more than {limit} certificates")
             }

@@ -12,8 +12,8 @@ use super::certificate::{Key, Signed};
 use super::fields::Fields;
 use crate::x509::rsa_modulus_bits;
 
-/// The shortest RSA key: OpenSSL's security level 2 (112 bits), Debian's default.
-pub(super) const MIN_RSA_BITS: usize = 2048;
+// OpenSSL's security level 2 (112 bits), Debian's default, wants the same.
+pub(super) use crate::x509::MIN_RSA_BITS;
 
 /// The longest RSA key: *ring*'s limit.
 pub(super) const MAX_RSA_BITS: usize = 8192;
@@ -56,9 +56,8 @@ pub(super) fn check_key(
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<(), RefusalReason> {
     if key.is_rsa() {
-        let bits = rsa_modulus_bits(key.bytes).ok_or(RefusalReason::Malformed {
-            part: "public key",
-        })?;
+        let bits =
+            rsa_modulus_bits(key.bytes).ok_or(RefusalReason::Malformed { part: "public key" })?;
         return if (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
             Ok(())
         } else {

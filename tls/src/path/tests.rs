@@ -1,11 +1,14 @@
 //! Path validation, compared with OpenSSL's verdict on the same files.
 
 mod chain;
+mod changes;
 mod der;
 mod deviations;
 mod generated;
 mod handshake;
+mod lists;
 mod mutation;
+mod names;
 mod openssl;
 mod pinned;
 mod table;
@@ -51,4 +54,14 @@ fn compare(name: &str, case: &Case) -> Result<Result<(), Refusal>, String> {
     Err(std::format!(
         "{name}: OpenSSL says {theirs:?}, we say {ours:?}"
     ))
+}
+
+/// Fails with all differences at once.
+fn report(differences: &[String], count: usize) {
+    assert!(
+        differences.is_empty(),
+        "{} of {count} differ:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
 }

@@ -7,7 +7,7 @@ use super::{End, Pair, Random, Setup};
 use crate::{Client, Provider, Server, VerifyMode, Version};
 
 /// Damages `bytes` in one to three places: changes, removals, repetitions.
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..1 + random.below(3) {
         if bytes.is_empty() {
             return;

@@ -238,6 +238,8 @@ pub(super) struct Spec {
     pub(super) key: Key,
     pub(super) not_before: u64,
     pub(super) not_after: u64,
+    /// Another UTCTime than `not_before`'s.
+    pub(super) not_before_text: Option<&'static str>,
     pub(super) extensions: Vec<Extension>,
     /// Another issuer than the next in the chain.
     pub(super) issuer: Option<Dn>,
@@ -257,6 +259,7 @@ impl Spec {
             key: Key::Named(name.to_string()),
             not_before: NOW - 30 * DAY,
             not_after: NOW + 30 * DAY,
+            not_before_text: None,
             extensions,
             issuer: None,
             signer: None,
@@ -299,6 +302,10 @@ impl Spec {
             1 => Vec::new(),
             version => tlv(0xa0, &integer(u64::from(version) - 1)),
         };
+        let not_before = match self.not_before_text {
+            Some(text) => tlv(0x17, text.as_bytes()),
+            None => time(self.not_before),
+        };
         let extensions = if self.extensions.is_empty() {
             Vec::new()
         } else {
@@ -309,7 +316,7 @@ impl Spec {
             &integer(self.serial),
             &algorithm.identifier(),
             &dn(self.issuer.as_ref().unwrap_or(&issuer.subject)),
-            &sequence(&[&time(self.not_before), &time(self.not_after)]),
+            &sequence(&[&not_before, &time(self.not_after)]),
             &dn(&self.subject),
             &self.key.public(),
             &extensions,
@@ -344,6 +351,7 @@ pub(super) struct ListSpec {
     /// Serial numbers, with entry extensions.
     pub(super) revoked: Vec<(u64, Vec<Extension>)>,
     pub(super) extensions: Vec<Extension>,
+    pub(super) algorithm: Option<Algorithm>,
     pub(super) damaged: bool,
 }
 
@@ -355,12 +363,14 @@ impl ListSpec {
             next_update: Some(NOW + DAY),
             revoked: Vec::new(),
             extensions: Vec::new(),
+            algorithm: None,
             damaged: false,
         }
     }
 
     fn make(&self) -> Vec<u8> {
-        let algorithm = self.issuer.key.algorithm();
+        let usual = self.issuer.key.algorithm();
+        let algorithm = self.algorithm.unwrap_or(usual);
         let entries = self.revoked.iter().map(|(serial, entry)| {
             let entry = if entry.is_empty() {
                 Vec::new()
