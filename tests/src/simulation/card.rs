@@ -75,7 +75,10 @@ impl Card {
         match segment {
             Some(size) => {
                 for frame in split(&frame, size) {
-                    assert!(frame.len() <= self.options.frame, "a segment beyond the MTU");
+                    assert!(
+                        frame.len() <= self.options.frame,
+                        "a segment beyond the MTU"
+                    );
                     self.outgoing.send(frame, now);
                 }
             }

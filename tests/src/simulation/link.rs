@@ -241,10 +241,7 @@ mod tests {
         assert_eq!(direction.next_arrival(), Some(at(15)));
         assert_eq!(direction.receive(at(14)), None);
         assert_eq!(direction.receive(at(15)), Some(vec![1]));
-        assert_eq!(
-            arrivals(&direction, 100),
-            (0..100).collect::<Vec<u8>>()
-        );
+        assert_eq!(arrivals(&direction, 100), (0..100).collect::<Vec<u8>>());
     }
 
     #[test]

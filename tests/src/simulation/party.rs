@@ -70,7 +70,10 @@ enum Transport {
     Plain,
     Tls(Box<Tls>),
     /// Bytes that are no TLS, and whether a FIN follows them.
-    Raw { outbox: Vec<u8>, finish: bool },
+    Raw {
+        outbox: Vec<u8>,
+        finish: bool,
+    },
 }
 
 struct Tls {
@@ -83,7 +86,13 @@ struct Tls {
 
 impl Party {
     /// A backend's side of an accepted connection.
-    pub fn backend(number: u32, plan: Plan, stream: StreamId, random: Random, now: Instant) -> Self {
+    pub fn backend(
+        number: u32,
+        plan: Plan,
+        stream: StreamId,
+        random: Random,
+        now: Instant,
+    ) -> Self {
         Party::new(number, plan, stream, Transport::Plain, random, now)
     }
 

@@ -122,7 +122,7 @@ impl Plan {
             plan.ending = Ending::NotifyAlone;
         }
         if random.happens(mix.misbehaving, 100) {
-            let after = random.within(0..=plan.length);
+            let after = plan.part(random);
             match random.below(10) {
                 0 => plan.opening = Opening::Silent,
                 1 => plan.opening = Opening::Garbage,
@@ -159,7 +159,8 @@ impl Plan {
                 (length / writes).max(1),
                 random.time(mix.patience / writes as u32 / 4),
             ),
-            false => (random.size(LONGEST), Duration::ZERO),
+            // Small writes, but not so many of them that the run is about nothing else.
+            false => (random.size(LONGEST).max(length / 200), Duration::ZERO),
         };
         let slow = Reading::Slow {
             bytes: (LONGEST / 100).min(random.within(500..=40_000)),
@@ -186,8 +187,16 @@ impl Plan {
         }
     }
 
+    /// How much of what is to be written: nothing, or at least the header.
+    fn part(&self, random: &mut Random) -> usize {
+        match random.within(0..=self.length) {
+            0 => 0,
+            some => some.max(HEADER),
+        }
+    }
+
     fn misbehave(&mut self, random: &mut Random) {
-        let after = random.within(0..=self.length);
+        let after = self.part(random);
         match random.below(3) {
             0 => self.ending = Ending::Reset(after),
             1 => self.ending = Ending::ResetAfterReading(random.size(LONGEST)),

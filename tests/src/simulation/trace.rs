@@ -34,7 +34,8 @@ impl Trace {
         let fold = |digest: u64, word: u64| (digest ^ word).wrapping_mul(0x0100_0000_01b3);
         let digest = fold(self.digest.get(), now.as_micros());
         let side = direction.len() as u64;
-        self.digest.set(fold(digest, frame.len() as u64 ^ side << 32));
+        self.digest
+            .set(fold(digest, frame.len() as u64 ^ side << 32));
         if self.print {
             let text = PrettyPrinter::<EthernetFrame<&[u8]>>::new("", &frame).to_string();
             let words: Vec<&str> = text.split_whitespace().collect();

@@ -55,9 +55,7 @@ impl<'a> Pairs<'a> {
     }
 
     fn peer(&self, party: &Party) -> Option<&'a Party> {
-        self.parties
-            .get(self.peers.get(&party.number)?)
-            .copied()
+        self.parties.get(self.peers.get(&party.number)?).copied()
     }
 }
 
@@ -90,7 +88,12 @@ fn told_complete(reader: &Party, writer: Option<&Party>, wrong: &mut Vec<String>
 }
 
 /// Connections on which nobody misbehaves end in order, as far as the link lets them.
-fn behaving_pairs(parties: &[Party], pairs: &Pairs<'_>, profile: &Profile, wrong: &mut Vec<String>) {
+fn behaving_pairs(
+    parties: &[Party],
+    pairs: &Pairs<'_>,
+    profile: &Profile,
+    wrong: &mut Vec<String>,
+) {
     let mut failed = Vec::new();
     let mut count = 0;
     for client in parties.iter().filter(|party| party.number < FIRST_BACKEND) {

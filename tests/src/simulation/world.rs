@@ -52,7 +52,7 @@ const SERVER: u8 = 2;
 const HOST: u8 = 1;
 
 /// Sizes of the host's stream buffers, in bytes.
-const HOST_BUFFERS: [usize; 4] = [2_000, 9_000, 65_536, 262_144];
+const HOST_BUFFERS: [usize; 5] = [2_000, 9_000, 65_535, 65_536, 262_144];
 
 /// One run.
 pub struct World {
@@ -105,7 +105,7 @@ impl World {
         let mut host_card = card(&outward, &inward);
         let memory = Memory {
             sessions: random.within(100..=500),
-            stream_buffer: random.pick(&[20 * 1024, 64 * 1024]),
+            stream_buffer: random.pick(&[20 * 1024, 65_535]),
         };
         let now = Instant::from_micros(1_000_000 + random.below(1_000_000));
         let clock = WallClock::new(WALL_CLOCK);
@@ -207,7 +207,11 @@ impl World {
             self.backend_up = None;
             self.host.listen(BACKEND_PORT);
         }
-        while self.starts.get(self.started).is_some_and(|start| *start <= now) {
+        while self
+            .starts
+            .get(self.started)
+            .is_some_and(|start| *start <= now)
+        {
             let number = u32::try_from(self.started).expect("few");
             self.started += 1;
             self.host.connect(number, now);
@@ -309,8 +313,8 @@ fn identity() -> &'static Identity {
 fn service(backend: IpAddr, clock: &WallClock) -> Service {
     let identity = identity();
     let (chain, key) = (identity.chain.as_bytes(), identity.key.as_bytes());
-    let identity = stockade_tls::Identity::from_pem(chain, key, Provider::Ring)
-        .expect("a sound certificate");
+    let identity =
+        stockade_tls::Identity::from_pem(chain, key, Provider::Ring).expect("a sound certificate");
     let options = ServerOptions::new(identity, clock.clone());
     Service {
         name: "tls".into(),
