@@ -424,8 +424,9 @@ impl Session {
             return Ok(true);
         }
         if opened.incomplete && tls.peer_finished() {
-            if self.outbound == Direction::Ended {
-                // Both ways were over but for the peer's close_notify, which many leave out.
+            if self.outbound == Direction::Ended && tls.recv_len() == 0 {
+                // Both ways were over but for the peer's close_notify, which many leave out. (With
+                // a part of a record at the end, something has been cut off for certain.)
                 plain.finish();
                 self.inbound = Direction::Ended;
             } else {

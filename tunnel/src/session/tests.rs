@@ -464,6 +464,22 @@ fn a_client_that_says_nothing_is_dropped_after_the_handshake_time() {
 }
 
 #[test]
+fn a_record_cut_off_is_not_forgiven() {
+    let mut chain = chain(Provider::Ring).connected();
+    chain.backend.finish();
+    chain.settle();
+    // The beginning of an application-data record of 100 bytes (RFC 8446 §5.1).
+    chain.client_tls.send(&[23, 3, 3, 0, 100, 1, 2, 3]);
+    chain.client_tls.finish();
+    chain.settle();
+    assert_eq!(chain.server_step, Step::End(Err(SessionError::Truncated)));
+    assert_eq!(
+        chain.backend.status(),
+        Status::Closed(Some(StreamError::Reset))
+    );
+}
+
+#[test]
 fn a_client_that_leaves_during_the_handshake_is_no_error_of_the_backend() {
     let mut chain = chain(Provider::Ring);
     chain.client_tls.finish();
