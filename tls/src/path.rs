@@ -39,6 +39,7 @@ use signature::{MAX_RSA_BITS, MIN_RSA_BITS};
 use store::Store;
 
 pub(crate) use adapter::{PathVerifier, RefusalSlot};
+pub(crate) use certificate::Outline;
 pub use matching::PeerName;
 pub use refusal::{Refusal, RefusalReason};
 

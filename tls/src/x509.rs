@@ -10,9 +10,10 @@ use alloc::vec::Vec;
 use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::alg_id;
-use x509_cert::certificate::{CertificateInner, Raw, Version};
-use x509_cert::der::asn1::{AnyRef, UintRef};
-use x509_cert::der::{self, Decode, Encode, Reader, SliceReader};
+use x509_cert::der::asn1::UintRef;
+use x509_cert::der::{self, Decode, Reader, SliceReader};
+
+use crate::path::Outline;
 
 /// The shortest RSA key that is taken: *ring*'s limit, and NIST SP 800-57's for today.
 pub(crate) const MIN_RSA_BITS: usize = 2048;
@@ -46,32 +47,13 @@ pub(crate) enum Refused {
 impl Leaf {
     /// Reads a DER certificate of any version.
     pub(crate) fn parse(certificate: &[u8]) -> Result<Leaf, String> {
-        Leaf::parse_der(certificate).map_err(|error| error.to_string())
-    }
-
-    fn parse_der(certificate: &[u8]) -> der::Result<Leaf> {
-        let certificate = CertificateInner::<Raw>::from_der(certificate)?;
-        let certificate = certificate.tbs_certificate();
-        let key = certificate.subject_public_key_info();
-        let algorithm = key.algorithm.to_der()?;
+        let outline = Outline::parse(certificate).map_err(|error| error.to_string())?;
         Ok(Leaf {
-            version: match certificate.version() {
-                Version::V1 => 1,
-                Version::V2 => 2,
-                Version::V3 => 3,
-            },
-            not_before: certificate
-                .validity()
-                .not_before
-                .to_unix_duration()
-                .as_secs(),
-            not_after: certificate
-                .validity()
-                .not_after
-                .to_unix_duration()
-                .as_secs(),
-            algorithm: AnyRef::from_der(&algorithm)?.value().to_vec(),
-            public_key: key.subject_public_key.raw_bytes().to_vec(),
+            version: outline.version,
+            not_before: outline.not_before,
+            not_after: outline.not_after,
+            algorithm: outline.key.algorithm.to_vec(),
+            public_key: outline.key.bytes.to_vec(),
         })
     }
 

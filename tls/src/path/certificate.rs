@@ -24,10 +24,10 @@ pub(super) struct Signed<'a> {
 
 /// A public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key<'a> {
-    /// The content of the AlgorithmIdentifier.
-    pub(super) algorithm: &'a [u8],
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Key<'a> {
+    /// The content of the AlgorithmIdentifier, as rustls compares them.
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) bytes: &'a [u8],
 }
 
 /// One certificate, borrowed from its DER.
@@ -66,21 +66,21 @@ impl<'a> Certificate<'a> {
     pub(super) fn parse(der: &'a [u8]) -> core::result::Result<Certificate<'a>, Malformed> {
         let bad = |_: Error| Malformed("certificate");
         let (signed, mut fields) = signed(der).map_err(bad)?;
-        let parts = Parts::read(&mut fields, &signed).map_err(bad)?;
-        let extensions = match parts.extensions {
+        let outline = Outline::read(&mut fields, &signed).map_err(bad)?;
+        let extensions = match outline.extensions {
             Some(extensions) => Extensions::parse(extensions)?,
             None => Extensions::default(),
         };
         Ok(Certificate {
             der,
             signed,
-            version: parts.version,
-            serial: parts.serial,
-            issuer: Name::parse(parts.issuer).map_err(|_| Malformed("issuer"))?,
-            subject: Name::parse(parts.subject).map_err(|_| Malformed("subject"))?,
-            not_before: parts.not_before,
-            not_after: parts.not_after,
-            key: parts.key,
+            version: outline.version,
+            serial: outline.serial,
+            issuer: Name::parse(outline.issuer).map_err(|_| Malformed("issuer"))?,
+            subject: Name::parse(outline.subject).map_err(|_| Malformed("subject"))?,
+            not_before: outline.not_before,
+            not_after: outline.not_after,
+            key: outline.key,
             extensions,
         })
     }
@@ -144,20 +144,28 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// The fields of a TBSCertificate.
-struct Parts<'a> {
-    version: u8,
+/// The fields of a TBSCertificate, names and extensions unread.
+pub(crate) struct Outline<'a> {
+    /// 1, 2 or 3.
+    pub(crate) version: u8,
     serial: &'a [u8],
     issuer: &'a [u8],
-    not_before: u64,
-    not_after: u64,
+    /// Unix seconds.
+    pub(crate) not_before: u64,
+    pub(crate) not_after: u64,
     subject: &'a [u8],
-    key: Key<'a>,
+    pub(crate) key: Key<'a>,
     extensions: Option<&'a [u8]>,
 }
 
-impl<'a> Parts<'a> {
-    fn read(fields: &mut Fields<'a>, signed: &Signed<'a>) -> Result<Parts<'a>> {
+impl<'a> Outline<'a> {
+    /// Reads a DER certificate of any version.
+    pub(crate) fn parse(der: &'a [u8]) -> Result<Outline<'a>> {
+        let (signed, mut fields) = signed(der)?;
+        Outline::read(&mut fields, &signed)
+    }
+
+    fn read(fields: &mut Fields<'a>, signed: &Signed<'a>) -> Result<Outline<'a>> {
         let version = match fields.optional(context(0, true))? {
             Some(version) => {
                 match Fields::small_number(Field::only(version.value, Tag::Integer)?)? {
@@ -188,7 +196,7 @@ impl<'a> Parts<'a> {
             None => None,
         };
         fields.clone().finish()?;
-        Ok(Parts {
+        Ok(Outline {
             version,
             serial: serial.value,
             issuer,

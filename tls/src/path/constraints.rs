@@ -10,7 +10,7 @@ use super::RefusalReason;
 use super::certificate::Certificate;
 use super::extensions::{NameConstraints, Subtrees};
 use super::general::GeneralName;
-use super::matching::{dns_names, ends_with, split_mailbox};
+use super::matching::{ends_with, has_dns_name, split_mailbox};
 use super::name::{COMMON_NAME, EMAIL_ADDRESS, Name};
 use super::signature::Budget;
 
@@ -83,7 +83,7 @@ fn check_certificate(
             }
         }
     }
-    if is_leaf && dns_names(certificate).is_empty() {
+    if is_leaf && !has_dns_name(certificate) {
         for name in certificate.subject.texts(COMMON_NAME) {
             let name = name.trim_end_matches('\0');
             if name.contains('\0') {

@@ -50,22 +50,20 @@ impl PeerName {
     pub(super) fn is_of(&self, certificate: &Certificate<'_>) -> bool {
         match self {
             PeerName::Host(host) => {
-                let names = dns_names(certificate);
-                if names.is_empty() {
-                    let names = certificate.subject.texts(COMMON_NAME);
-                    return names.iter().any(|name| is_host(name.as_bytes(), host));
+                if has_dns_name(certificate) {
+                    return dns_names(certificate).any(|name| is_host(name, host));
                 }
-                names.iter().any(|name| is_host(name, host))
+                let names = certificate.subject.texts(COMMON_NAME);
+                names.iter().any(|name| is_host(name.as_bytes(), host))
             }
             PeerName::Email(mailbox) => {
-                let names = mailboxes(certificate);
-                if names.is_empty() {
-                    let names = certificate.subject.texts(EMAIL_ADDRESS);
-                    return names
-                        .iter()
-                        .any(|name| is_mailbox(name.as_bytes(), mailbox));
+                if mailboxes(certificate).next().is_some() {
+                    return mailboxes(certificate).any(|name| is_mailbox(name, mailbox));
                 }
-                names.iter().any(|name| is_mailbox(name, mailbox))
+                let names = certificate.subject.texts(EMAIL_ADDRESS);
+                names
+                    .iter()
+                    .any(|name| is_mailbox(name.as_bytes(), mailbox))
             }
             PeerName::Address(address) => {
                 alternative_names(certificate).any(|name| match (name, address) {
@@ -83,20 +81,22 @@ fn alternative_names<'a>(certificate: &Certificate<'a>) -> impl Iterator<Item = 
     names.map(|names| names.iter()).into_iter().flatten()
 }
 
-pub(super) fn dns_names<'a>(certificate: &Certificate<'a>) -> Vec<&'a [u8]> {
-    let dns = |name| match name {
-        GeneralName::Dns(name) => Some(name),
-        _ => None,
-    };
-    alternative_names(certificate).filter_map(dns).collect()
+pub(super) fn has_dns_name(certificate: &Certificate<'_>) -> bool {
+    dns_names(certificate).next().is_some()
 }
 
-fn mailboxes<'a>(certificate: &Certificate<'a>) -> Vec<&'a [u8]> {
-    let email = |name| match name {
+fn dns_names<'a>(certificate: &Certificate<'a>) -> impl Iterator<Item = &'a [u8]> {
+    alternative_names(certificate).filter_map(|name| match name {
+        GeneralName::Dns(name) => Some(name),
+        _ => None,
+    })
+}
+
+fn mailboxes<'a>(certificate: &Certificate<'a>) -> impl Iterator<Item = &'a [u8]> {
+    alternative_names(certificate).filter_map(|name| match name {
         GeneralName::Email(name) => Some(name),
         _ => None,
-    };
-    alternative_names(certificate).filter_map(email).collect()
+    })
 }
 
 /// The first names that a certificate is for, as far as they are of `expected`'s kinds.
@@ -107,23 +107,22 @@ pub(super) fn presented(certificate: &Certificate<'_>, expected: &[PeerName]) ->
         .iter()
         .any(|name| matches!(name, PeerName::Host(_)))
     {
-        let hosts = dns_names(certificate);
-        if hosts.is_empty() {
+        names.extend(dns_names(certificate).take(SHOWN).map(text));
+        if names.is_empty() {
             let hosts = certificate.subject.texts(COMMON_NAME);
             names.extend(hosts.iter().map(ToString::to_string));
         }
-        names.extend(hosts.into_iter().take(SHOWN).map(text));
     }
     if expected
         .iter()
         .any(|name| matches!(name, PeerName::Email(_)))
     {
-        let emails = mailboxes(certificate);
-        if emails.is_empty() {
+        let mut emails = mailboxes(certificate).peekable();
+        if emails.peek().is_none() {
             let emails = certificate.subject.texts(EMAIL_ADDRESS);
             names.extend(emails.iter().map(ToString::to_string));
         }
-        names.extend(emails.into_iter().take(SHOWN).map(text));
+        names.extend(emails.take(SHOWN).map(text));
     }
     if expected
         .iter()

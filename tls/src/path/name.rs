@@ -42,20 +42,20 @@ impl<'a> Name<'a> {
         let mut sets = Fields::new(value)?;
         while !sets.is_empty() {
             let mut attributes = sets.of(Tag::Set)?.fields()?;
-            let mut set = Vec::new();
+            let mut set: Vec<Vec<u8>> = Vec::new();
             while !attributes.is_empty() {
                 count += 1;
                 let attribute = next_attribute(&mut attributes)?;
                 if count > MAX_ATTRIBUTES {
                     return Err(Tag::Sequence.length_error().into());
                 }
-                set.push(attribute.canonical()?);
+                // The order within a set says nothing, so it is made the same for all.
+                let attribute = attribute.canonical()?;
+                set.insert(set.partition_point(|known| *known < attribute), attribute);
             }
             if set.is_empty() {
                 return Err(Tag::Set.length_error().into());
             }
-            // The order within a set says nothing.
-            set.sort_unstable();
             push_length(&mut canonical, set.iter().map(Vec::len).sum());
             canonical.extend(set.into_iter().flatten());
         }
