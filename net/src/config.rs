@@ -54,8 +54,8 @@ pub struct Ipv6Config {
 pub struct Limits {
     /// Sockets in all, accepted and connected ones together.
     pub streams: usize,
-    /// Connections whose handshake a client has begun but not finished. One more makes the oldest
-    /// of them give way.
+    /// Connections whose handshake a client has begun but not finished. One more has to
+    /// wait until the oldest of them has had its time and gives way.
     pub half_open: usize,
     /// Receive buffer of each socket, in bytes.
     pub recv_buffer: usize,

@@ -15,6 +15,10 @@ use crate::{Instant, Limits, ListenerId, Status, StreamError};
 /// and who has not answered by then was not there.
 pub(crate) const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a client has to finish its handshake while others wait for its place: more than most
+/// round trips. Only strangers that are not there take longer.
+pub(crate) const HALF_OPEN_GRACE: Duration = Duration::from_millis(300);
+
 /// How long a connection attempt lasts: SYN at 0, 1, 3, 7 and 15 s. Owners with less patience
 /// release the stream.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -218,6 +222,27 @@ impl Connection {
             || self
                 .sent
                 .is_some_and(|sent| sent.acknowledgment == segment.sequence)
+    }
+
+    /// Whether a segment tells nothing at all: of what we sent only the FIN is not acknowledged, and
+    /// this acknowledges nothing new and carries nothing.
+    ///
+    /// smoltcp 0.14 must not see it: three of them make it drop its retransmission timer in favour
+    /// of a fast retransmission of data, of which there is none, and the FIN is never sent again.
+    pub(crate) fn is_told_nothing_by(&self, segment: &Segment) -> bool {
+        use tcp::State::{Closing, FinWait1, LastAck};
+        let only_ack = segment.payload == 0
+            && segment.flags & (flag::ACK | flag::SYN | flag::FIN | flag::RST) == flag::ACK;
+        let fin_in_flight = || {
+            self.socket().is_some_and(|socket| {
+                socket.send_queue() == 0 && matches!(socket.state(), FinWait1 | Closing | LastAck)
+            })
+        };
+        only_ack
+            && self
+                .sent
+                .is_some_and(|sent| sent.end.wrapping_sub(segment.acknowledgment) == 1)
+            && fin_in_flight()
     }
 
     /// Remembers what was sent, for answers that are made without the socket.

@@ -15,7 +15,9 @@ use smoltcp::phy::DeviceCapabilities;
 use smoltcp::socket::tcp::State;
 
 use crate::classify::Segment;
-use crate::connection::{Connection, LINGER, Origin, Phase, USER_TIMEOUT};
+use crate::connection::{
+    Connection, HALF_OPEN_GRACE, HALF_OPEN_TIMEOUT, LINGER, Origin, Phase, USER_TIMEOUT,
+};
 use crate::event::StreamId;
 use crate::flow::{Flow, FlowHasher};
 use crate::rate::Bucket;
@@ -211,14 +213,22 @@ impl Shard {
         })
     }
 
-    /// Gives the oldest half-open connection up, without a word: under a flood of SYNs from
-    /// strangers it is most likely one of theirs, as a real client answers within a round trip.
-    pub(crate) fn evict_half_open(&mut self) -> bool {
-        while let Some(entry) = self.half_open_order.pop_front() {
-            if self.is_half_open(entry) {
-                self.remove(entry.0);
-                return true;
+    /// Gives the oldest half-open connection up, without a word, if it is older than
+    /// [`HALF_OPEN_GRACE`].
+    pub(crate) fn evict_half_open(&mut self, now: Instant) -> bool {
+        while let Some(&entry) = self.half_open_order.front() {
+            if !self.is_half_open(entry) {
+                self.half_open_order.pop_front();
+                continue;
             }
+            let young = now + (HALF_OPEN_TIMEOUT - HALF_OPEN_GRACE);
+            let is_young = |connection: &Connection| connection.deadline > Some(young);
+            if connection(&mut self.slots, entry.0).is_some_and(|c| is_young(c)) {
+                return false;
+            }
+            self.half_open_order.pop_front();
+            self.remove(entry.0);
+            return true;
         }
         false
     }

@@ -382,10 +382,17 @@ impl Stack {
         received: Received<'_, T>,
     ) {
         let limits = self.shard.limits;
-        if self.shard.half_open() >= limits.half_open && self.shard.evict_half_open() {
+        let is_full = |shard: &Shard| shard.admission() == 0 || shard.in_use() >= limits.streams;
+        let too_many = self.shard.half_open() >= limits.half_open;
+        if self.shard.half_open() > 0 && (too_many || is_full(&self.shard)) {
+            // A burst of real clients or a flood of strangers: time tells. Whoever is real asks
+            // again within a second, so silence loses nobody.
+            if !self.shard.evict_half_open(self.now) {
+                return self.turn_away("too many handshakes are unfinished");
+            }
             self.turn_away("too many handshakes are unfinished, the oldest gives way");
         }
-        if self.shard.admission() == 0 || self.shard.in_use() >= limits.streams {
+        if is_full(&self.shard) {
             self.turn_away("all connections are in use");
             self.refuse(segment, received);
         } else {

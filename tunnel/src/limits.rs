@@ -80,12 +80,6 @@ impl Memory {
         }
     }
 
-    /// TCP handshakes that may be unfinished at once: a quarter of the sessions, so that a flood of
-    /// SYNs can't take the places that finished handshakes need; at least 8, or all there are.
-    pub fn half_open(&self) -> usize {
-        (self.sessions / 4).max(8).min(self.sessions)
-    }
-
     /// Heap one session may take at its worst, in bytes: two streams with two buffers each, the
     /// TLS connection, and the rest.
     pub const fn worst_case(stream_buffer: usize) -> usize {
@@ -116,18 +110,6 @@ mod tests {
         // 63 MiB in pieces of almost 392 KiB.
         check(LARGE_HEAP, 164, LARGE_BUFFER);
         check(usize::MAX, MAX_SESSIONS, LARGE_BUFFER);
-    }
-
-    #[test]
-    fn a_flood_of_syns_can_take_a_quarter_of_the_sessions() {
-        let half_open = |sessions| {
-            let memory = Memory {
-                sessions,
-                stream_buffer: SMALL_BUFFER,
-            };
-            memory.half_open()
-        };
-        assert_eq!([1, 8, 20, 400].map(half_open), [1, 8, 8, 100]);
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> ne
         seed,
         limits: net::Limits {
             streams: 2 * memory.sessions,
-            half_open: memory.half_open(),
+            half_open: memory.sessions,
             recv_buffer: memory.stream_buffer,
             send_buffer: memory.stream_buffer,
         },

@@ -294,9 +294,11 @@ fn a_hundred_clients_at_once_are_echoed() {
 fn one_connection_more_than_the_memory_holds_is_refused_and_room_comes_back() {
     let mut world = world(3).with_backend();
     world.run(5);
-    for _ in 0..4 {
+    for _ in 0..3 {
         world.connect(b"hello");
     }
+    world.run(200);
+    world.connect(b"hello");
     world.run(200);
     let served = |world: &World| {
         let served = world
