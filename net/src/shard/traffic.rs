@@ -103,6 +103,9 @@ impl Shard {
             }
             return;
         }
+        if connection.is_told_nothing_by(segment) {
+            return;
+        }
         let before = connection.snapshot();
         let Some(sockets) = connection.sockets.as_mut() else {
             return;

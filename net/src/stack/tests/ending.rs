@@ -162,6 +162,35 @@ fn a_port_is_used_again_only_after_the_others() {
 }
 
 #[test]
+fn a_lost_fin_is_sent_again_whatever_duplicates_come() {
+    let mut host = frames::acquainted();
+    host.stack.listen(None, 443).unwrap();
+    let from = SocketAddr::from((V4[A], 5000));
+    let to = SocketAddr::from((V4[B], 443));
+    let syn = frames::tcp(from, to, TcpControl::Syn, 999, None, b"");
+    let answer = host.answer(&syn, Instant::ZERO);
+    let first = frames::tcp_of(&answer[0]).seq_number.0 as u32 + 1;
+    let ack = frames::tcp(from, to, TcpControl::None, 1000, Some(first), b"");
+    host.answer(&ack, Instant::ZERO);
+    let id = host.accepted().unwrap();
+    host.stack.stream(id).unwrap().finish();
+    host.step(Instant::ZERO);
+    for _ in 0..5 {
+        host.answer(&ack, Instant::ZERO);
+    }
+    host.card.tx.clear();
+    let mut now = Instant::ZERO;
+    while host.card.tx.is_empty() {
+        now = host.stack.poll_at().unwrap().max(now);
+        assert!(now < Instant::ZERO + SOON, "{now:?}");
+        host.step(now);
+    }
+    let repeated = frames::tcp_of(&host.card.tx[0]);
+    assert_eq!(repeated.control, TcpControl::Fin);
+    assert_eq!(repeated.seq_number.0 as u32, first);
+}
+
+#[test]
 fn nobody_there() {
     let mut world = World::new();
     let remote = SocketAddr::from(([10, 9, 0, 77], 9));
