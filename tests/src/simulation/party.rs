@@ -367,7 +367,8 @@ impl Party {
         }
         let both = self.finished && self.peer_ended;
         let closed = stream.status() == Status::Closed(None);
-        if both && (closed || self.plan.hurried) {
+        let delivered = stream.send_queued() == 0;
+        if both && (closed || self.plan.hurried && delivered) {
             let mannered = self.ended;
             return over(if mannered { End::Orderly } else { End::Own });
         }

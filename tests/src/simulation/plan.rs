@@ -30,8 +30,8 @@ pub struct Plan {
     pub reading: Reading,
     /// How it ends.
     pub ending: Ending,
-    /// Whether the stream is given up as soon as both directions have ended, as close(2) does,
-    /// or kept until TCP has finished.
+    /// Whether the stream is given up as soon as both directions have ended and all has arrived, or
+    /// kept until TCP has finished.
     pub hurried: bool,
 }
 

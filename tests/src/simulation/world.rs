@@ -333,8 +333,7 @@ fn service(backend: IpAddr, clock: &WallClock) -> Service {
 }
 
 fn network(last: u8, ipv6: bool, seed: u64, limits: Limits) -> Config {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
+    let key = Random::new(seed).bytes(32);
     Config {
         mac: [2, 0, 0, 0, 0, last],
         ipv4: match address(last, ipv6) {
@@ -354,7 +353,7 @@ fn network(last: u8, ipv6: bool, seed: u64, limits: Limits) -> Config {
             IpAddr::V4(_) => None,
         },
         dns: Vec::new(),
-        seed: key,
+        seed: key.try_into().expect("as many as asked for"),
         limits,
     }
 }
