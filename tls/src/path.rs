@@ -235,7 +235,7 @@ fn read_store(roots: &[Vec<u8>]) -> Result<Store, ConfigError> {
                 .add(certificate)
                 .map_err(|malformed| ConfigError::Root {
                     index,
-                    reason: alloc::format!("its {} is malformed", malformed.0),
+                    reason: alloc::format!("malformed {}", malformed.0),
                 })?;
         }
     }

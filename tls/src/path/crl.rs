@@ -53,7 +53,7 @@ enum Scope {
 
 /// All lists of a text that may also be one list in DER.
 pub(super) fn lists_in(text: &[u8]) -> Result<Vec<RevocationList>, String> {
-    let words = |Malformed(part)| format!("its {part} is malformed");
+    let words = |Malformed(part)| format!("malformed {part}");
     if text.first() == Some(&0x30) {
         return Ok(Vec::from([
             RevocationList::parse(text.to_vec()).map_err(words)?

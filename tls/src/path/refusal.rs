@@ -175,7 +175,7 @@ impl fmt::Display for RefusalReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RefusalReason::Malformed { part } => {
-                write!(out, "cannot be read: its {part} is malformed")
+                write!(out, "cannot be read (malformed {part})")
             }
             RefusalReason::UnknownIssuer { issuer } => write!(
                 out,

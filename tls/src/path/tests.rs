@@ -11,6 +11,7 @@ mod mutation;
 mod names;
 mod openssl;
 mod pinned;
+mod refusals;
 mod table;
 mod work;
 

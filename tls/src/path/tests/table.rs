@@ -7,7 +7,9 @@ use super::chain::*;
 use super::changes::CHANGES;
 use super::der::{bits, sequence};
 use super::{compare, report};
-use crate::Purpose;
+use crate::identity::certificates_in;
+use crate::tests::fixture;
+use crate::{PeerName, Purpose};
 
 #[test]
 fn one_change_at_every_depth() {
@@ -69,6 +71,27 @@ fn clients_are_judged_as_clients() {
         }
     }
     report(&differences, CHANGES.len());
+}
+
+/// The two that people make by hand most often: `openssl x509 -req` without extensions, which gives
+/// X.509 v1, and `openssl req -x509`, used as CAfile and as the server's certificate at once.
+#[test]
+fn what_openssl_makes_by_default_is_taken() {
+    for (leaf, trusted) in [
+        ("test-p256-v1.pem", "test-ca.pem"),
+        ("test-rsa2048-v1.pem", "test-ca.pem"),
+        ("test-selfsigned.pem", "test-selfsigned.pem"),
+    ] {
+        let der = |name| certificates_in(&fixture(name)).unwrap()[0].to_vec();
+        let mut case = Chain::new(0).case();
+        case.leaf = der(leaf);
+        case.trusted = Vec::from([der(trusted)]);
+        for name in ["localhost", "elsewhere.example"] {
+            case.name = Some(PeerName::Host(name.into()));
+            let verdict = compare(leaf, &case).unwrap();
+            assert_eq!(verdict.is_ok(), name == "localhost", "{leaf} for {name}");
+        }
+    }
 }
 
 /// The bytes of a BIT STRING are not all there is to a key.
