@@ -24,6 +24,8 @@ pub struct Profile {
     pub mix: Mix,
     /// What the link does, towards the server and towards the host.
     pub link: fn(&mut Random) -> [Conditions; 2],
+    /// Whether the server may have fewer places than there are clients.
+    pub crowded: bool,
     /// Of 100 connections whose two parties behave, how many must end in order.
     ///
     /// 100 where nothing is lost: there is no excuse. Where frames are lost, a connection may meet
@@ -51,6 +53,7 @@ pub const CLEAN: Profile = Profile {
             ..Conditions::default()
         })
     },
+    crowded: false,
     reliable: 100,
 };
 
@@ -71,7 +74,8 @@ pub const LOSS: Profile = Profile {
             ..Conditions::default()
         })
     },
-    reliable: 98,
+    crowded: false,
+    reliable: 99,
 };
 
 /// Every twentieth frame is lost, and every twentieth comes late.
@@ -91,7 +95,7 @@ pub const LOSS_AND_REORDERING: Profile = Profile {
         longest: LONGEST / 32,
         ..MIX
     },
-    reliable: 90,
+    reliable: 95,
     ..LOSS
 };
 
@@ -146,7 +150,8 @@ pub const TINY_RATE: Profile = Profile {
             ..Conditions::default()
         })
     },
-    reliable: 90,
+    crowded: false,
+    reliable: 97,
 };
 
 /// A card whose ring is full most of the time: it takes no frame, but loses none.
@@ -164,7 +169,7 @@ pub const FULL_RING: Profile = Profile {
     },
     clients: 100,
     spread: Duration::from_secs(60),
-    reliable: 97,
+    reliable: 100,
     ..CLEAN
 };
 
@@ -184,7 +189,8 @@ pub const LONG_DELAY: Profile = Profile {
     ..CLEAN
 };
 
-/// Nothing passes one way for seconds, several times.
+/// Nothing passes one way for seconds, several times, now and then one after the other: longer than
+/// a handshake may take.
 pub const BLACKOUT: Profile = Profile {
     name: "blackout",
     link: |random| {
@@ -227,6 +233,7 @@ pub const CROWD: Profile = Profile {
         longest: 20_000,
         ..MIX
     },
+    crowded: true,
     clients: 600,
     spread: SECOND,
     // Who comes when all places are taken is refused.
@@ -259,6 +266,7 @@ pub const CHAOS: Profile = Profile {
         misbehaving: 40,
         patience: Duration::from_secs(60),
     },
+    crowded: true,
     clients: 100,
     reliable: 0,
     ..BLACKOUT

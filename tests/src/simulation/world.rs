@@ -104,7 +104,10 @@ impl World {
         let nic = card(&inward, &outward);
         let mut host_card = card(&outward, &inward);
         let memory = Memory {
-            sessions: random.within(100..=500),
+            sessions: match profile.crowded {
+                true => random.within(100..=500),
+                false => profile.clients as usize + random.within(1..=100),
+            },
             stream_buffer: random.pick(&[20 * 1024, 65_535]),
         };
         let now = Instant::from_micros(1_000_000 + random.below(1_000_000));
