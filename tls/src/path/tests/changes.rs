@@ -263,6 +263,32 @@ pub(super) const CHANGES: &[(&str, Change)] = &[
             at(chain, depth).set_keys(&issuer);
         }
     }),
+    ("self-issued below constraints", |chain, depth| {
+        let issuer = above(chain, depth).subject;
+        at(chain, depth).subject = issuer;
+        for depth in 0..chain.certificates.len() {
+            let issuer = above(chain, depth).key;
+            at(chain, depth).set_keys(&issuer);
+        }
+        let names = [dns("example.org"), directory(&cn("www.example.org"))];
+        chain.root().set(constraints(&[], &names));
+    }),
+    ("self-issued without a permitted name", |chain, depth| {
+        let issuer = above(chain, depth).subject;
+        at(chain, depth).subject = issuer;
+        for depth in 0..chain.certificates.len() {
+            let issuer = above(chain, depth).key;
+            at(chain, depth).set_keys(&issuer);
+        }
+        // Only the leaf's issuer is not among them.
+        let mut names: Vec<_> = chain
+            .certificates
+            .iter()
+            .map(|spec| directory(&spec.subject))
+            .collect();
+        names.retain(|name| *name != directory(&chain.certificates[1].subject));
+        chain.root().set(constraints(&names, &[]));
+    }),
     ("duplicate subject with another key", |chain, depth| {
         let mut twin = at(chain, depth).clone();
         twin.key = Key::Named("twin".into());

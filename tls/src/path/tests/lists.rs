@@ -89,6 +89,10 @@ pub(super) const LISTS: &[(&str, Change)] = &[
         let value = sequence(&[&tlv(0x83, &[6, 0x40])]);
         list_extension(chain, "2.5.29.28", true, value);
     }),
+    ("of users, and the leaf is an authority", |chain, _| {
+        scope(chain, &[(0x81, 0xff)]);
+        at(chain, 0).set(basic(true, None));
+    }),
     ("of an authority that is the leaf", |chain, _| {
         scope(chain, &[(0x82, 0xff)]);
         at(chain, 0).set(basic(true, None));
