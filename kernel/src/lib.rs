@@ -8,7 +8,7 @@
 //! Compiled for two settings: the image (`--cfg stockade_image`), and the host, where the parts
 //! that are arithmetic or parsing are unit-tested.
 
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, fuzzing)), no_std)]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 

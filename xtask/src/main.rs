@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 mod clippy;
+mod fuzz;
 mod image;
 mod packages;
 mod process;
@@ -29,6 +30,7 @@ Commands:
   run      Build the image and serve TLS with it on this machine
   image    Build target/image/stockade and print its size by part
   test     Install what the tests need, then run all of them
+  fuzz     Fuzz what strangers' bytes reach, with AddressSanitizer
   clippy   Lint the host crates, then the image with its own flags
   tidy     Check the conventions of the source tree
   help     Show this text
@@ -66,6 +68,7 @@ fn dispatch_to(command: &OsStr, root: &Path, parser: lexopt::Parser) -> Result<E
         Some("run") => run::main(root, parser),
         Some("image") => image::main(root, parser),
         Some("test") => test::main(root, parser),
+        Some("fuzz") => fuzz::main(root, parser),
         Some("clippy") => clippy::main(root, parser),
         Some("tidy") => tidy_main(root, parser),
         Some("help") => help(root, parser),

@@ -60,7 +60,7 @@ fn check_file(path: &str, text: &str) -> Vec<Violation> {
         violations.extend(manifests::check_workspace(path, text));
     } else if path.ends_with("/Cargo.toml") {
         violations.extend(manifests::check_member(path, text));
-    } else if path == "Cargo.lock" {
+    } else if path == "Cargo.lock" || path.ends_with("/Cargo.lock") {
         violations.extend(manifests::check_lock(path, text));
     }
     violations

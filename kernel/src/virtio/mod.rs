@@ -44,7 +44,9 @@ mod receive;
 mod ring;
 mod transmit;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+#[cfg(any(test, fuzzing))]
 mod tests;
 
 pub use doorbell::Doorbells;

@@ -1,0 +1,59 @@
+//! The kernel command line, alone and with a boot archive.
+
+use std::str;
+
+use stockade_config::archive::{Archive, Builder};
+use stockade_config::command_line::{self, parse_bytes};
+use stockade_config::{ReadError, Settings, Source};
+
+/// Reads `line` in every way that there is.
+///
+/// Checked: a refusal says something; a line with a key is known to hold one; a line cut in two at a blank, its second half in the boot
+/// archive, reads as the whole.
+pub fn command_line(line: &[u8]) {
+    let whole = parse_bytes(line);
+    match &whole {
+        Ok(config) => drop(format!("{config:?}")),
+        Err(errors) => assert!(!errors.to_string().is_empty()),
+    }
+    if let Err(error) = Settings::read(line, None) {
+        assert!(!error.to_string().is_empty());
+    }
+    let Ok(text) = str::from_utf8(line) else {
+        return;
+    };
+    if let Ok(config) = &whole {
+        let inline = matches!(config.key, Source::Inline(_));
+        assert!(command_line::mentions(text, "--key"));
+        assert!(
+            !inline || command_line::holds_secret(text),
+            "a key is missed"
+        );
+    }
+    let Some(blank) = text.find(' ').filter(|at| *at > 0 && at + 1 < text.len()) else {
+        return;
+    };
+    let mut builder = Builder::new();
+    builder
+        .command_line(&text[blank + 1..])
+        .expect("the only one")
+        .file("cert.pem", b"a certificate")
+        .expect("a good name")
+        .file("key.pem", b"a key")
+        .expect("another");
+    let archive = builder.finish();
+    let config = match Settings::read(&line[..blank], Some(&archive)) {
+        Ok(settings) => Ok(settings.config),
+        Err(ReadError::CommandLine(errors)) => Err(errors),
+        Err(ReadError::Sources(_)) => {
+            let archive = Archive::open(&archive).expect("just made");
+            let config = whole.expect("only its files are missing");
+            let certificate = config.certificate.load("--cert", Some(&archive)).is_ok();
+            let key = config.key.load("--key", Some(&archive)).is_ok();
+            assert!(!certificate || !key, "both files are there");
+            return;
+        }
+        Err(error) => panic!("a good archive is refused: {error}"),
+    };
+    assert_eq!(config, whole, "cut at {blank}");
+}

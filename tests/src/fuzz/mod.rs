@@ -1,0 +1,28 @@
+//! What the fuzzer runs: each function takes any bytes, and must come back without a panic.
+//!
+//! `cargo xtask fuzz` feeds them with coverage-guided inputs (the binaries are in `fuzz/`); the
+//! inputs in `fuzz/corpus/` are replayed by this crate's unit tests. The network card's rings are
+//! fuzzed by the kernel's own `virtio::fuzz`, as they need its fake device.
+//!
+//! Beyond "no panic", each target checks what must hold for every input; its documentation says
+//! what. An input is a program where one message would not get far: [`Input`](input::Input) reads
+//! it.
+
+mod boot_archive;
+mod certificates;
+mod command_line;
+mod dhcp;
+mod dns;
+mod frames;
+mod host;
+mod input;
+
+#[cfg(test)]
+mod tests;
+
+pub use boot_archive::boot_archive;
+pub use certificates::certificates;
+pub use command_line::command_line;
+pub use dhcp::dhcp;
+pub use dns::dns;
+pub use frames::frames;

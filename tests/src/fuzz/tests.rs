@@ -1,0 +1,58 @@
+//! Replays the inputs that are kept: seeds, what the fuzzer found them to grow into, and every
+//! input that once broke something.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// Runs `target` on every file of its corpus, in the files' order.
+#[track_caller]
+fn replay(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(name);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 5, "only {} inputs", files.len());
+    for file in files {
+        let input = fs::read(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        // The one that fails is the last to be named.
+        println!("{}", file.display());
+        target(&input);
+    }
+    target(b"");
+}
+
+#[test]
+fn command_line_inputs() {
+    replay("command_line", command_line);
+}
+
+#[test]
+fn boot_archive_inputs() {
+    replay("boot_archive", boot_archive);
+}
+
+#[test]
+fn frames_inputs() {
+    replay("frames", frames);
+}
+
+#[test]
+fn dns_inputs() {
+    replay("dns", dns);
+}
+
+#[test]
+fn dhcp_inputs() {
+    replay("dhcp", dhcp);
+}
+
+#[test]
+fn certificates_inputs() {
+    replay("certificates", certificates);
+}
