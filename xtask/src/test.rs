@@ -10,8 +10,8 @@ use lexopt::Arg::{Long, Short, Value};
 use crate::{Result, image, packages, process};
 
 const HELP: &str = "\
-Runs every test: the unit tests of all host crates, then the boot tests, which boot the image
-under QEMU in a network namespace of their own. Installs what they need first.
+Runs every test: the unit tests of all host crates and the simulation, then the boot tests, which
+boot the image under QEMU in a network namespace of their own. Installs what they need first.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 
@@ -19,7 +19,7 @@ Usage: cargo xtask test [OPTIONS] [FILTER]
 
 Options:
       --no-install  Refuse to install what is missing, and say which command would
-      --unit        Run the unit tests only
+      --unit        Run the unit tests and the simulation only
       --boot        Run the boot tests only
   -h, --help        Show this text
 ";
@@ -118,8 +118,14 @@ fn unit_tests(root: &Path, filter: Option<&str>) -> Result<()> {
         "--exclude",
         "stockade-tests",
     ]);
-    let harness = cargo_test(&["--package", "stockade-tests", "--lib"]);
-    hosts.and(harness)
+    let ours = [
+        "--package",
+        "stockade-tests",
+        "--lib",
+        "--test",
+        "simulation",
+    ];
+    hosts.and(cargo_test(&ours))
 }
 
 /// Builds the boot tests here and runs them where there is no network but their own.
