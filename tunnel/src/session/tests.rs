@@ -99,6 +99,17 @@ impl Chain {
         }
     }
 
+    /// Polls the server session alone, which has no backend yet.
+    fn poll_server_before_dialling(&mut self) -> Step {
+        let none: Option<&mut End> = None;
+        self.server.poll(
+            Some(&mut self.server_tls),
+            none,
+            &mut self.scratch,
+            self.now,
+        )
+    }
+
     /// Runs the handshakes.
     fn connected(mut self) -> Self {
         self.settle();
@@ -168,13 +179,7 @@ fn the_dialled_end_is_asked_for_only_after_the_handshake() {
         chain.now,
     );
     assert_eq!(chain.client_step, Step::Wait);
-    let none: Option<&mut End> = None;
-    let step = chain.server.poll(
-        Some(&mut chain.server_tls),
-        none,
-        &mut chain.scratch,
-        chain.now,
-    );
+    let step = chain.poll_server_before_dialling();
     assert_eq!(step, Step::Wait, "the client's Finished is still to come");
 }
 
@@ -279,13 +284,7 @@ fn garbage_instead_of_a_handshake_is_answered_with_an_alert() {
     chain
         .client_tls
         .send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let none: Option<&mut End> = None;
-    let step = chain.server.poll(
-        Some(&mut chain.server_tls),
-        none,
-        &mut chain.scratch,
-        chain.now,
-    );
+    let step = chain.poll_server_before_dialling();
     assert!(matches!(step, Step::End(Err(SessionError::Handshake(_)))));
     let answer = chain.client_tls.read_all();
     assert_eq!(answer.first(), Some(&21), "a TLS alert record: {answer:?}");
@@ -295,14 +294,8 @@ fn garbage_instead_of_a_handshake_is_answered_with_an_alert() {
 #[test]
 fn a_client_that_says_nothing_is_dropped_after_the_handshake_time() {
     let mut chain = chain(Provider::Ring);
-    let none: Option<&mut End> = None;
     chain.now = chain.server.deadline();
-    let step = chain.server.poll(
-        Some(&mut chain.server_tls),
-        none,
-        &mut chain.scratch,
-        chain.now,
-    );
+    let step = chain.poll_server_before_dialling();
     assert_eq!(step, Step::End(Err(SessionError::HandshakeTimeout)));
     assert_eq!(
         chain.client_tls.status(),
@@ -330,13 +323,7 @@ fn a_record_cut_off_is_not_forgiven() {
 fn a_client_that_leaves_during_the_handshake_is_no_error_of_the_backend() {
     let mut chain = chain(Provider::Ring);
     chain.client_tls.finish();
-    let none: Option<&mut End> = None;
-    let step = chain.server.poll(
-        Some(&mut chain.server_tls),
-        none,
-        &mut chain.scratch,
-        chain.now,
-    );
+    let step = chain.poll_server_before_dialling();
     assert_eq!(step, Step::End(Err(SessionError::HandshakeAbandoned)));
 }
 
