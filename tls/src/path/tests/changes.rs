@@ -286,7 +286,8 @@ pub(super) const CHANGES: &[(&str, Change)] = &[
             .iter()
             .map(|spec| directory(&spec.subject))
             .collect();
-        names.retain(|name| *name != directory(&chain.certificates[1].subject));
+        let issuer = above(chain, 0).subject;
+        names.retain(|name| *name != directory(&issuer));
         chain.root().set(constraints(&names, &[]));
     }),
     ("duplicate subject with another key", |chain, depth| {
