@@ -11,6 +11,7 @@ pub mod backend;
 pub mod certificates;
 pub mod client;
 pub mod fuzz;
+pub mod hosted;
 pub mod memory_file;
 pub mod namespace;
 pub mod pattern;

@@ -1,0 +1,73 @@
+//! `stockade-hosted`: the tunnel as a Linux process on a TAP device.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use lexopt::Arg::Long;
+use lexopt::{Parser, ValueExt};
+use stockade_tests::hosted::{self, MEMORY_MIB, Options};
+
+const HELP: &str = "\
+Runs the tunnel as a Linux process on a TAP device, for tests and measurements.
+
+Usage: stockade-hosted --tap NAME [OPTIONS] < COMMAND_LINE
+
+The first line of standard input is the tunnel's command line, as the image takes it (keys and
+certificates as base64:...). The tunnel ends when standard input does, so keep it open.
+
+Make the device in a network namespace of its own:
+  ip tuntap add dev tap0 mode tap vnet_hdr
+  ip addr add 10.0.0.1/24 dev tap0
+  ip link set tap0 up
+
+Options:
+      --tap NAME        The TAP device
+      --memory-mib N    Memory to divide among sessions [default: 512]
+      --plain-card      Compute checksums and cut segments in the tunnel, not in the kernel
+  -h, --help            Show this text
+";
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("error: {error}; see --help");
+            return ExitCode::FAILURE;
+        }
+    };
+    match hosted::run(&options) {
+        // It returns only when there is nothing to serve, and has said why.
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {}: {error}", options.tap);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options() -> Result<Option<Options>, lexopt::Error> {
+    let mut tap = None;
+    let mut memory_mib = MEMORY_MIB;
+    let mut offload = true;
+    let mut parser = Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("tap") => tap = Some(parser.value()?.string()?),
+            Long("memory-mib") => memory_mib = parser.value()?.parse()?,
+            Long("plain-card") => offload = false,
+            Long("help") | lexopt::Arg::Short('h') => return Ok(None),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let tap = tap.ok_or("--tap is missing")?;
+    Ok(Some(Options {
+        tap,
+        memory_mib,
+        offload,
+    }))
+}

@@ -1,0 +1,137 @@
+//! A hosted tunnel that runs, seen from the test that started it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use super::Options;
+use crate::{PATIENCE, namespace, wait_until};
+
+/// A running hosted tunnel. Ended when dropped; a failing test then prints what it logged.
+pub struct Guest {
+    process: Child,
+    /// Its life hangs on this.
+    _lifeline: ChildStdin,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Guest {
+    /// Starts `program` (`stockade-hosted`) with the tunnel's command line.
+    ///
+    /// The line goes through a pipe, not through the arguments: it may hold a private key.
+    pub fn start(program: &str, options: &Options, command_line: &str) -> Guest {
+        namespace::require();
+        let mut command = Command::new(program);
+        command.arg("--tap").arg(&options.tap);
+        command
+            .arg("--memory-mib")
+            .arg(options.memory_mib.to_string());
+        if !options.offload {
+            command.arg("--plain-card");
+        }
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
+        let mut lifeline = process.stdin.take().expect("piped above");
+        writeln!(lifeline, "{command_line}").expect("the program reads its command line");
+        let output = process.stdout.take().expect("piped above");
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let log = lines.clone();
+        // Ends with the process.
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                locked(&log).push(line);
+            }
+        });
+        Guest {
+            process,
+            _lifeline: lifeline,
+            lines,
+        }
+    }
+
+    /// Everything logged so far.
+    pub fn log(&self) -> String {
+        locked(&self.lines)
+            .iter()
+            .map(|line| line.clone() + "\n")
+            .collect()
+    }
+
+    /// How many lines of the log hold `needle`.
+    pub fn count(&self, needle: &str) -> usize {
+        let lines = locked(&self.lines);
+        lines.iter().filter(|line| line.contains(needle)).count()
+    }
+
+    /// How many lines the log has.
+    pub fn lines(&self) -> usize {
+        locked(&self.lines).len()
+    }
+
+    /// Waits for a line of the log that holds `needle`; panics after [`PATIENCE`].
+    pub fn wait_for(&self, needle: &str) -> String {
+        self.wait_for_after(0, needle)
+    }
+
+    /// The same among the lines from number `from` on.
+    pub fn wait_for_after(&self, from: usize, needle: &str) -> String {
+        let find = || {
+            let lines = locked(&self.lines);
+            let mut later = lines.iter().skip(from);
+            later.find(|line| line.contains(needle)).cloned()
+        };
+        wait_until(PATIENCE, find)
+            .unwrap_or_else(|| panic!("no line with {needle:?} in {}", self.log()))
+    }
+
+    /// Waits until the tunnel serves.
+    pub fn wait_until_ready(&self) {
+        self.wait_for("ready:");
+    }
+
+    /// Whether the process still runs.
+    pub fn is_running(&self) -> bool {
+        fs::read_to_string(format!("/proc/{}/stat", self.process.id()))
+            .is_ok_and(|stat| !matches!(state(&stat), Some('Z' | 'X') | None))
+    }
+
+    /// Processor time that the process has used, user and system (proc(5), fields 14 and 15;
+    /// 100 ticks a second on x86-64 Linux).
+    pub fn processor_time(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.process.id());
+        let stat = fs::read_to_string(path).expect("our own child");
+        let fields: Vec<&str> = behind_name(&stat).split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
+        Duration::from_millis(10 * (ticks(11) + ticks(12)))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            println!("---- the hosted tunnel's log ----\n{}----", self.log());
+        }
+    }
+}
+
+fn locked(lines: &Mutex<Vec<String>>) -> MutexGuard<'_, Vec<String>> {
+    lines.lock().expect("nobody panics while holding the log")
+}
+
+/// The fields of proc(5)'s stat from the third on: the second may hold spaces, and ends at the
+/// last parenthesis.
+fn behind_name(stat: &str) -> &str {
+    stat.rsplit_once(')').map_or("", |(_, fields)| fields)
+}
+
+fn state(stat: &str) -> Option<char> {
+    behind_name(stat).trim_start().chars().next()
+}
