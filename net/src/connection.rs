@@ -65,6 +65,8 @@ pub(crate) struct Connection {
     pub(crate) error: Option<StreamError>,
     /// The peer's FIN has been taken in.
     pub(crate) fin_seen: bool,
+    /// The sequence number after the peer's FIN.
+    pub(crate) peer_end: Option<u32>,
     /// Our FIN waits until what was sent before it is acknowledged: see [`Self::finish`].
     pub(crate) finishing: bool,
     /// Listed in the queue of connections to visit.
@@ -118,6 +120,7 @@ impl Connection {
             held: phase == Phase::Connecting,
             error: None,
             fin_seen: false,
+            peer_end: None,
             finishing: false,
             queued: false,
             touched: false,
@@ -243,6 +246,33 @@ impl Connection {
                 .sent
                 .is_some_and(|sent| sent.end.wrapping_sub(segment.acknowledgment) == 1)
             && fin_in_flight()
+    }
+
+    /// Whether a segment has text beyond the peer's FIN.
+    ///
+    /// RFC 9293 §3.10.7.4, seventh, of every state after a FIN: "This should not occur since a FIN
+    /// has been received from the remote side. Ignore the segment text." smoltcp 0.14 would pass
+    /// it on as data.
+    pub(crate) fn is_beyond_the_end(&self, segment: &Segment) -> bool {
+        let text_end = segment
+            .end()
+            .wrapping_sub(u32::from(segment.has(flag::FIN)));
+        self.peer_end.is_some_and(|end| {
+            let beyond = text_end.wrapping_sub(end.wrapping_sub(1));
+            segment.payload > 0 && (1..1 << 31).contains(&beyond)
+        })
+    }
+
+    /// Remembers where the peer's bytes end, when `segment` has just brought its FIN: smoltcp takes
+    /// one only when nothing before it is missing.
+    pub(crate) fn note_end(&mut self, segment: &Segment) {
+        use tcp::State::{CloseWait, Closing, LastAck, TimeWait};
+        let ended = self.socket().is_some_and(|socket| {
+            matches!(socket.state(), CloseWait | Closing | LastAck | TimeWait)
+        });
+        if self.peer_end.is_none() && ended {
+            self.peer_end = Some(segment.end());
+        }
     }
 
     /// Remembers what was sent, for answers that are made without the socket.

@@ -103,7 +103,7 @@ impl Shard {
             }
             return;
         }
-        if connection.is_told_nothing_by(segment) {
+        if connection.is_told_nothing_by(segment) || connection.is_beyond_the_end(segment) {
             return;
         }
         let before = connection.snapshot();
@@ -123,6 +123,7 @@ impl Shard {
             .poll_ingress_single(now.into(), &mut device, sockets);
         connection.note_sent(device.watch.sent);
         connection.note_received(segment, now);
+        connection.note_end(segment);
         if !connection.held && connection.phase == Phase::Open {
             connection.discard_received();
         }

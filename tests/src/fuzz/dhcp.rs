@@ -114,7 +114,7 @@ fn check(addresses: &Addresses) {
         return;
     };
     assert!(is_host(address), "{address} in force");
-    assert!((1..=32).contains(&prefix), "prefix {prefix}");
+    assert!(prefix <= 32, "prefix {prefix}");
     if let Some(gateway) = addresses.ipv4_gateway {
         assert!(is_host(gateway), "gateway {gateway}");
         assert_ne!(gateway, address, "we are our own gateway");

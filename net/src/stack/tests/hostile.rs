@@ -219,6 +219,47 @@ fn a_hostile_peer_inside_the_window() {
     assert!(established > 200, "only {established} got in");
 }
 
+/// Text after a FIN is nobody's: not when it comes with the handshake's end, not later, and the end
+/// stays the end.
+#[test]
+fn bytes_after_a_fin_are_ignored() {
+    for with_handshake in [false, true] {
+        let mut host = target(Card::new());
+        let from = SocketAddr::from((V4[A], 5000));
+        let to = SocketAddr::from((V4[B], 443));
+        let first = u32::MAX - 1;
+        let answer = host.answer(
+            &tcp(from, to, TcpControl::Syn, first, None, b""),
+            Instant::ZERO,
+        );
+        let number = tcp_of(&answer[0]).seq_number.0 as u32;
+        let mut send = |control, offset: u32, payload: &[u8]| {
+            let sequence = first.wrapping_add(offset);
+            let acknowledgment = Some(number.wrapping_add(1));
+            let frame = tcp(from, to, control, sequence, acknowledgment, payload);
+            host.answer(&frame, Instant::ZERO);
+        };
+        if !with_handshake {
+            send(TcpControl::None, 1, b"");
+        }
+        send(TcpControl::Fin, 1, b"ab");
+        for (offset, payload) in [(4, &b"more"[..]), (1, b"ab\0xy"), (3, b"z"), (1, b"ab")] {
+            send(TcpControl::None, offset, payload);
+            send(TcpControl::Fin, offset, payload);
+        }
+        let id = host.accepted().unwrap();
+        let mut stream = host.stack.stream(id).unwrap();
+        let mut data = [0; 16];
+        assert_eq!(stream.peek(&mut data), 2, "{with_handshake}");
+        assert_eq!(data[..2], *b"ab");
+        stream.skip(2);
+        assert!(stream.recv_finished());
+        // Our half is still open.
+        assert_eq!(stream.send(b"answer"), 6);
+        assert_eq!(stream.status(), Status::Open);
+    }
+}
+
 /// Two honest stacks on a link that corrupts frames, which checksums then catch.
 #[test]
 fn corruption_on_the_link_is_only_loss() {
