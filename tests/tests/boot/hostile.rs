@@ -301,9 +301,12 @@ fn wait_for_room(running: &Running, count: usize) {
     let room = wait_until(PATIENCE, || {
         let open = (0..count).map(|_| TlsStream::connect(running.server, &client).ok());
         open.collect::<Option<Vec<_>>>().map(|mut streams| {
-            streams
-                .iter_mut()
-                .for_each(|stream| stream.finish().expect("an orderly end"));
+            // Their end is waited for, or they would still be in the next ones' way.
+            for stream in &mut streams {
+                stream.finish().expect("an orderly end");
+                assert_eq!(stream.read(&mut [0]).expect("a close_notify"), 0);
+                stream.expect_fin().expect("FIN follows close_notify");
+            }
         })
     });
     assert!(
