@@ -246,6 +246,8 @@ pub(super) struct Spec {
     /// Another signer than the next in the chain.
     pub(super) signer: Option<Key>,
     pub(super) algorithm: Option<Algorithm>,
+    /// Another algorithm in the part that is signed.
+    pub(super) inner_algorithm: Option<Algorithm>,
     /// Whether the signature is damaged.
     pub(super) damaged: bool,
 }
@@ -264,6 +266,7 @@ impl Spec {
             issuer: None,
             signer: None,
             algorithm: None,
+            inner_algorithm: None,
             damaged: false,
         }
     }
@@ -314,7 +317,7 @@ impl Spec {
         let message = sequence(&[
             &version,
             &integer(self.serial),
-            &algorithm.identifier(),
+            &self.inner_algorithm.unwrap_or(algorithm).identifier(),
             &dn(self.issuer.as_ref().unwrap_or(&issuer.subject)),
             &sequence(&[&not_before, &time(self.not_after)]),
             &dn(&self.subject),

@@ -173,6 +173,11 @@ pub(super) const CHANGES: &[(&str, Change)] = &[
         let name = [b"  ", name.as_slice(), b" "].concat();
         at(chain, depth).issuer = Some(Vec::from([(CN, UTF8, name)]));
     }),
+    ("issuer without a space", |chain, depth| {
+        let mut name = above(chain, depth).subject[0].2.clone();
+        name.retain(|byte| *byte != b' ');
+        at(chain, depth).issuer = Some(Vec::from([(CN, UTF8, name)]));
+    }),
     ("issuer with one more attribute", |chain, depth| {
         let mut name = above(chain, depth).subject;
         name.push((O, UTF8, b"More".to_vec()));

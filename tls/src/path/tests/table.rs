@@ -94,6 +94,17 @@ fn what_openssl_makes_by_default_is_taken() {
     }
 }
 
+/// What is signed and what is said beside it must be one algorithm (RFC 5280 §4.1.1.2).
+#[test]
+fn two_algorithms_are_refused() {
+    for depth in 0..3 {
+        let mut chain = Chain::new(2);
+        chain.certificates[depth].inner_algorithm = Some(Algorithm::RsaSha256);
+        let verdict = compare("two algorithms", &chain.case()).unwrap();
+        assert!(verdict.is_err(), "at depth {depth}");
+    }
+}
+
 /// The bytes of a BIT STRING are not all there is to a key.
 #[test]
 fn an_elliptic_key_may_not_be_compressed() {
