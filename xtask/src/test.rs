@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the unit tests on this host, then the boot tests.
+//! `cargo xtask test`: the unit tests on this host, then the hosted and the boot tests.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,9 @@ use lexopt::Arg::{Long, Short, Value};
 use crate::{Result, image, packages, process};
 
 const HELP: &str = "\
-Runs every test: the unit tests of all host crates and the simulation, then the boot tests, which
-boot the image under QEMU in a network namespace of their own. Installs what they need first.
+Runs every test: the unit tests of all host crates and the simulation, then, in a network namespace
+of their own, the hosted tests, which run the tunnel as a process on a TAP device, and the boot
+tests, which boot the image under QEMU. Installs what they need first.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 
@@ -20,6 +21,7 @@ Usage: cargo xtask test [OPTIONS] [FILTER]
 Options:
       --no-install  Refuse to install what is missing, and say which command would
       --unit        Run the unit tests and the simulation only
+      --hosted      Run the hosted tests only
       --boot        Run the boot tests only
   -h, --help        Show this text
 ";
@@ -30,22 +32,29 @@ const IMAGE_VARIABLE: &str = "STOCKADE_IMAGE";
 struct Options {
     filter: Option<String>,
     install: bool,
-    unit: bool,
-    boot: bool,
+    /// The stages to run.
+    stages: Vec<Stage>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Unit,
+    Hosted,
+    Boot,
 }
 
 pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut options = Options {
         filter: None,
         install: true,
-        unit: true,
-        boot: true,
+        stages: Vec::new(),
     };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("no-install") => options.install = false,
-            Long("unit") => options.boot = false,
-            Long("boot") => options.unit = false,
+            Long("unit") => options.stages.push(Stage::Unit),
+            Long("hosted") => options.stages.push(Stage::Hosted),
+            Long("boot") => options.stages.push(Stage::Boot),
             Long("help") | Short('h') => {
                 print!("{HELP}");
                 return Ok(ExitCode::SUCCESS);
@@ -60,8 +69,8 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             other => return Err(other.unexpected().into()),
         }
     }
-    if !options.unit && !options.boot {
-        return Err("--unit and --boot exclude each other".into());
+    if options.stages.is_empty() {
+        options.stages = vec![Stage::Unit, Stage::Hosted, Stage::Boot];
     }
     packages::require(packages::TEST, options.install)?;
     run(root, &options)
@@ -79,14 +88,18 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         }
         results.push((name, result, started.elapsed().as_secs_f64()));
     };
-    if options.unit {
-        stage("unit tests", &|| {
-            unit_tests(root, options.filter.as_deref())
+    let filter = options.filter.as_deref();
+    if options.stages.contains(&Stage::Unit) {
+        stage("unit tests", &|| unit_tests(root, filter));
+    }
+    if options.stages.contains(&Stage::Hosted) {
+        stage("hosted tests", &|| {
+            isolated_tests(root, "hosted", &image.path, filter)
         });
     }
-    if options.boot {
+    if options.stages.contains(&Stage::Boot) {
         stage("boot tests", &|| {
-            boot_tests(root, &image.path, options.filter.as_deref())
+            isolated_tests(root, "boot", &image.path, filter)
         });
     }
 
@@ -128,8 +141,8 @@ fn unit_tests(root: &Path, filter: Option<&str>) -> Result<()> {
     hosts.and(cargo_test(&ours))
 }
 
-/// Builds the boot tests here and runs them where there is no network but their own.
-fn boot_tests(root: &Path, image: &Path, filter: Option<&str>) -> Result<()> {
+/// Builds one of the test programs here and runs it where there is no network but its own.
+fn isolated_tests(root: &Path, name: &str, image: &Path, filter: Option<&str>) -> Result<()> {
     let mut build = process::cargo();
     build
         .current_dir(root)
@@ -139,12 +152,12 @@ fn boot_tests(root: &Path, image: &Path, filter: Option<&str>) -> Result<()> {
             "--package",
             "stockade-tests",
             "--test",
-            "boot",
+            name,
             "--no-run",
         ])
         .args(["--message-format", "json-render-diagnostics"]);
     let messages = process::output(&mut build)?;
-    let program = test_program(&messages).ok_or("cargo built no boot test")?;
+    let program = test_program(&messages).ok_or_else(|| format!("cargo built no {name} test"))?;
 
     let mut command = Command::new("unshare");
     command.arg("--net");
@@ -176,10 +189,12 @@ fn boot_tests(root: &Path, image: &Path, filter: Option<&str>) -> Result<()> {
     })
 }
 
-/// The test executable that cargo's messages name.
+/// The test executable that cargo's messages name, among other programs of the package.
 fn test_program(messages: &str) -> Option<PathBuf> {
     const KEY: &str = "\"executable\":\"";
-    let line = messages.lines().rfind(|line| line.contains(KEY))?;
+    const KIND: &str = "\"kind\":[\"test\"]";
+    let is_test = |line: &&str| line.contains(KEY) && line.contains(KIND);
+    let line = messages.lines().rfind(is_test)?;
     let (_, rest) = line.split_once(KEY)?;
     let mut path = String::new();
     let mut characters = rest.chars();
@@ -209,7 +224,9 @@ mod tests {
         let messages = concat!(
             r#"{"reason":"compiler-artifact","executable":null}"#,
             "\n",
-            r#"{"reason":"compiler-artifact","executable":"/a b/target/boot-1","fresh":false}"#,
+            r#"{"target":{"kind":["test"]},"executable":"/a b/target/boot-1","fresh":false}"#,
+            "\n",
+            r#"{"target":{"kind":["bin"]},"executable":"/a b/target/hosted"}"#,
             "\n",
             r#"{"reason":"build-finished","success":true}"#,
             "\n",
@@ -219,7 +236,7 @@ mod tests {
             Some(PathBuf::from("/a b/target/boot-1"))
         );
         assert_eq!(
-            test_program(r#"{"executable":"/odd\"name"}"#),
+            test_program(r#"{"kind":["test"],"executable":"/odd\"name"}"#),
             Some(PathBuf::from("/odd\"name"))
         );
         assert_eq!(test_program(""), None);
