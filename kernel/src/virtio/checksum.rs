@@ -6,18 +6,27 @@
 /// every byte is 0).
 pub(super) fn sum(bytes: &[u8]) -> u16 {
     // RFC 1071 §2 (B): the sum may be taken in either byte order and swapped at the end, and (C)
-    // with wider words than 16 bits. Four bytes a step into 64 bits cannot overflow below 16 GiB.
-    let (words, tail) = bytes.as_chunks::<4>();
-    let mut total: u64 = words
-        .iter()
-        .map(|&word| u64::from(u32::from_le_bytes(word)))
-        .sum();
-    let mut last = [0; 4];
+    // with wider words than 16 bits: here eight bytes a step, their carries counted above them,
+    // and 32 bytes a turn.
+    let word = |bytes: &[u8; 8]| u128::from(u64::from_le_bytes(*bytes));
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut total: u128 = 0;
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        total += words.iter().map(word).sum::<u128>();
+    }
+    let (words, tail) = rest.as_chunks::<8>();
+    total += words.iter().map(word).sum::<u128>();
+    let mut last = [0; 8];
     for (to, from) in last.iter_mut().zip(tail) {
         *to = *from;
     }
-    total += u64::from(u32::from_le_bytes(last));
-    fold(total).swap_bytes()
+    total += word(&last);
+    // 2^64 is 1 modulo 0xffff, as 2^32 is, so the halves may be added at every width.
+    let total = (total >> 64) + (total & u128::from(u64::MAX));
+    let total = (total >> 32) + (total & u128::from(u32::MAX));
+    // Below 2^34 now.
+    fold(total as u64).swap_bytes()
 }
 
 /// Folds carries back in until 16 bits remain.

@@ -1,7 +1,8 @@
 //! The virtio-net header that precedes every frame (virtio 1.2 §5.1.6).
 
+use super::checksum::{fold, sum};
 use super::features::Features;
-use super::packet::{Contents, IpVersion, Protocol, inspect};
+use super::packet::{Contents, IpVersion, Protocol, Segment, inspect};
 
 /// Bytes of the header of a virtio 1.0 device.
 pub(super) const MODERN_LENGTH: usize = 12;
@@ -49,8 +50,9 @@ impl TransmitOffload {
         }
     }
 
-    /// Fills in the header of a frame, and the frame's TCP checksum field with the
-    /// pseudo-header's sum, as virtio 1.2 §5.1.6.2 asks. True when the device will split it.
+    /// Fills in the header of a frame, and the frame's TCP checksum field: with the
+    /// pseudo-header's sum, as virtio 1.2 §5.1.6.2 asks, or with the whole checksum when the
+    /// device completes none. True when the device will split the frame.
     ///
     /// `segment_size` is the largest TCP payload of one packet on the wire, in bytes; `None` for
     /// a frame that is to be sent as it is. UDP is left alone: its few frames carry checksums of
@@ -63,13 +65,14 @@ impl TransmitOffload {
         segment_size: Option<u16>,
     ) -> bool {
         header.fill(0);
-        if !self.checksum {
-            return false;
-        }
         let Contents::Segment(segment) = inspect(frame) else {
             return false;
         };
         if segment.protocol != Protocol::Tcp {
+            return false;
+        }
+        if !self.checksum {
+            complete(frame, &segment);
             return false;
         }
         // Headers lie within the first hundred bytes: both numbers fit.
@@ -114,6 +117,20 @@ impl TransmitOffload {
             _ => None,
         }
     }
+}
+
+/// Fills in a TCP segment's checksum (RFC 9293 §3.1).
+fn complete(frame: &mut [u8], segment: &Segment) {
+    let field = segment.start + usize::from(TCP_CHECKSUM);
+    let end = segment.start + segment.length;
+    if !put(frame, field, [0; 2]) {
+        return;
+    }
+    let Some(bytes) = frame.get(segment.start..end) else {
+        return;
+    };
+    let total = u64::from(sum(bytes)) + u64::from(segment.pseudo_header(segment.length));
+    put(frame, field, (!fold(total)).to_be_bytes());
 }
 
 /// Writes two bytes at `offset`; false when they do not fit.

@@ -303,8 +303,8 @@ fn set_up<H: Hal, T: Transport>(
 
     wire(RECEIVE)?;
     let queue = new_queue(transport, RECEIVE, &receive_plan, features)?;
-    let verify = features.contains(Features::GUEST_CSUM);
-    let receive = ReceiveQueue::new(queue, receive_plan.small.count, header, verify);
+    let trust = features.contains(Features::GUEST_CSUM);
+    let receive = ReceiveQueue::new(queue, receive_plan.small.count, header, trust);
 
     wire(TRANSMIT)?;
     let queue = new_queue(transport, TRANSMIT, &transmit_plan, features)?;
@@ -467,21 +467,11 @@ impl<H: Hal, T: Transport> phy::Device for Nic<H, T> {
         // Not the ring's size: smoltcp would shrink TCP windows to it, and the device queues
         // what does not fit.
         capabilities.max_burst_size = None;
-        // What the stack still has to do by itself. It computes UDP checksums in any case: see
-        // `TransmitOffload::fill`. IPv4 headers and ICMP are always the stack's.
-        let sends = self.features.contains(Features::CSUM);
-        let receives = self.features.contains(Features::GUEST_CSUM);
-        capabilities.checksum.tcp = match (sends, receives) {
-            (true, true) => Checksum::None,
-            (true, false) => Checksum::Rx,
-            (false, true) => Checksum::Tx,
-            (false, false) => Checksum::Both,
-        };
-        capabilities.checksum.udp = if receives {
-            Checksum::Tx
-        } else {
-            Checksum::Both
-        };
+        // What the device does not do for TCP is done here, several times faster than in the
+        // stack. UDP is the stack's to send, see `TransmitOffload::fill`; IPv4 headers and ICMP
+        // are always the stack's.
+        capabilities.checksum.tcp = Checksum::None;
+        capabilities.checksum.udp = Checksum::Tx;
         if self.features.contains(Features::HOST_TSO4) {
             capabilities.segmentation.tcpv4 = NonZeroUsize::new(plan::largest_frame(u16::MAX));
         }

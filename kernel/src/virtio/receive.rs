@@ -12,9 +12,9 @@ pub(super) struct ReceiveQueue<H: Hal> {
     queue: Queue<H>,
     /// Bytes of the virtio-net header.
     header: usize,
-    /// The stack verifies no TCP and UDP checksums: those that the device does not vouch for are
-    /// verified here.
-    verify: bool,
+    /// The device may vouch for TCP and UDP checksums (GUEST_CSUM). The stack verifies none: those
+    /// that nobody vouches for are verified here.
+    trust: bool,
     pub(super) frames: u64,
     pub(super) bytes: u64,
     pub(super) corrupt: u64,
@@ -35,12 +35,12 @@ impl<H: Hal> ReceiveQueue<H> {
         queue: Queue<H>,
         buffers: u16,
         header: usize,
-        verify: bool,
+        trust: bool,
     ) -> ReceiveQueue<H> {
         let mut receive = ReceiveQueue {
             queue,
             header,
-            verify,
+            trust,
             frames: 0,
             bytes: 0,
             corrupt: 0,
@@ -87,17 +87,15 @@ impl<H: Hal> ReceiveQueue<H> {
             });
             return false;
         };
-        if self.verify {
-            match judge(ethernet, vouched(header)) {
-                Verdict::Deliver => {}
-                Verdict::Corrupt => {
-                    self.corrupt += 1;
-                    return false;
-                }
-                Verdict::Fragment => {
-                    self.fragments += 1;
-                    return false;
-                }
+        match judge(ethernet, self.trust && vouched(header)) {
+            Verdict::Deliver => {}
+            Verdict::Corrupt => {
+                self.corrupt += 1;
+                return false;
+            }
+            Verdict::Fragment => {
+                self.fragments += 1;
+                return false;
             }
         }
         self.frames += 1;

@@ -324,3 +324,26 @@ fn segments_are_located() {
     assert_eq!((version, protocol), (IpVersion::V4, Protocol::Tcp));
     assert_eq!((start, length), (34, 37));
 }
+
+#[test]
+fn a_checksum_that_the_device_does_not_complete_is_completed_here() {
+    for version in [4, 6] {
+        for length in [0u16, 1, 2, 3, 8, 1400, 1459] {
+            let payload: Vec<u8> = (0..length).map(|index| index as u8).collect();
+            let right = tcp(version, &payload);
+            let mut frame = right.clone();
+            // Whatever the stack left in the field.
+            let field = if version == 4 {
+                14 + 20 + 16
+            } else {
+                14 + 40 + 16
+            };
+            frame[field] ^= 0x55;
+            let mut header = [0xff; 12];
+            let split = TransmitOffload::default().fill(&mut header, &mut frame, None);
+            assert!(!split);
+            assert_eq!(header, [0; 12], "the device is asked for nothing");
+            assert_eq!(frame, right, "version {version}, {length} bytes");
+        }
+    }
+}
