@@ -1,6 +1,7 @@
 //! Which addresses are ours, and which are reached how.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 
 use smoltcp::iface::Routes;
@@ -250,6 +251,32 @@ impl Stack {
     }
 }
 
-fn checked(lease: &Lease) -> Result<(), ConfigError> {
-    check_address(lease.address.into(), lease.prefix, 32, None)
+/// Why a lease is of no use.
+#[derive(Debug, PartialEq)]
+enum LeaseError {
+    Address(ConfigError),
+    /// The subnet mask has no network part.
+    Mask,
+}
+
+impl fmt::Display for LeaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => error.fmt(f),
+            Self::Mask => f.write_str("the subnet mask 0.0.0.0 names no network"),
+        }
+    }
+}
+
+/// Checks what a DHCP server gives.
+///
+/// "The subnet mask option specifies the client's subnet mask as per RFC 950" (RFC 2132 §3.3),
+/// and there a mask marks a network: with none, the whole world would be our link, and no packet
+/// would ever go to the router. (smoltcp passes over an acknowledgement whose mask has holes or is
+/// missing.)
+fn checked(lease: &Lease) -> Result<(), LeaseError> {
+    if lease.prefix == 0 {
+        return Err(LeaseError::Mask);
+    }
+    check_address(lease.address.into(), lease.prefix, 32, None).map_err(LeaseError::Address)
 }

@@ -264,6 +264,43 @@ fn rubbish_from_the_server_is_not_used() {
 }
 
 #[test]
+fn a_lease_without_a_usable_mask_is_refused() {
+    for mask in [[0, 0, 0, 0], [255, 0, 255, 0], [0, 0, 0, 255]] {
+        let mut server = Server::new();
+        server.mask = mask.into();
+        let (mut host, mut now) = (self::host(), Instant::ZERO);
+        talk(&mut host, &server, &mut now, Duration::from_secs(5));
+        assert_eq!(host.stack.addresses(), &Addresses::default(), "{mask:?}");
+        assert_eq!(host.events, [], "{mask:?}");
+        // Once the server is put right, its lease is taken, at a renewal at the latest.
+        server.mask = Ipv4Addr::new(255, 255, 255, 0);
+        let lease = Duration::from_secs(LEASE.into());
+        talk(&mut host, &server, &mut now, lease);
+        assert_eq!(host.stack.addresses().ipv4, Some((LEASED, 24)), "{mask:?}");
+        assert_eq!(host.events, [Event::Configured], "{mask:?}");
+    }
+}
+
+#[test]
+fn a_renewal_without_a_usable_mask_ends_the_lease() {
+    let (mut host, mut server, mut now) = configured();
+    host.events.clear();
+    server.mask = Ipv4Addr::UNSPECIFIED;
+    talk(&mut host, &server, &mut now, Duration::from_secs(500));
+    assert_eq!(host.events, [Event::Deconfigured]);
+    assert_eq!(host.stack.addresses(), &Addresses::default());
+}
+
+#[test]
+fn a_link_of_one_host_is_a_usable_mask() {
+    let mut server = Server::new();
+    server.mask = Ipv4Addr::BROADCAST;
+    let (mut host, mut now) = (self::host(), Instant::ZERO);
+    talk(&mut host, &server, &mut now, Duration::from_millis(10));
+    assert_eq!(host.stack.addresses().ipv4, Some((LEASED, 32)));
+}
+
+#[test]
 fn static_configuration_is_checked() {
     let check = |change: fn(&mut Config), expect: ConfigError| {
         let mut config = config(B);
