@@ -4,7 +4,11 @@ use super::*;
 
 /// Sizes around every branch of the routines.
 fn sizes() -> impl Iterator<Item = usize> {
-    (0..200).chain([255, 256, 257, 511, 512, 513, 514, 519, 1000, 4096, 4099])
+    (0..200)
+        .chain([255, 256, 257, 320, 321, 511, 512, 513, 514, 519])
+        .chain([
+            767, 768, 769, 833, 1000, 1023, 1024, 1025, 1279, 1281, 4096, 4099,
+        ])
 }
 
 fn pattern(length: usize) -> Vec<u8> {
