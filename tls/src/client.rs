@@ -4,6 +4,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use rustls::client::{
     Resumption, Tls12Resumption, UnbufferedClientConnection, WebPkiServerVerifier,
@@ -19,12 +20,15 @@ use crate::path::{PathVerifier, RefusalSlot};
 use crate::sessions::ClientSessions;
 use crate::verifier::AnyCertificate;
 use crate::{
-    ConfigError, Connection, Error, Identity, PathOptions, PathValidator, Provider, Purpose,
-    Versions, WallClock,
+    ConfigError, Connection, Error, Group, Identity, PathOptions, PathValidator, Provider, Purpose,
+    Suite, Versions, WallClock,
 };
 
 /// Stands where rustls wants a name and there is none: an address is never sent.
 const NOBODY: [u8; 4] = [0; 4];
+
+/// RFC 8446 §4.6.1: "Clients MUST NOT cache tickets for longer than 7 days".
+const SESSION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How a client judges the server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +62,19 @@ pub struct ClientOptions {
     pub clock: WallClock,
     /// Most servers whose sessions are kept for resumption; 0 keeps none.
     pub session_cache: usize,
+    /// Whether sessions are resumed at all; without it `session_cache` counts for nothing.
+    pub resumption: bool,
+    /// How long a session may be resumed after it was kept, if the server does not say less.
+    pub session_lifetime: Duration,
+    /// The cipher suites to offer, most wanted first; empty: all.
+    pub suites: Vec<Suite>,
+    /// The groups to offer, most wanted first; empty: all.
+    pub groups: Vec<Group>,
 }
 
 impl ClientOptions {
-    /// *ring*, verification against `roots`, TLS 1.2 and 1.3, 256 servers remembered.
+    /// *ring*, verification against `roots`, TLS 1.2 and 1.3 with all suites and groups, 256 servers
+    /// remembered for a week, which is the most that servers allow.
     #[must_use]
     pub fn new(roots: Vec<Vec<u8>>, clock: WallClock) -> ClientOptions {
         ClientOptions {
@@ -73,6 +86,10 @@ impl ClientOptions {
             versions: Versions::default(),
             clock,
             session_cache: 256,
+            resumption: true,
+            session_lifetime: SESSION_LIFETIME,
+            suites: Vec::new(),
+            groups: Vec::new(),
         }
     }
 }
@@ -99,8 +116,9 @@ impl Client {
 
     pub(crate) fn with_crypto(
         options: ClientOptions,
-        crypto: CryptoProvider,
+        mut crypto: CryptoProvider,
     ) -> Result<Client, ConfigError> {
+        crate::suites::narrow(&mut crypto, &options.suites, &options.groups)?;
         crate::handshake::check_alpn(&options.alpn)?;
         let crypto = Arc::new(crypto);
         let builder = ClientConfig::builder_with_details(crypto.clone(), Arc::new(options.clock))
@@ -179,6 +197,20 @@ impl Client {
     ///
     /// [`Error::ServerName`] for a name that is neither, or missing; [`Error::Entropy`].
     pub fn connect(&self, server_name: Option<&str>) -> Result<Connection, Error> {
+        self.connect_to(server_name, "")
+    }
+
+    /// The same, with sessions kept by `session_key`, such as the backend's address, besides the
+    /// name: only connections with the same key resume each other's sessions.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn connect_to(
+        &self,
+        server_name: Option<&str>,
+        _session_key: &str,
+    ) -> Result<Connection, Error> {
         let name = match server_name {
             Some(name) => ServerName::try_from(name)
                 .map_err(|_| Error::ServerName)?

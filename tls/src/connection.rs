@@ -12,7 +12,9 @@ use rustls::HandshakeKind;
 
 use crate::handshake::{group_name, overhead, suite_name, version_of};
 use crate::path::RefusalSlot;
-use crate::{Error, Handshake, MAX_PLAINTEXT, MAX_RECORD, Provider, Version};
+use crate::{
+    Error, Handshake, MAX_PLAINTEXT, MAX_RECORD, PeerCertificate, Provider, Verdict, Version,
+};
 use output::Output;
 use record::Front;
 use side::{Hands, Intent, NotSealed};
@@ -85,6 +87,8 @@ pub struct Connection {
     failed: Option<Error>,
     /// Where path validation leaves its reasons, when it is ours.
     refusals: Option<RefusalSlot>,
+    verdict: Option<Verdict>,
+    resumed_data: Option<Vec<u8>>,
 }
 
 impl Connection {
@@ -100,6 +104,8 @@ impl Connection {
             sending: Ok(()),
             failed: None,
             refusals,
+            verdict: None,
+            resumed_data: None,
         }
     }
 
@@ -293,6 +299,38 @@ impl Connection {
     #[must_use]
     pub fn handshake(&self) -> Option<&Handshake> {
         self.handshake.as_ref()
+    }
+
+    /// What was found about the client's certificate, once the handshake is done: for servers that
+    /// only note it ([`ClientAuth::Note`](crate::ClientAuth::Note)). A resumed session keeps the
+    /// verdict of its full handshake.
+    #[must_use]
+    pub fn client_verdict(&self) -> Option<&Verdict> {
+        self.verdict.as_ref()
+    }
+
+    /// The data that was kept with the session that this connection resumed
+    /// ([`Server::accept_with`](crate::Server::accept_with)), once the handshake is done.
+    #[must_use]
+    pub fn resumed_data(&self) -> Option<&[u8]> {
+        self.resumed_data.as_deref()
+    }
+
+    /// The certificate that the peer has shown, in this handshake or in the one that was resumed.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerCertificate> {
+        let chain = self.side.common().peer_certificates()?;
+        chain.first().map(|leaf| PeerCertificate::read(0, leaf))
+    }
+
+    /// All certificates that the peer has shown: its own first, and then as they were sent.
+    #[must_use]
+    pub fn peer_chain(&self) -> Vec<PeerCertificate> {
+        let chain = self.side.common().peer_certificates().unwrap_or_default();
+        let numbered = chain.iter().enumerate();
+        numbered
+            .map(|(depth, certificate)| PeerCertificate::read(depth, certificate))
+            .collect()
     }
 
     fn version(&self) -> Option<Version> {

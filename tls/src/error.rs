@@ -45,6 +45,8 @@ pub enum Error {
     /// The name to connect to is neither a DNS name nor an IP address, or is missing though
     /// certificates are to be verified.
     ServerName,
+    /// The data to keep with a session is longer than [`MAX_SESSION_DATA`](crate::MAX_SESSION_DATA).
+    SessionData,
     /// No entropy could be had.
     Entropy,
     /// Called before the handshake allows it.
@@ -88,6 +90,11 @@ impl fmt::Display for Error {
             Error::ServerName => {
                 out.write_str("the server's name must be a DNS name or an IP address")
             }
+            Error::SessionData => write!(
+                out,
+                "the data to keep with a session must have at most {} bytes",
+                crate::MAX_SESSION_DATA
+            ),
             Error::Entropy => out.write_str("no entropy could be had"),
             Error::NotYetReady => out.write_str("the handshake is not done yet"),
             Error::Closed => out.write_str("the sending direction is closed"),
@@ -183,6 +190,10 @@ pub enum ConfigError {
     NoRoots,
     /// The oldest version is newer than the newest.
     Versions,
+    /// None of the cipher suites chosen is one of the provider's.
+    Suites,
+    /// None of the groups chosen is one of the provider's.
+    Groups,
     /// An ALPN name is empty or longer than 255 bytes (RFC 7301 §3.1).
     Alpn {
         /// Index into the list of protocols, from 0.
@@ -233,6 +244,8 @@ impl fmt::Display for ConfigError {
             ConfigError::Versions => {
                 out.write_str("the oldest TLS version allowed is newer than the newest")
             }
+            ConfigError::Suites => out.write_str("no cipher suite is left to choose from"),
+            ConfigError::Groups => out.write_str("no key exchange group is left to choose from"),
             ConfigError::Alpn { index } => {
                 write!(out, "application protocol {index} must have 1 to 255 bytes")
             }

@@ -28,12 +28,16 @@ mod clock;
 mod connection;
 mod error;
 mod handshake;
+mod hello;
 mod identity;
 mod path;
+mod peer;
 mod provider;
 mod server;
 mod sessions;
+mod suites;
 mod tickets;
+mod verdict;
 mod verifier;
 mod x509;
 
@@ -42,13 +46,18 @@ pub use clock::WallClock;
 pub use connection::{Connection, Received, Sealed};
 pub use error::{ConfigError, Error};
 pub use handshake::{Handshake, Version, Versions};
+pub use hello::{ClientHello, MAX_CLIENT_HELLO, Peek, peek_client_hello};
 pub use identity::{Identity, IdentityError, IdentityWarning, PemText};
 pub use path::{
     MAX_PATH, MAX_SENT, NameCheck, PathOptions, PathValidator, PeerName, Purpose, Refusal,
     RefusalReason, Trust,
 };
+pub use peer::PeerCertificate;
 pub use provider::Provider;
-pub use server::{ClientAuth, ClientVerify, Server, ServerOptions};
+pub use server::{ClientAuth, ClientVerify, MAX_SESSION_DATA, Server, ServerOptions};
+pub use suites::{Group, Suite};
+pub use tickets::TicketSecret;
+pub use verdict::Verdict;
 
 #[cfg(test)]
 mod tests;

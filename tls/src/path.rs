@@ -13,6 +13,7 @@ mod certificate;
 mod constraints;
 mod crl;
 mod extensions;
+mod facts;
 mod fields;
 mod general;
 mod matching;
@@ -40,6 +41,7 @@ use store::Store;
 
 pub(crate) use adapter::{PathVerifier, RefusalSlot};
 pub(crate) use certificate::Outline;
+pub(crate) use facts::Facts;
 pub use matching::PeerName;
 pub use refusal::{Refusal, RefusalReason};
 

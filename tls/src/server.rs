@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -22,13 +23,19 @@ use crate::sessions::ServerSessions;
 use crate::tickets::Tickets;
 use crate::verifier::AnyCertificate;
 use crate::{
-    ConfigError, Connection, Error, Identity, PathOptions, PathValidator, Provider, Purpose,
-    Versions, WallClock,
+    ConfigError, Connection, Error, Group, Identity, PathOptions, PathValidator, Provider, Purpose,
+    Suite, TicketSecret, Versions, WallClock,
 };
 
 /// Tickets sent after each TLS 1.3 handshake: two, so that a client may open two connections at
 /// once without using a ticket twice (RFC 8446 appendix C.4).
 const TICKETS: usize = 2;
+
+/// Most bytes that [`Server::accept_with`] keeps with a session.
+pub const MAX_SESSION_DATA: usize = 256;
+
+/// How long sessions may be resumed where nobody says otherwise.
+const SESSION_LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// How a [`Server`] behaves. Start from [`ServerOptions::new`].
 #[derive(Clone, Debug)]
@@ -48,6 +55,25 @@ pub struct ServerOptions {
     /// Most sessions kept in memory for clients that take no tickets, or for all of them when
     /// `tickets` is off; 0 keeps none.
     pub session_cache: usize,
+    /// Whether clients may resume sessions at all; without it `tickets` and `session_cache` count
+    /// for nothing.
+    pub resumption: bool,
+    /// How long a session may be resumed after its tickets were made, or after it was kept; at most
+    /// seven days (RFC 8446 §4.6.1). Resuming makes new tickets, but no session outlives its full
+    /// handshake by more than a day, or by this time where it is longer.
+    pub session_lifetime: Duration,
+    /// Derives the ticket keys, so that tickets stay good after a restart; `None` draws them, and
+    /// new ones from time to time.
+    pub ticket_secret: Option<TicketSecret>,
+    /// Tells servers with the same `ticket_secret` apart, such as a service's name: only those with
+    /// the same context and the same `client_auth` resume each other's sessions.
+    pub session_context: Vec<u8>,
+    /// The cipher suites to accept, most wanted first; empty: all.
+    pub suites: Vec<Suite>,
+    /// The groups to accept; empty: all. Which of them is used is the client's choice: its first.
+    pub groups: Vec<Group>,
+    /// Whether the order of `suites` counts, or the client's.
+    pub prefer_own_order: bool,
     /// Whether clients are asked for a certificate, and how it is judged.
     pub client_auth: ClientAuth,
 }
@@ -63,6 +89,9 @@ pub enum ClientAuth {
     Request(ClientVerify),
     /// Clients without a good one are refused.
     Require(ClientVerify),
+    /// Nobody is refused: what was found is told by
+    /// [`Connection::client_verdict`](crate::Connection::client_verdict).
+    Note(ClientVerify),
 }
 
 /// How a server judges a client's certificate.
@@ -86,7 +115,8 @@ pub enum ClientVerify {
 }
 
 impl ServerOptions {
-    /// TLS 1.2 and 1.3, tickets, and memory for 1,024 sessions.
+    /// TLS 1.2 and 1.3 with all suites and groups, tickets and sessions for six hours, and memory
+    /// for 1,024 of them.
     #[must_use]
     pub fn new(identity: Identity, clock: WallClock) -> ServerOptions {
         ServerOptions {
@@ -96,6 +126,13 @@ impl ServerOptions {
             alpn: Vec::new(),
             tickets: true,
             session_cache: 1024,
+            resumption: true,
+            session_lifetime: SESSION_LIFETIME,
+            ticket_secret: None,
+            session_context: Vec::new(),
+            suites: Vec::new(),
+            groups: Vec::new(),
+            prefer_own_order: true,
             client_auth: ClientAuth::Off,
         }
     }
@@ -123,8 +160,9 @@ impl Server {
 
     pub(crate) fn with_crypto(
         options: ServerOptions,
-        crypto: CryptoProvider,
+        mut crypto: CryptoProvider,
     ) -> Result<Server, ConfigError> {
+        crate::suites::narrow(&mut crypto, &options.suites, &options.groups)?;
         crate::handshake::check_alpn(&options.alpn)?;
         let crypto = Arc::new(crypto);
         let key = options.identity.certified_key();
@@ -135,8 +173,7 @@ impl Server {
                 .map_err(ConfigError::internal)?
                 .with_client_cert_verifier(verifier)
                 .with_cert_resolver(Arc::new(Resolver::new(key.clone(), NameSlot::default())));
-        // The order of suites and groups is ours: it is chosen for this machine's cryptography.
-        config.ignore_client_order = true;
+        config.ignore_client_order = options.prefer_own_order;
         config.alpn_protocols = options.alpn;
         config.max_early_data_size = 0;
         config.send_half_rtt_data = false;
@@ -174,6 +211,21 @@ impl Server {
     ///
     /// [`Error::Entropy`] or [`Error::Internal`].
     pub fn accept(&self) -> Result<Connection, Error> {
+        self.accept_with(&[])
+    }
+
+    /// The same, with data to keep with the session, such as the backend it is served by: a
+    /// connection that resumes it gives the data back
+    /// ([`Connection::resumed_data`](crate::Connection::resumed_data)), and keeps it in turn.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionData`] for more than [`MAX_SESSION_DATA`] bytes, [`Error::Entropy`] or
+    /// [`Error::Internal`].
+    pub fn accept_with(&self, session_data: &[u8]) -> Result<Connection, Error> {
+        if session_data.len() > MAX_SESSION_DATA {
+            return Err(Error::SessionData);
+        }
         // rustls tells the client's name to the resolver alone, so each connection has its own.
         let name = NameSlot::default();
         let mut config = ServerConfig::clone(&self.config);
@@ -197,6 +249,7 @@ fn client_verifier(
         ClientAuth::Off => return Ok((WebPkiClientVerifier::no_client_auth(), None)),
         ClientAuth::Request(verify) => (verify, false),
         ClientAuth::Require(verify) => (verify, true),
+        ClientAuth::Note(verify) => (verify, false),
     };
     let algorithms = crypto.signature_verification_algorithms;
     Ok(match verify {

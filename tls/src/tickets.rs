@@ -30,6 +30,34 @@ const NONCE: usize = 12;
 /// Bytes of a TLS record header, which `encode` puts before a sealed message.
 const HEADER: usize = 5;
 
+/// What ticket keys are derived from, where they must be the same after a restart: stunnel's
+/// `ticketKeySecret` and `ticketMacSecret`.
+///
+/// Whoever knows it can read and resume all sessions whose tickets it has seen, forward secrecy or
+/// not, for as long as it is in use.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TicketSecret {
+    key: Zeroizing<Vec<u8>>,
+    mac: Zeroizing<Vec<u8>>,
+}
+
+impl TicketSecret {
+    /// Both secrets together; stunnel takes 16 or 32 bytes of each.
+    #[must_use]
+    pub fn new(key: &[u8], mac: &[u8]) -> TicketSecret {
+        TicketSecret {
+            key: Zeroizing::new(key.to_vec()),
+            mac: Zeroizing::new(mac.to_vec()),
+        }
+    }
+}
+
+impl fmt::Debug for TicketSecret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("TicketSecret")
+    }
+}
+
 /// Seals and opens tickets; one for all connections of a server.
 pub(crate) struct Tickets {
     suite: &'static Tls13CipherSuite,

@@ -148,12 +148,12 @@ impl<'a> Certificate<'a> {
 pub(crate) struct Outline<'a> {
     /// 1, 2 or 3.
     pub(crate) version: u8,
-    serial: &'a [u8],
-    issuer: &'a [u8],
+    pub(super) serial: &'a [u8],
+    pub(super) issuer: &'a [u8],
     /// Unix seconds.
     pub(crate) not_before: u64,
     pub(crate) not_after: u64,
-    subject: &'a [u8],
+    pub(super) subject: &'a [u8],
     pub(crate) key: Key<'a>,
     extensions: Option<&'a [u8]>,
 }

@@ -13,6 +13,7 @@ use x509_cert::der::{self, Tag};
 use super::RefusalReason;
 use super::certificate::{Certificate, Signed, signed, time};
 use super::extensions::{self, AuthorityKey, KeyUsage, Malformed};
+use super::facts::hexadecimal;
 use super::fields::{Field, Fields, context};
 use super::name::Name;
 use super::signature::{self, Budget};
@@ -263,9 +264,8 @@ pub(super) fn check(
         Err(_) => return Err(RefusalReason::RevocationListSignature),
     }
     if list.lists(certificate.serial) {
-        let serial = certificate.serial.iter();
         return Err(RefusalReason::Revoked {
-            serial: serial.map(|byte| format!("{byte:02x}")).collect(),
+            serial: hexadecimal(certificate.serial),
         });
     }
     Ok(())

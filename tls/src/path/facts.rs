@@ -1,0 +1,38 @@
+//! A certificate's fields for people, whatever validation thinks of it.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::certificate::Outline;
+use super::name::Name;
+
+/// What a log shows of a certificate.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) subject: String,
+    pub(crate) issuer: String,
+    pub(crate) serial: String,
+    /// Unix seconds.
+    pub(crate) not_before: u64,
+    pub(crate) not_after: u64,
+}
+
+impl Facts {
+    /// Reads a DER certificate of any version; a name that cannot be read stays empty.
+    pub(crate) fn read(certificate: &[u8]) -> Option<Facts> {
+        let outline = Outline::parse(certificate).ok()?;
+        let shown = |name| Name::parse(name).map(|name| name.shown());
+        Some(Facts {
+            subject: shown(outline.subject).unwrap_or_default(),
+            issuer: shown(outline.issuer).unwrap_or_default(),
+            serial: hexadecimal(outline.serial),
+            not_before: outline.not_before,
+            not_after: outline.not_after,
+        })
+    }
+}
+
+/// Two digits a byte.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
