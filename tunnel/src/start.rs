@@ -2,7 +2,7 @@
 
 use alloc::{string::ToString, vec};
 
-use config::{Config, Settings, exit::ExitStatus};
+use config::{Config, Services, Settings, exit::ExitStatus};
 use net::{Ipv4Config, Ipv6Config};
 use tls::WallClock;
 
@@ -39,11 +39,14 @@ pub fn start<M: Machine>(
 fn assemble<M: Machine>(machine: &mut M, settings: &Settings) -> Result<Server, ExitStatus> {
     let config = &settings.config;
     let clock = WallClock::new(machine.wall_clock());
-    let service = Service::from_config(config, &settings.certificate, &settings.key, &clock)
-        .map_err(|error| {
-            log_lines(&error);
-            ExitStatus::Configuration
-        })?;
+    let Services::Single { certificate, key } = &settings.services else {
+        log::error!("--conf: this build can't serve a stunnel configuration");
+        return Err(ExitStatus::Configuration);
+    };
+    let service = Service::from_config(config, certificate, key, &clock).map_err(|error| {
+        log_lines(&error);
+        ExitStatus::Configuration
+    })?;
     log::info!("cryptography: {}", config.crypto);
 
     let memory = Memory::for_heap(machine.heap_free());

@@ -4,7 +4,7 @@ use std::str;
 
 use stockade_config::archive::{Archive, Builder};
 use stockade_config::command_line::{self, parse_bytes};
-use stockade_config::{ReadError, Settings, Source};
+use stockade_config::{ReadError, ServiceSource, Settings, Source};
 
 /// Reads `line` in every way that there is.
 ///
@@ -23,8 +23,16 @@ pub fn command_line(line: &[u8]) {
         return;
     };
     if let Ok(config) = &whole {
-        let inline = matches!(config.key, Source::Inline(_));
-        assert!(command_line::mentions(text, "--key"));
+        let inline = match &config.services {
+            ServiceSource::Single { key, .. } => {
+                assert!(command_line::mentions(text, "--key"));
+                matches!(key, Source::Inline(_))
+            }
+            ServiceSource::Conf(conf) => {
+                assert!(command_line::mentions(text, "--conf"));
+                matches!(conf, Source::Inline(_))
+            }
+        };
         assert!(
             !inline || command_line::holds_secret(text),
             "a key is missed"
@@ -45,12 +53,23 @@ pub fn command_line(line: &[u8]) {
     let config = match Settings::read(&line[..blank], Some(&archive)) {
         Ok(settings) => Ok(settings.config),
         Err(ReadError::CommandLine(errors)) => Err(errors),
+        Err(ReadError::Conf(errors)) => {
+            let config = whole.expect("only its configuration is wrong");
+            assert!(matches!(config.services, ServiceSource::Conf(_)));
+            assert!(!errors.to_string().is_empty());
+            return;
+        }
         Err(ReadError::Sources(_)) => {
             let archive = Archive::open(&archive).expect("just made");
             let config = whole.expect("only its files are missing");
-            let certificate = config.certificate.load("--cert", Some(&archive)).is_ok();
-            let key = config.key.load("--key", Some(&archive)).is_ok();
-            assert!(!certificate || !key, "both files are there");
+            let there = |option, source: &Source| source.load(option, Some(&archive)).is_ok();
+            let all = match &config.services {
+                ServiceSource::Single { certificate, key } => {
+                    there("--cert", certificate) && there("--key", key)
+                }
+                ServiceSource::Conf(source) => there("--conf", source),
+            };
+            assert!(!all, "every file is there");
             return;
         }
         Err(error) => panic!("a good archive is refused: {error}"),

@@ -30,8 +30,8 @@ pub const FORMAT: u32 = 1;
 pub const MANIFEST: &str = "stockade-manifest";
 /// Name of the entry that holds the command line's second half.
 pub const COMMAND_LINE: &str = "command-line";
-/// Most entries an archive may have; a service needs two files, so this is ample.
-pub const MAX_ENTRIES: usize = 256;
+/// Most entries an archive may have: a directory of all the public authorities has some 300.
+pub const MAX_ENTRIES: usize = 1024;
 /// Longest name of a file in bytes: the header's name field, without a prefix.
 pub const MAX_NAME: usize = 100;
 /// Longest manifest in bytes.

@@ -37,6 +37,8 @@ pub const MAX_NAME_SERVERS: usize = 3;
 pub const DEFAULT_ACCEPT_PORT: u16 = 443;
 /// The gateway's port when `--connect` is not given: HTTP (RFC 9110 §4.2.1).
 pub const DEFAULT_CONNECT_PORT: u16 = 80;
+/// Where a syslog server listens when `--syslog` names no port (RFC 5426 §3.3).
+pub const SYSLOG_PORT: u16 = 514;
 
 /// Reads a whole command line.
 ///

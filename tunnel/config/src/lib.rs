@@ -3,7 +3,8 @@
 //! The image is told what to do by two things only: its kernel command line
 //! ([`command_line`]) and an optional boot archive ([`archive`]). [`Settings::read`] turns
 //! both into one checked value; the host calls the same code before it boots anything, so
-//! both sides agree on every message. [`exit`] names the statuses with which an image ends.
+//! both sides agree on every message. [`stunnel`] reads the configuration file that `--conf`
+//! names. [`exit`] names the statuses with which an image ends.
 //!
 //! Nothing here touches a file, a device or a clock.
 
@@ -26,10 +27,11 @@ pub mod archive;
 pub mod command_line;
 pub mod exit;
 mod settings;
+pub mod stunnel;
 mod types;
 
-pub use settings::{ReadError, Settings, SourceError};
-pub use types::{Accept, Config, Connect, Crypto, Host, Ipv4, Ipv6, Source};
+pub use settings::{ReadError, Services, Settings, SourceError};
+pub use types::{Accept, Config, Connect, Crypto, Host, Ipv4, Ipv6, ServiceSource, Source};
 pub use zeroize::Zeroizing;
 
 /// Version of this crate, and so of the image or the host that was built with it.

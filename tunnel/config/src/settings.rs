@@ -1,6 +1,8 @@
 //! Command line and boot archive, read together.
 
-use alloc::string::String;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -8,7 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::command_line::{self, Errors};
-use crate::types::{Config, Source};
+use crate::stunnel::{self, Configuration, PackedFiles};
+use crate::types::{Config, ServiceSource, Source};
 
 #[cfg(test)]
 mod tests;
@@ -17,10 +20,21 @@ mod tests;
 pub struct Settings {
     /// The typed command line.
     pub config: Config,
-    /// The certificate chain, PEM.
-    pub certificate: Zeroizing<Vec<u8>>,
-    /// The private key, PEM.
-    pub key: Zeroizing<Vec<u8>>,
+    /// What is served.
+    pub services: Services,
+}
+
+/// What is served.
+pub enum Services {
+    /// One service, told by options.
+    Single {
+        /// The certificate chain, PEM.
+        certificate: Zeroizing<Vec<u8>>,
+        /// The private key, PEM.
+        key: Zeroizing<Vec<u8>>,
+    },
+    /// The services of a stunnel configuration.
+    Conf(Box<Configuration>),
 }
 
 /// Why the settings can't be used. Each is a configuration error
@@ -33,6 +47,8 @@ pub enum ReadError {
     CommandLine(Errors),
     /// Options name files that the boot archive lacks.
     Sources(Vec<SourceError>),
+    /// The stunnel configuration is wrong.
+    Conf(stunnel::Errors),
 }
 
 /// An option names a file that the boot archive does not have.
@@ -64,22 +80,50 @@ impl Settings {
         let second = archive.as_ref().and_then(Archive::command_line);
         let line = command_line::join(append, second);
         let config = command_line::parse_bytes(&line).map_err(ReadError::CommandLine)?;
-        let certificate = config.certificate.load("--cert", archive.as_ref());
-        let key = config.key.load("--key", archive.as_ref());
-        match (certificate, key) {
-            (Ok(certificate), Ok(key)) => Ok(Settings {
-                certificate: Zeroizing::new(certificate.to_vec()),
-                key: Zeroizing::new(key.to_vec()),
-                config,
-            }),
-            (certificate, key) => Err(ReadError::Sources(
-                [certificate.err(), key.err()]
-                    .into_iter()
-                    .flatten()
-                    .collect(),
-            )),
-        }
+        let archive = archive.as_ref();
+        let services = match &config.services {
+            ServiceSource::Single { certificate, key } => single(certificate, key, archive)?,
+            ServiceSource::Conf(source) => conf(source, archive)?,
+        };
+        Ok(Settings { config, services })
     }
+}
+
+fn single(
+    certificate: &Source,
+    key: &Source,
+    archive: Option<&Archive<'_>>,
+) -> Result<Services, ReadError> {
+    match (
+        certificate.load("--cert", archive),
+        key.load("--key", archive),
+    ) {
+        (Ok(certificate), Ok(key)) => Ok(Services::Single {
+            certificate: Zeroizing::new(certificate.to_vec()),
+            key: Zeroizing::new(key.to_vec()),
+        }),
+        (certificate, key) => Err(ReadError::Sources(
+            [certificate.err(), key.err()]
+                .into_iter()
+                .flatten()
+                .collect(),
+        )),
+    }
+}
+
+fn conf(source: &Source, archive: Option<&Archive<'_>>) -> Result<Services, ReadError> {
+    let text = source
+        .load("--conf", archive)
+        .map_err(|error| ReadError::Sources(vec![error]))?;
+    let mut files = PackedFiles::new(archive);
+    let path = match source {
+        Source::Inline(_) => String::from("--conf"),
+        Source::Archive(name) => files.path_of(name).unwrap_or(name).to_string(),
+    };
+    files.put(&path, text);
+    stunnel::read(&path, &mut files)
+        .map(|configuration| Services::Conf(Box::new(configuration)))
+        .map_err(ReadError::Conf)
 }
 
 impl Source {
@@ -112,12 +156,22 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("config", &self.config)
-            .field(
-                "certificate",
-                &format_args!("{} bytes", self.certificate.len()),
-            )
-            .field("key", &format_args!("{} bytes", self.key.len()))
+            .field("services", &self.services)
             .finish()
+    }
+}
+
+impl fmt::Debug for Services {
+    /// Shows no byte of certificate and key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Services::Single { certificate, key } => f
+                .debug_struct("Single")
+                .field("certificate", &format_args!("{} bytes", certificate.len()))
+                .field("key", &format_args!("{} bytes", key.len()))
+                .finish(),
+            Services::Conf(configuration) => configuration.fmt(f),
+        }
     }
 }
 
@@ -127,6 +181,7 @@ impl fmt::Display for ReadError {
         match self {
             ReadError::Archive(error) => write!(f, "boot archive: {error}"),
             ReadError::CommandLine(errors) => errors.fmt(f),
+            ReadError::Conf(errors) => errors.fmt(f),
             ReadError::Sources(errors) => {
                 for (index, error) in errors.iter().enumerate() {
                     if index > 0 {

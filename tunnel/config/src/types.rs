@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use zeroize::Zeroizing;
 
@@ -16,14 +16,17 @@ pub struct Config {
     pub ipv6: Option<Ipv6>,
     /// Name servers, in order of preference. Empty: the ones DHCP names, else the gateway.
     pub dns: Vec<IpAddr>,
-    /// Where TLS clients connect to.
+    /// Where TLS clients connect to; without meaning beside `--conf`.
     pub accept: Accept,
-    /// Where their plaintext goes.
+    /// Where their plaintext goes; without meaning beside `--conf`.
     pub connect: Connect,
-    /// The certificate chain, PEM, leaf first.
-    pub certificate: Source,
-    /// The private key of the chain's leaf, PEM.
-    pub key: Source,
+    /// What is served.
+    pub services: ServiceSource,
+    /// Whether the launcher has published the services' addresses on the host (`--published`):
+    /// hosts to listen on are then the host's, and the image listens on all its addresses.
+    pub published: bool,
+    /// The syslog server that gets each log line (RFC 5426); without one, none does.
+    pub syslog: Option<SocketAddr>,
     /// The most talkative level that reaches the console.
     pub log: log::LevelFilter,
     /// The cryptography behind TLS.
@@ -86,7 +89,21 @@ pub enum Host {
     Name(String),
 }
 
-/// Where a PEM text comes from.
+/// Where the description of the services is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceSource {
+    /// One service, told by options.
+    Single {
+        /// The certificate chain, PEM, leaf first (`--cert`).
+        certificate: Source,
+        /// The private key of the chain's leaf, PEM (`--key`).
+        key: Source,
+    },
+    /// The services of a stunnel configuration (`--conf`).
+    Conf(Source),
+}
+
+/// Where a text comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Source {
     /// It stood on the command line as `base64:…`; these are the decoded bytes.

@@ -78,6 +78,15 @@ pub enum Problem {
         /// What is wrong with none: what the option takes.
         expected: &'static OptionSpec,
     },
+    /// The option takes no value, and one is there.
+    Value,
+    /// The option is there beside another one that takes its place.
+    Beside {
+        /// The other one.
+        other: &'static str,
+        /// Where the other one is.
+        position: Position,
+    },
     /// The option is there before.
     Repeated {
         /// Where.
@@ -349,6 +358,10 @@ impl fmt::Display for Problem {
                 if *words == 1 { "" } else { "s" }
             ),
             Self::NoValue { expected } => write!(f, "no value; expected {}", expected.expected()),
+            Self::Value => f.write_str("takes no value"),
+            Self::Beside { other, position } => {
+                write!(f, "can't stand beside {other} ({position}), which takes its place")
+            }
             Self::Repeated { first } => write!(f, "given before ({first}); expected once"),
             Self::Malformed { expected, found } => {
                 write!(f, "expected {}, found {found}", expected.expected())

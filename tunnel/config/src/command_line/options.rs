@@ -9,7 +9,7 @@ use core::fmt::Write;
 pub struct OptionSpec {
     /// Its name, with the dashes.
     pub name: &'static str,
-    /// The form of its value, such as `ADDRESS/PREFIX`.
+    /// The form of its value, such as `ADDRESS/PREFIX`; empty for an option that takes none.
     pub value: &'static str,
     /// A value that is right.
     pub example: &'static str,
@@ -107,8 +107,32 @@ pub(super) static CRYPTO: OptionSpec = OptionSpec {
     help: "The cryptography behind TLS: ring is fast, rustcrypto is Rust alone.",
 };
 
+pub(super) static CONF: OptionSpec = OptionSpec {
+    name: "--conf",
+    value: "file:NAME or base64:TEXT",
+    example: "file:stunnel.conf",
+    default: Some("one service, by --accept, --connect, --cert and --key"),
+    help: "A stunnel configuration: a file of the boot archive, or the text.",
+};
+
+pub(super) static PUBLISHED: OptionSpec = OptionSpec {
+    name: "--published",
+    value: "",
+    example: "",
+    default: Some("addresses in --conf are the image's"),
+    help: "The host forwards the addresses of --conf: listen on every address of the image.",
+};
+
+pub(super) static SYSLOG: OptionSpec = OptionSpec {
+    name: "--syslog",
+    value: "ADDRESS[:PORT]",
+    example: "10.0.0.1",
+    default: Some("no syslog server"),
+    help: "A syslog server that gets every log line by UDP (RFC 5424), on port 514 by default.",
+};
+
 /// Every option, in the order in which help shows them.
-pub static OPTIONS: [&OptionSpec; 11] = [
+pub static OPTIONS: [&OptionSpec; 14] = [
     &IPV4,
     &IPV4_GATEWAY,
     &IPV6,
@@ -118,7 +142,10 @@ pub static OPTIONS: [&OptionSpec; 11] = [
     &CONNECT,
     &CERT,
     &KEY,
+    &CONF,
+    &PUBLISHED,
     &LOG,
+    &SYSLOG,
     &CRYPTO,
 ];
 
@@ -151,9 +178,16 @@ const MAX_EDITS: usize = 2;
 const MAX_COMPARED: usize = 32;
 
 impl OptionSpec {
+    /// Whether the option stands alone, without a value.
+    pub fn is_flag(&self) -> bool {
+        self.value.is_empty()
+    }
+
     /// What the option takes, as messages say it.
     pub fn expected(&self) -> String {
-        if self.value.contains('|') {
+        if self.is_flag() {
+            "no value".into()
+        } else if self.value.contains('|') {
             self.value.into()
         } else {
             format!("{} such as {}", self.value, self.example)
@@ -164,6 +198,13 @@ impl OptionSpec {
 /// The option of this name, dashes included.
 pub(super) fn find(name: &str) -> Option<&'static OptionSpec> {
     OPTIONS.into_iter().find(|option| option.name == name)
+}
+
+/// Whether the option's value may be a text in base64, which may be secret.
+pub(super) fn holds_text(option: &OptionSpec) -> bool {
+    [&CERT, &KEY, &CONF]
+        .iter()
+        .any(|holder| holder.name == option.name)
 }
 
 /// Whether a word is one that a machine adds.
@@ -236,7 +277,11 @@ pub fn help() -> String {
         let default = option.default.unwrap_or("none, it must be given");
         let example = option.expected();
         // Writing to a string can't fail.
-        let _ = writeln!(text, "  {name}={value}\n      {help}");
+        let _ = if option.is_flag() {
+            writeln!(text, "  {name}\n      {help}")
+        } else {
+            writeln!(text, "  {name}={value}\n      {help}")
+        };
         let _ = if example.contains(" such as ") {
             writeln!(
                 text,
@@ -296,7 +341,11 @@ mod tests {
     fn help_names_every_option_and_stays_narrow() {
         let text = help();
         for option in OPTIONS {
-            assert!(text.contains(&format!("  {}={}\n", option.name, option.value)));
+            let head = match option.is_flag() {
+                true => format!("  {}\n", option.name),
+                false => format!("  {}={}\n", option.name, option.value),
+            };
+            assert!(text.contains(&head), "{head}");
             assert!(text.contains(option.help));
         }
         assert!(text.lines().all(|line| line.len() <= 100), "{text}");

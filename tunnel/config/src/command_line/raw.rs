@@ -109,6 +109,7 @@ pub(super) fn read<'a>(line: &'a [u8], errors: &mut Errors) -> Raw<'a> {
                 None => (word.sound, None),
             };
             let separate = match inline {
+                None if options::find(name).is_some_and(OptionSpec::is_flag) => None,
                 None => words.next_if(|next| word.text.is_ok() && !next.ends_value()),
                 Some(_) => None,
             };
@@ -137,8 +138,7 @@ pub(super) fn read<'a>(line: &'a [u8], errors: &mut Errors) -> Raw<'a> {
 
 /// Whether the option's value may be a secret text, so that wrapped lines of it may follow.
 fn takes_text(option: &OptionSpec, value: Option<&str>) -> bool {
-    (option.name == options::CERT.name || option.name == options::KEY.name)
-        && !value.is_some_and(|value| value.starts_with("file:"))
+    options::holds_text(option) && !value.is_some_and(|value| value.starts_with("file:"))
 }
 
 /// The value of a known option: after its `=`, else the word that follows.
@@ -161,6 +161,12 @@ fn read_value<'a>(
         Some(next) => next.text.ok(),
         None => inline,
     };
+    if option.is_flag() {
+        if value.is_some() {
+            errors.push(word.report(option.name, Problem::Value));
+        }
+        return value.is_none().then_some("");
+    }
     if value.is_none() {
         errors.push(word.report(option.name, Problem::NoValue { expected: option }));
     }

@@ -32,8 +32,12 @@ fn defaults() -> Config {
             host: None,
             port: 80,
         },
-        certificate: Source::Archive("cert.pem".into()),
-        key: Source::Archive("key.pem".into()),
+        services: ServiceSource::Single {
+            certificate: Source::Archive("cert.pem".into()),
+            key: Source::Archive("key.pem".into()),
+        },
+        published: false,
+        syslog: None,
         log: log::LevelFilter::Info,
         crypto: Crypto::Ring,
     }

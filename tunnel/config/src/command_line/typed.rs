@@ -1,7 +1,7 @@
 //! The second step: options become typed values, checked against each other.
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::{host_of, host_of6, network4, network6, unicast};
 use super::diagnostic::looks_secret;
@@ -9,9 +9,9 @@ use super::options::{self, OptionSpec};
 use super::raw::Raw;
 use super::{
     DEFAULT_ACCEPT_PORT, DEFAULT_CONNECT_PORT, Diagnostic, Errors, MAX_NAME_SERVERS, Position,
-    Problem, value,
+    Problem, SYSLOG_PORT, value,
 };
-use crate::types::{Accept, Config, Connect, Crypto, Host, Ipv4, Ipv6, Source};
+use crate::types::{Accept, Config, Connect, Crypto, Host, Ipv4, Ipv6, ServiceSource, Source};
 
 /// What became of an option.
 #[derive(Clone, Copy)]
@@ -75,7 +75,9 @@ pub(super) fn check(raw: &Raw<'_>, errors: &mut Errors) -> Option<Config> {
     let dns = checker.dns(links);
     let accept = checker.accept(links);
     let connect = checker.connect(links, !dns.is_empty());
-    let (certificate, key) = checker.identity();
+    let services = checker.services();
+    let published = checker.one(&options::PUBLISHED, |_| Ok(()));
+    let syslog = checker.syslog(links);
     let log = checker.one(&options::LOG, value::level);
     let crypto = checker.one(&options::CRYPTO, value::crypto);
     let links = links?;
@@ -85,8 +87,9 @@ pub(super) fn check(raw: &Raw<'_>, errors: &mut Errors) -> Option<Config> {
         dns,
         accept: accept?,
         connect: connect?,
-        certificate: certificate?,
-        key: key?,
+        services: services?,
+        published: published.good().is_some(),
+        syslog,
         log: log.good().map_or(log::LevelFilter::Info, |(log, _)| *log),
         crypto: crypto.good().map_or(Crypto::Ring, |(crypto, _)| *crypto),
     })
@@ -312,13 +315,16 @@ impl<'r, 'a> Checker<'r, 'a> {
         });
         let (connect, position) = match given {
             Item::Bad => return None,
-            Item::Absent => (
-                Connect {
+            Item::Absent => {
+                let connect = Connect {
                     host: None,
                     port: DEFAULT_CONNECT_PORT,
-                },
-                None,
-            ),
+                };
+                if self.raw.one(&options::CONF).is_some() {
+                    return Some(connect);
+                }
+                (connect, None)
+            }
             Item::Good(connect, position) => (connect, Some(position)),
         };
         let problem = match &connect.host {
@@ -346,12 +352,57 @@ impl<'r, 'a> Checker<'r, 'a> {
         }
     }
 
+    /// `--conf`, or else `--cert` and `--key`.
+    fn services(&mut self) -> Option<ServiceSource> {
+        let raw = self.raw;
+        let Some(conf) = raw.one(&options::CONF) else {
+            if let Some(published) = raw.one(&options::PUBLISHED) {
+                let other = &options::CONF;
+                let position = Some(published.position);
+                self.report(&options::PUBLISHED, position, Problem::Needs { other });
+            }
+            let (certificate, key) = self.identity();
+            return Some(ServiceSource::Single {
+                certificate: certificate?,
+                key: key?,
+            });
+        };
+        for option in [
+            &options::ACCEPT,
+            &options::CONNECT,
+            &options::CERT,
+            &options::KEY,
+        ] {
+            if let Some(given) = raw.one(option) {
+                let problem = Problem::Beside {
+                    other: options::CONF.name,
+                    position: conf.position,
+                };
+                self.report(option, Some(given.position), problem);
+            }
+        }
+        let source = self.one(&options::CONF, |text| {
+            value::source(&options::CONF, text, None)
+        });
+        source
+            .good()
+            .map(|(source, _)| ServiceSource::Conf(source.clone()))
+    }
+
+    fn syslog(&mut self, links: Option<&Links>) -> Option<SocketAddr> {
+        let option = &options::SYSLOG;
+        let given = self.one(option, |text| value::server(option, text, SYSLOG_PORT));
+        let (server, position) = given.good()?;
+        self.peer(option, position, server.ip(), links)
+            .then_some(*server)
+    }
+
     fn identity(&mut self) -> (Option<Source>, Option<Source>) {
         let certificate = self.one(&options::CERT, |text| {
-            value::source(&options::CERT, text, "CERTIFICATE-----")
+            value::source(&options::CERT, text, Some("CERTIFICATE-----"))
         });
         let key = self.one(&options::KEY, |text| {
-            value::source(&options::KEY, text, "PRIVATE KEY-----")
+            value::source(&options::KEY, text, Some("PRIVATE KEY-----"))
         });
         (
             self.required(certificate, &options::CERT, &options::KEY),
@@ -444,8 +495,7 @@ impl Links {
 /// Refuses a value that looks like a key in the wrong place, before any part of it is shown.
 /// The options that take such texts never show them.
 fn hidden(option: &'static OptionSpec, text: &str) -> Result<(), Problem> {
-    let takes_text = option.name == options::CERT.name || option.name == options::KEY.name;
-    if !takes_text && looks_secret(text) {
+    if !options::holds_text(option) && looks_secret(text) {
         return Err(value::malformed(option, text));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec;
-use core::net::Ipv6Addr;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 
 use base64ct::{Base64Unpadded, Encoding};
@@ -81,6 +81,27 @@ pub(super) fn host_and_port(
     }
 }
 
+/// `ADDRESS` or `ADDRESS:PORT`, an IPv6 address with a port in brackets.
+pub(super) fn server(
+    option: &'static OptionSpec,
+    text: &str,
+    port: u16,
+) -> Result<SocketAddr, Problem> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = bare.and_then(|text| text.parse::<Ipv6Addr>().ok()) {
+        return Ok(SocketAddr::new(address.into(), port));
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, port));
+    }
+    match host_and_port(option, text)? {
+        (Some(Host::Address(address)), port) => Ok(SocketAddr::new(address, port)),
+        _ => Err(malformed(option, text)),
+    }
+}
+
 fn port_number(text: &str) -> Result<u16, Problem> {
     number(text)
         .filter(|port| *port != 0)
@@ -151,11 +172,11 @@ pub(super) fn crypto(text: &str) -> Result<Crypto, Problem> {
 }
 
 /// `file:NAME` or `base64:TEXT`, where the decoded text holds a PEM section whose first line
-/// ends with `label` (RFC 7468 §2).
+/// ends with `label` (RFC 7468 §2), if one is asked for.
 pub(super) fn source(
     option: &'static OptionSpec,
     text: &str,
-    label: &'static str,
+    label: Option<&'static str>,
 ) -> Result<Source, Problem> {
     if let Some(name) = text.strip_prefix("file:") {
         return match archive::check_name(name) {
@@ -170,6 +191,9 @@ pub(super) fn source(
         });
     };
     let bytes = decode(base64).map_err(|fault| Problem::Base64 { fault })?;
+    let Some(label) = label else {
+        return Ok(Source::Inline(bytes));
+    };
     let is_section = |line: &[u8]| {
         line.trim_ascii_start().starts_with(b"-----BEGIN ")
             && line.trim_ascii_end().ends_with(label.as_bytes())
@@ -219,8 +243,6 @@ fn decode(text: &str) -> Result<Zeroizing<alloc::vec::Vec<u8>>, Base64Fault> {
 
 #[cfg(test)]
 mod tests {
-    use core::net::IpAddr;
-
     use super::*;
 
     #[test]
