@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 pub mod backend;
+pub mod capture;
 pub mod certificates;
 pub mod client;
 pub mod fuzz;
@@ -17,7 +18,9 @@ pub mod namespace;
 pub mod pattern;
 pub mod process;
 pub mod raw;
+pub mod segment;
 pub mod simulation;
+pub mod stunnel;
 pub mod tap;
 pub mod tools;
 pub mod vm;

@@ -61,6 +61,22 @@ const CURL: Tool = Tool {
     program: "curl",
     packages: ["curl", "curl", "curl", "curl", "curl"],
 };
+const STUNNEL: Tool = Tool {
+    program: "stunnel",
+    packages: ["stunnel4", "stunnel", "stunnel", "stunnel", "stunnel"],
+};
+const REDIS_SERVER: Tool = Tool {
+    program: "redis-server",
+    packages: ["redis-server", "redis", "redis", "redis", "redis"],
+};
+const REDIS_CLI: Tool = Tool {
+    program: "redis-cli",
+    packages: ["redis-tools", "redis", "redis", "redis", "redis"],
+};
+const TCPDUMP: Tool = Tool {
+    program: "tcpdump",
+    packages: ["tcpdump", "tcpdump", "tcpdump", "tcpdump", "tcpdump"],
+};
 
 /// What building the image takes. Rust's own linker driver is gcc, too.
 pub(crate) const BUILD: &[Tool] = &[GCC, OBJCOPY];
@@ -69,7 +85,20 @@ pub(crate) const RUN: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, CURL];
 /// What running the image on a bridge takes.
 pub(crate) const RUN_ON_BRIDGE: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, CURL, IP];
 /// What the tests take.
-pub(crate) const TEST: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, UNSHARE, IP, OPENSSL, CURL];
+pub(crate) const TEST: &[Tool] = &[
+    GCC,
+    OBJCOPY,
+    QEMU,
+    SETPRIV,
+    UNSHARE,
+    IP,
+    OPENSSL,
+    CURL,
+    STUNNEL,
+    REDIS_SERVER,
+    REDIS_CLI,
+    TCPDUMP,
+];
 
 /// The package managers that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

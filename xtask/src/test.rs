@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the unit tests on this host, then the hosted and the boot tests.
+//! `cargo xtask test`: the unit tests on this host, then the hosted, the stunnel and the boot tests.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,9 @@ use crate::{Result, image, packages, process};
 
 const HELP: &str = "\
 Runs every test: the unit tests of all host crates and the simulation, then, in a network namespace
-of their own, the hosted tests, which run the tunnel as a process on a TAP device, and the boot
-tests, which boot the image under QEMU. Installs what they need first.
+of their own, the hosted tests, which run the tunnel as a process on a TAP device, the stunnel
+tests, which give stunnel.conf files to the tunnel and have real stunnels as its peers, and the
+boot tests, which boot the image under QEMU. Installs what they need first.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 
@@ -22,6 +23,7 @@ Options:
       --no-install  Refuse to install what is missing, and say which command would
       --unit        Run the unit tests and the simulation only
       --hosted      Run the hosted tests only
+      --stunnel     Run the stunnel tests only
       --boot        Run the boot tests only
   -h, --help        Show this text
 ";
@@ -40,6 +42,7 @@ struct Options {
 enum Stage {
     Unit,
     Hosted,
+    Stunnel,
     Boot,
 }
 
@@ -54,6 +57,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Long("no-install") => options.install = false,
             Long("unit") => options.stages.push(Stage::Unit),
             Long("hosted") => options.stages.push(Stage::Hosted),
+            Long("stunnel") => options.stages.push(Stage::Stunnel),
             Long("boot") => options.stages.push(Stage::Boot),
             Long("help") | Short('h') => {
                 print!("{HELP}");
@@ -70,7 +74,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
         }
     }
     if options.stages.is_empty() {
-        options.stages = vec![Stage::Unit, Stage::Hosted, Stage::Boot];
+        options.stages = vec![Stage::Unit, Stage::Hosted, Stage::Stunnel, Stage::Boot];
     }
     packages::require(packages::TEST, options.install)?;
     run(root, &options)
@@ -95,6 +99,11 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     if options.stages.contains(&Stage::Hosted) {
         stage("hosted tests", &|| {
             isolated_tests(root, "hosted", &image.path, filter)
+        });
+    }
+    if options.stages.contains(&Stage::Stunnel) {
+        stage("stunnel tests", &|| {
+            isolated_tests(root, "stunnel", &image.path, filter)
         });
     }
     if options.stages.contains(&Stage::Boot) {

@@ -1,0 +1,188 @@
+//! Certificates of every kind that stunnel's users have, made anew for every run.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+};
+
+/// A certificate authority.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, PEM.
+#[derive(Clone)]
+pub struct Pair {
+    /// The certificate.
+    pub certificate: String,
+    /// Its private key, PKCS#8.
+    pub key: String,
+    serial: u64,
+}
+
+impl Pair {
+    /// A pair that was made elsewhere.
+    pub fn new(certificate: &str, key: &str) -> Pair {
+        Pair {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            serial: 0,
+        }
+    }
+
+    /// Certificate and key in one text, as stunnel's `cert` takes them.
+    pub fn both(&self) -> String {
+        format!("{}{}", self.certificate, self.key)
+    }
+}
+
+/// What a leaf is to say.
+#[derive(Clone)]
+pub struct Leaf {
+    common_name: String,
+    names: Vec<SanType>,
+    expired: bool,
+}
+
+impl Leaf {
+    /// A certificate with this common name and no other name.
+    pub fn named(common_name: &str) -> Leaf {
+        Leaf {
+            common_name: common_name.to_owned(),
+            names: Vec::new(),
+            expired: false,
+        }
+    }
+
+    /// With this DNS name, which may begin with `*.`, among its subject alternative names.
+    pub fn dns(mut self, name: &str) -> Leaf {
+        let name = name.try_into().expect("a DNS name is ASCII");
+        self.names.push(SanType::DnsName(name));
+        self
+    }
+
+    /// With this address among its subject alternative names.
+    pub fn address(mut self, address: IpAddr) -> Leaf {
+        self.names.push(SanType::IpAddress(address));
+        self
+    }
+
+    /// With this mail address among its subject alternative names.
+    pub fn email(mut self, address: &str) -> Leaf {
+        let address = address.try_into().expect("a mail address is ASCII");
+        self.names.push(SanType::Rfc822Name(address));
+        self
+    }
+
+    /// Valid in 2020 only.
+    pub fn expired(mut self) -> Leaf {
+        self.expired = true;
+        self
+    }
+
+    fn params(&self, serial: u64) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, self.common_name.as_str());
+        params.subject_alt_names = self.names.clone();
+        params.serial_number = Some(SerialNumber::from(serial));
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        if self.expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2020, 12, 31);
+        } else {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2120, 1, 1);
+        }
+        params
+    }
+}
+
+impl Authority {
+    /// A new authority with this common name.
+    pub fn new(common_name: &str) -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2120, 1, 1);
+        let issuer = CertifiedIssuer::self_signed(params, key());
+        Authority {
+            issuer: issuer.expect("the parameters above are sound"),
+        }
+    }
+
+    /// The authority's own certificate, PEM.
+    pub fn certificate(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A leaf that this authority vouches for.
+    pub fn issue(&self, leaf: &Leaf) -> Pair {
+        let (key, serial) = (key(), serial());
+        let certificate = leaf.params(serial).signed_by(&key, &self.issuer);
+        Pair {
+            certificate: certificate.expect("sound parameters").pem(),
+            key: key.serialize_pem(),
+            serial,
+        }
+    }
+
+    /// A revocation list (RFC 5280 §5) with these leaves, PEM.
+    pub fn revoke(&self, revoked: &[&Pair]) -> String {
+        let revoked = revoked.iter().map(|pair| RevokedCertParams {
+            serial_number: SerialNumber::from(pair.serial),
+            revocation_time: date_time_ymd(2021, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2021, 1, 2),
+            next_update: date_time_ymd(2119, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("sound parameters");
+        list.pem().expect("DER has a PEM form")
+    }
+}
+
+/// A certificate that is its own authority, as `openssl req -x509` makes it.
+pub fn self_signed(leaf: &Leaf) -> Pair {
+    let (key, serial) = (key(), serial());
+    let mut params = leaf.params(serial);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages.clear();
+    params.extended_key_usages.clear();
+    let certificate = params.self_signed(&key).expect("sound parameters");
+    Pair {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+        serial,
+    }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("ring makes P-256 keys")
+}
+
+/// Serial numbers that no other certificate of this run has.
+fn serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
