@@ -73,7 +73,7 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PortZero => "port 0 cannot be listened on",
-            Self::InUse => "the port is already listened on",
+            Self::InUse => "Address already in use (98)",
             Self::TooMany => "there are too many listeners",
         })
     }

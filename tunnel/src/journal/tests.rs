@@ -1,0 +1,1 @@
+//! What a connection leaves in the log.
