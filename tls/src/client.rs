@@ -17,7 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::connection::Side;
 use crate::identity::certificates_in;
 use crate::path::{PathVerifier, RefusalSlot};
-use crate::sessions::ClientSessions;
+use crate::sessions::{ClientSessions, KeyedSessions};
 use crate::verifier::AnyCertificate;
 use crate::{
     ConfigError, Connection, Error, Group, Identity, PathOptions, PathValidator, Provider, Purpose,
@@ -98,6 +98,7 @@ impl ClientOptions {
 #[derive(Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
+    sessions: Option<Arc<ClientSessions>>,
     needs_name: bool,
     refusals: Option<RefusalSlot>,
     provider: Provider,
@@ -121,9 +122,10 @@ impl Client {
         crate::suites::narrow(&mut crypto, &options.suites, &options.groups)?;
         crate::handshake::check_alpn(&options.alpn)?;
         let crypto = Arc::new(crypto);
-        let builder = ClientConfig::builder_with_details(crypto.clone(), Arc::new(options.clock))
-            .with_protocol_versions(options.versions.list()?)
-            .map_err(ConfigError::internal)?;
+        let builder =
+            ClientConfig::builder_with_details(crypto.clone(), Arc::new(options.clock.clone()))
+                .with_protocol_versions(options.versions.list()?)
+                .map_err(ConfigError::internal)?;
         let mut needs_name = false;
         let mut refusals = None;
         let builder = match options.verify {
@@ -141,9 +143,7 @@ impl Client {
                 let algorithms = crypto.signature_verification_algorithms;
                 builder
                     .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(
-                        algorithms, false,
-                    )))
+                    .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(algorithms)))
             }
             VerifyMode::Path(path) => {
                 let validator = PathValidator::with_algorithms(
@@ -153,7 +153,7 @@ impl Client {
                     path,
                 )?;
                 needs_name = validator.needs_name();
-                let verifier = PathVerifier::new(validator, false);
+                let verifier = PathVerifier::new(validator);
                 refusals = Some(verifier.refusals());
                 builder
                     .dangerous()
@@ -171,15 +171,17 @@ impl Client {
         };
         config.alpn_protocols = options.alpn;
         config.enable_early_data = false;
-        config.resumption = if options.session_cache > 0 {
-            let sessions = ClientSessions::new(options.session_cache);
-            Resumption::store(Arc::new(sessions))
-                .tls12_resumption(Tls12Resumption::SessionIdOrTickets)
-        } else {
-            Resumption::disabled()
-        };
+        let sessions = (options.resumption && options.session_cache > 0).then(|| {
+            Arc::new(ClientSessions::new(
+                options.session_cache,
+                options.clock,
+                options.session_lifetime.as_secs(),
+            ))
+        });
+        config.resumption = resumption(sessions.as_ref(), "");
         Ok(Client {
             config: Arc::new(config),
+            sessions,
             needs_name,
             refusals,
             provider: options.provider,
@@ -209,7 +211,7 @@ impl Client {
     pub fn connect_to(
         &self,
         server_name: Option<&str>,
-        _session_key: &str,
+        session_key: &str,
     ) -> Result<Connection, Error> {
         let name = match server_name {
             Some(name) => ServerName::try_from(name)
@@ -222,13 +224,18 @@ impl Client {
             ServerName::DnsName(name) => Some(name.as_ref().to_string()),
             _ => None,
         };
-        let connection = UnbufferedClientConnection::new(self.config.clone(), name)
-            .map_err(Error::from_rustls)?;
-        let mut connection = Connection::new(
-            Side::client(connection, sent),
-            self.provider,
-            self.refusals.clone(),
-        );
+        let config = match &self.sessions {
+            Some(_) if !session_key.is_empty() => {
+                let mut config = ClientConfig::clone(&self.config);
+                config.resumption = resumption(self.sessions.as_ref(), session_key);
+                Arc::new(config)
+            }
+            _ => self.config.clone(),
+        };
+        let connection =
+            UnbufferedClientConnection::new(config, name).map_err(Error::from_rustls)?;
+        let side = Side::client(connection, sent, self.refusals.clone());
+        let mut connection = Connection::new(side, self.provider);
         connection.start()?;
         Ok(connection)
     }
@@ -239,6 +246,18 @@ impl fmt::Debug for Client {
         out.debug_struct("Client")
             .field("provider", &self.provider)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where a connection with this session key looks for sessions.
+fn resumption(sessions: Option<&Arc<ClientSessions>>, session_key: &str) -> Resumption {
+    match sessions {
+        Some(sessions) => Resumption::store(Arc::new(KeyedSessions {
+            sessions: sessions.clone(),
+            key: session_key.into(),
+        }))
+        .tls12_resumption(Tls12Resumption::SessionIdOrTickets),
+        None => Resumption::disabled(),
     }
 }
 

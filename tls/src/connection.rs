@@ -11,7 +11,6 @@ use core::fmt;
 use rustls::HandshakeKind;
 
 use crate::handshake::{group_name, overhead, suite_name, version_of};
-use crate::path::RefusalSlot;
 use crate::{
     Error, Handshake, MAX_PLAINTEXT, MAX_RECORD, PeerCertificate, Provider, Verdict, Version,
 };
@@ -40,6 +39,7 @@ const WARNING: u8 = 1;
 const FATAL: u8 = 2;
 const CLOSE_NOTIFY: u8 = 0;
 const UNEXPECTED_MESSAGE: u8 = 10;
+const PROTOCOL_VERSION: u8 = 70;
 
 /// What [`Connection::receive`] did with its input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,14 +85,16 @@ pub struct Connection {
     sending: Result<(), Error>,
     /// Why nothing works any more, once that is so.
     failed: Option<Error>,
-    /// Where path validation leaves its reasons, when it is ours.
-    refusals: Option<RefusalSlot>,
     verdict: Option<Verdict>,
     resumed_data: Option<Vec<u8>>,
+    /// Whether the first record has come.
+    greeted: bool,
+    /// The newest version that a client offers which offers none of ours.
+    old_version: Option<(u8, u8)>,
 }
 
 impl Connection {
-    pub(crate) fn new(side: Side, provider: Provider, refusals: Option<RefusalSlot>) -> Connection {
+    pub(crate) fn new(side: Side, provider: Provider) -> Connection {
         Connection {
             side,
             provider,
@@ -103,9 +105,10 @@ impl Connection {
             peer_closed: false,
             sending: Ok(()),
             failed: None,
-            refusals,
             verdict: None,
             resumed_data: None,
+            greeted: false,
+            old_version: None,
         }
     }
 
@@ -175,6 +178,9 @@ impl Connection {
                 return Err(self.refuse("a handshake message came in too many pieces"));
             }
             let record = rest.get_mut(..length).unwrap_or_default();
+            if !core::mem::replace(&mut self.greeted, true) {
+                self.old_version = record::old_hello(record);
+            }
             self.feed(record, &mut |plaintext| {
                 room = room.saturating_sub(plaintext.len());
                 sink(plaintext);
@@ -316,6 +322,17 @@ impl Connection {
         self.resumed_data.as_deref()
     }
 
+    /// Changes the data of the session that a server's connection has kept in memory, and of the
+    /// tickets that it has yet to make; those that are on their way keep theirs. Does nothing for
+    /// clients, or with more than [`MAX_SESSION_DATA`](crate::MAX_SESSION_DATA) bytes.
+    pub fn change_session_data(&mut self, session_data: &[u8]) {
+        if let Side::Server { accepted, .. } = &self.side
+            && session_data.len() <= crate::MAX_SESSION_DATA
+        {
+            accepted.change_data(session_data);
+        }
+    }
+
     /// The certificate that the peer has shown, in this handshake or in the one that was resumed.
     #[must_use]
     pub fn peer(&self) -> Option<PeerCertificate> {
@@ -435,6 +452,16 @@ impl Connection {
             return Err(Error::internal("a handshake without version or suite"));
         };
         let group = common.negotiated_key_exchange_group();
+        let resumed = common.handshake_kind() == Some(HandshakeKind::Resumed);
+        if let Side::Server { accepted, .. } = &self.side {
+            let Some(concluded) = accepted.conclude(resumed) else {
+                let error = Error::internal("a handshake without a verdict on the client");
+                self.failed = Some(error.clone());
+                return Err(error);
+            };
+            self.verdict = concluded.verdict;
+            self.resumed_data = concluded.data;
+        }
         self.overhead = overhead(version, suite.suite());
         self.handshake = Some(Handshake {
             version,
@@ -442,7 +469,7 @@ impl Connection {
             group: group.map(|group| group_name(group.name())),
             sni: self.side.name(),
             alpn: common.alpn_protocol().map(<[u8]>::to_vec),
-            resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
+            resumed,
             provider: self.provider,
         });
         Ok(())
@@ -466,6 +493,23 @@ impl Connection {
         if self.sending.is_err() {
             // Nothing may follow a close_notify, an alert neither.
             self.output.truncate(before);
+        } else if let Some((major, minor)) = self.old_version
+            && matches!(error, rustls::Error::PeerIncompatible(_))
+        {
+            // "If the server only supports versions greater than client_version, it MUST send a
+            // "protocol_version" alert" (RFC 5246 appendix E.1). rustls may have stumbled over
+            // something else before, such as an extension that is newer than the version. Old
+            // clients know no record of another version than theirs.
+            let mut alert = record::plain_alert(FATAL, PROTOCOL_VERSION);
+            alert[1] = major;
+            alert[2] = minor;
+            self.output.truncate(before);
+            self.output.push(&alert);
+            let error = Error::NothingInCommon {
+                reason: "the peer speaks at most TLS 1.1".into(),
+            };
+            self.failed = Some(error.clone());
+            return error;
         } else if self.output.len() == before
             && matches!(error, rustls::Error::PeerMisbehaved(_))
             && self.side.common().negotiated_cipher_suite().is_none()
@@ -477,7 +521,7 @@ impl Connection {
         self.staged = Vec::new();
         let mut error = Error::from_rustls(error);
         if matches!(error, Error::Certificate { .. })
-            && let Some(refusal) = self.refusals.as_ref().and_then(RefusalSlot::take)
+            && let Some(refusal) = self.side.take_refusal()
         {
             error = Error::Refused(Box::new(refusal));
         }

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 
-use rustls::Error as Rustls;
+use rustls::{Error as Rustls, PeerIncompatible};
 
 use crate::Refusal;
 
@@ -143,7 +143,22 @@ impl Error {
                 reason: why.to_string(),
             },
             Rustls::PeerIncompatible(what) => Error::NothingInCommon {
-                reason: words(&what),
+                reason: match what {
+                    PeerIncompatible::Tls12NotOffered
+                    | PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
+                        "the peer speaks at most TLS 1.1".into()
+                    }
+                    PeerIncompatible::SupportedVersionsExtensionRequired => {
+                        "the peer speaks at most TLS 1.2".into()
+                    }
+                    PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
+                        "the peer chose a TLS version that is switched off here".into()
+                    }
+                    PeerIncompatible::Tls12NotOfferedOrEnabled => "no TLS version".into(),
+                    PeerIncompatible::NoCipherSuitesInCommon => "no cipher suite".into(),
+                    PeerIncompatible::NoKxGroupsInCommon => "no key exchange group".into(),
+                    other => words(&other),
+                },
             },
             Rustls::NoApplicationProtocol => Error::NothingInCommon {
                 reason: "no application protocol".into(),
@@ -158,6 +173,14 @@ impl Error {
             Rustls::HandshakeNotComplete => Error::NotYetReady,
             other => Error::internal(other.to_string()),
         }
+    }
+}
+
+/// Why a certificate was refused, in words.
+pub(crate) fn certificate_words(error: &Rustls) -> String {
+    match Error::from_rustls(error.clone()) {
+        Error::Certificate { reason } => reason,
+        other => other.to_string(),
     }
 }
 

@@ -30,6 +30,7 @@ mod error;
 mod handshake;
 mod hello;
 mod identity;
+mod kept;
 mod path;
 mod peer;
 mod provider;

@@ -1,31 +1,28 @@
 //! The server side: what all accepted connections share.
 
-use alloc::string::{String, ToString};
+mod accepted;
+mod judge;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection,
-    WebPkiClientVerifier,
-};
-use rustls::sign::CertifiedKey;
-use spin::Mutex;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{ConfigBuilder, ServerConfig, WantsVerifier};
 
-use crate::client::read_roots;
 use crate::connection::Side;
-use crate::path::{PathVerifier, RefusalSlot};
 use crate::sessions::ServerSessions;
-use crate::tickets::Tickets;
-use crate::verifier::AnyCertificate;
+use crate::tickets::{MAX_LIFETIME, Tickets};
 use crate::{
-    ConfigError, Connection, Error, Group, Identity, PathOptions, PathValidator, Provider, Purpose,
-    Suite, TicketSecret, Versions, WallClock,
+    ConfigError, Connection, Error, Group, Identity, PathOptions, Provider, Suite, TicketSecret,
+    Versions, WallClock,
 };
+use accepted::Shared;
+use judge::Judge;
+
+pub(crate) use accepted::Accepted;
 
 /// Tickets sent after each TLS 1.3 handshake: two, so that a client may open two connections at
 /// once without using a ticket twice (RFC 8446 appendix C.4).
@@ -141,14 +138,16 @@ impl ServerOptions {
 /// Makes server connections that share an identity and resumption state. Clones share them too.
 #[derive(Clone)]
 pub struct Server {
+    shared: Arc<Shared>,
     config: Arc<ServerConfig>,
-    key: Arc<CertifiedKey>,
-    refusals: Option<RefusalSlot>,
+    /// Where clients are asked for certificates: each connection notes its own verdict, and rustls
+    /// takes what gives it with a new configuration only.
+    builder: Option<ConfigBuilder<ServerConfig, WantsVerifier>>,
     provider: Provider,
 }
 
 impl Server {
-    /// Checks the options and draws the first ticket key.
+    /// Checks the options and makes the first ticket key.
     ///
     /// # Errors
     ///
@@ -162,45 +161,55 @@ impl Server {
         options: ServerOptions,
         mut crypto: CryptoProvider,
     ) -> Result<Server, ConfigError> {
-        crate::suites::narrow(&mut crypto, &options.suites, &options.groups)?;
         crate::handshake::check_alpn(&options.alpn)?;
+        crate::suites::narrow(&mut crypto, &options.suites, &options.groups)?;
         let crypto = Arc::new(crypto);
-        let key = options.identity.certified_key();
-        let (verifier, refusals) = client_verifier(options.client_auth, &crypto)?;
-        let mut config =
-            ServerConfig::builder_with_details(crypto.clone(), Arc::new(options.clock.clone()))
-                .with_protocol_versions(options.versions.list()?)
-                .map_err(ConfigError::internal)?
-                .with_client_cert_verifier(verifier)
-                .with_cert_resolver(Arc::new(Resolver::new(key.clone(), NameSlot::default())));
+        let judge = Judge::new(&options.client_auth, &crypto)?;
+        let lifetime = options.session_lifetime.as_secs().min(MAX_LIFETIME);
+        let tickets = if options.resumption && options.tickets {
+            let judged = judge::fingerprint(&options.client_auth);
+            let bound = [&options.session_context[..], &judged];
+            let secret = options.ticket_secret.as_ref();
+            Some(Tickets::new(
+                options.identity.provider(),
+                options.clock.clone(),
+                lifetime,
+                secret.map(|secret| (secret, &bound[..])),
+            )?)
+        } else {
+            None
+        };
+        let sessions = (options.resumption && options.session_cache > 0)
+            .then(|| ServerSessions::new(options.session_cache));
+        let builder = ServerConfig::builder_with_details(crypto, Arc::new(options.clock.clone()))
+            .with_protocol_versions(options.versions.list()?)
+            .map_err(ConfigError::internal)?;
+        let asks = judge.asks();
+        let shared = Arc::new(Shared {
+            key: options.identity.certified_key(),
+            clock: options.clock,
+            lifetime,
+            tickets,
+            sessions,
+            judge,
+        });
+        let nobody = Arc::new(Accepted::new(shared.clone(), &[]));
+        let mut config = builder
+            .clone()
+            .with_no_client_auth()
+            .with_cert_resolver(nobody);
         config.ignore_client_order = options.prefer_own_order;
         config.alpn_protocols = options.alpn;
         config.max_early_data_size = 0;
         config.send_half_rtt_data = false;
-        config.session_storage = if options.session_cache > 0 {
-            Arc::new(ServerSessions::new(
-                options.session_cache,
-                options.clock.clone(),
-            ))
-        } else {
-            Arc::new(NoServerSessionStorage {})
+        config.send_tls13_tickets = match (&shared.tickets, &shared.sessions) {
+            (None, None) => 0,
+            _ => TICKETS,
         };
-        config.send_tls13_tickets = 0;
-        if options.tickets {
-            let tickets = Tickets::new(&crypto.cipher_suites, options.clock)
-                .map_err(|_| ConfigError::Entropy)?;
-            if let Some(tickets) = tickets {
-                config.ticketer = Arc::new(tickets);
-                config.send_tls13_tickets = TICKETS;
-            }
-        }
-        if options.session_cache > 0 {
-            config.send_tls13_tickets = TICKETS;
-        }
         Ok(Server {
+            shared,
             config: Arc::new(config),
-            key,
-            refusals,
+            builder: asks.then_some(builder),
             provider: options.identity.provider(),
         })
     }
@@ -226,53 +235,33 @@ impl Server {
         if session_data.len() > MAX_SESSION_DATA {
             return Err(Error::SessionData);
         }
-        // rustls tells the client's name to the resolver alone, so each connection has its own.
-        let name = NameSlot::default();
-        let mut config = ServerConfig::clone(&self.config);
-        config.cert_resolver = Arc::new(Resolver::new(self.key.clone(), name.clone()));
+        let accepted = Arc::new(Accepted::new(self.shared.clone(), session_data));
+        let shared = &self.config;
+        let mut config = match &self.builder {
+            None => ServerConfig::clone(shared),
+            Some(builder) => {
+                let mut config = builder
+                    .clone()
+                    .with_client_cert_verifier(accepted.clone())
+                    .with_cert_resolver(accepted.clone());
+                config.ignore_client_order = shared.ignore_client_order;
+                config.alpn_protocols.clone_from(&shared.alpn_protocols);
+                config.max_early_data_size = shared.max_early_data_size;
+                config.send_half_rtt_data = shared.send_half_rtt_data;
+                config.send_tls13_tickets = shared.send_tls13_tickets;
+                config
+            }
+        };
+        config.cert_resolver = accepted.clone();
+        config.ticketer = accepted.clone();
+        config.session_storage = accepted.clone();
         let connection =
             UnbufferedServerConnection::new(Arc::new(config)).map_err(Error::from_rustls)?;
         Ok(Connection::new(
-            Side::server(connection, name),
+            Side::server(connection, accepted),
             self.provider,
-            self.refusals.clone(),
         ))
     }
-}
-
-/// What judges clients' certificates, and where it leaves its reasons.
-fn client_verifier(
-    auth: ClientAuth,
-    crypto: &Arc<CryptoProvider>,
-) -> Result<(Arc<dyn ClientCertVerifier>, Option<RefusalSlot>), ConfigError> {
-    let (verify, required) = match auth {
-        ClientAuth::Off => return Ok((WebPkiClientVerifier::no_client_auth(), None)),
-        ClientAuth::Request(verify) => (verify, false),
-        ClientAuth::Require(verify) => (verify, true),
-        ClientAuth::Note(verify) => (verify, false),
-    };
-    let algorithms = crypto.signature_verification_algorithms;
-    Ok(match verify {
-        ClientVerify::Any => (Arc::new(AnyCertificate::new(algorithms, required)), None),
-        ClientVerify::Chain { roots } => {
-            let roots = Arc::new(read_roots(&roots)?);
-            let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, crypto.clone());
-            if !required {
-                verifier = verifier.allow_unauthenticated();
-            }
-            let verifier = verifier.build().map_err(|error| ConfigError::Internal {
-                reason: error.to_string(),
-            })?;
-            (verifier, None)
-        }
-        ClientVerify::Path { roots, options } => {
-            let validator =
-                PathValidator::with_algorithms(algorithms, Purpose::Client, &roots, options)?;
-            let verifier = PathVerifier::new(validator, required);
-            let refusals = verifier.refusals();
-            (Arc::new(verifier), Some(refusals))
-        }
-    })
 }
 
 impl fmt::Debug for Server {
@@ -280,35 +269,5 @@ impl fmt::Debug for Server {
         out.debug_struct("Server")
             .field("provider", &self.provider)
             .finish_non_exhaustive()
-    }
-}
-
-/// Where a connection's resolver leaves the name that the client asked for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct NameSlot(Arc<Mutex<Option<String>>>);
-
-impl NameSlot {
-    pub(crate) fn name(&self) -> Option<String> {
-        self.0.lock().clone()
-    }
-}
-
-/// Shows the one identity to everybody, and notes the name asked for.
-#[derive(Debug)]
-struct Resolver {
-    key: Arc<CertifiedKey>,
-    name: NameSlot,
-}
-
-impl Resolver {
-    fn new(key: Arc<CertifiedKey>, name: NameSlot) -> Resolver {
-        Resolver { key, name }
-    }
-}
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        *self.name.0.lock() = hello.server_name().map(ToString::to_string);
-        Some(self.key.clone())
     }
 }

@@ -5,139 +5,167 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
-use rustls::server::StoresServerSessions;
 use spin::Mutex;
 use zeroize::Zeroizing;
 
 use crate::WallClock;
 
-/// How long a server remembers a session, in seconds: the lifetime that rustls announces to clients
-/// for sessions that are not tickets.
-const SERVER_LIFETIME: u64 = 24 * 60 * 60;
-
 /// TLS 1.3 tickets kept for each server. Each is used once (RFC 8446 appendix C.4); servers send
 /// two or so with every handshake.
 const TICKETS_PER_SERVER: usize = 8;
 
-/// The server's sessions, by the random identifier that rustls draws.
-pub(crate) struct ServerSessions {
-    clock: WallClock,
-    table: Mutex<Table<Vec<u8>, Stored>>,
-}
-
-struct Stored {
-    state: Zeroizing<Vec<u8>>,
-    since: u64,
-}
+/// The server's sessions, by the random identifier that rustls draws. How old they may be is their
+/// reader's business.
+pub(crate) struct ServerSessions(Mutex<Table<Vec<u8>, Zeroizing<Vec<u8>>>>);
 
 impl ServerSessions {
-    pub(crate) fn new(bound: usize, clock: WallClock) -> ServerSessions {
-        ServerSessions {
-            clock,
-            table: Mutex::new(Table::new(bound)),
+    pub(crate) fn new(bound: usize) -> ServerSessions {
+        ServerSessions(Mutex::new(Table::new(bound)))
+    }
+
+    /// Keeps a session; false where none is kept.
+    pub(crate) fn put(&self, key: Vec<u8>, session: Vec<u8>) -> bool {
+        self.0.lock().insert(key, Zeroizing::new(session))
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.0.lock().touch(key).map(|session| session.clone())
+    }
+
+    pub(crate) fn take(&self, key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.0.lock().remove(key)
+    }
+
+    /// Replaces a session that is still there by what `change` makes of it.
+    pub(crate) fn change(&self, key: &[u8], change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) {
+        let mut table = self.0.lock();
+        let Some(entry) = table.entries.get_mut(key) else {
+            return;
+        };
+        if let Some(changed) = change(&entry.value) {
+            entry.value = Zeroizing::new(changed);
         }
     }
-
-    fn is_fresh(&self, stored: &Stored) -> bool {
-        self.clock
-            .now()
-            .checked_sub(stored.since)
-            .is_some_and(|age| age < SERVER_LIFETIME)
-    }
 }
 
-impl StoresServerSessions for ServerSessions {
-    fn put(&self, key: Vec<u8>, state: Vec<u8>) -> bool {
-        let stored = Stored {
-            state: Zeroizing::new(state),
-            since: self.clock.now(),
-        };
-        self.table.lock().insert(key, stored)
-    }
-
-    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let mut table = self.table.lock();
-        let stored = table.touch(key)?;
-        self.is_fresh(stored).then(|| stored.state.to_vec())
-    }
-
-    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let stored = self.table.lock().remove(key)?;
-        self.is_fresh(&stored).then(|| stored.state.to_vec())
-    }
-
-    fn can_cache(&self) -> bool {
-        self.table.lock().bound > 0
-    }
+/// A client's sessions, by session key and server name.
+pub(crate) struct ClientSessions {
+    clock: WallClock,
+    /// Of sessions, in seconds.
+    lifetime: u64,
+    table: Mutex<Table<String, Server>>,
 }
-
-impl fmt::Debug for ServerSessions {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("ServerSessions").finish_non_exhaustive()
-    }
-}
-
-/// The client's sessions, by server name.
-pub(crate) struct ClientSessions(Mutex<Table<String, Server>>);
 
 #[derive(Default)]
 struct Server {
     group: Option<NamedGroup>,
-    tls12: Option<Tls12ClientSessionValue>,
-    tls13: VecDeque<Tls13ClientSessionValue>,
+    tls12: Option<Aged<Tls12ClientSessionValue>>,
+    tls13: VecDeque<Aged<Tls13ClientSessionValue>>,
+}
+
+/// Something, and since when it has been there, in Unix seconds.
+#[derive(Clone)]
+struct Aged<T> {
+    value: T,
+    since: u64,
 }
 
 impl ClientSessions {
-    pub(crate) fn new(bound: usize) -> ClientSessions {
-        ClientSessions(Mutex::new(Table::new(bound)))
+    pub(crate) fn new(bound: usize, clock: WallClock, lifetime: u64) -> ClientSessions {
+        ClientSessions {
+            clock,
+            lifetime,
+            table: Mutex::new(Table::new(bound)),
+        }
     }
 
     /// Changes what is kept for a server, which is added when it is new.
-    fn change(&self, name: &ServerName<'_>, change: impl FnOnce(&mut Server)) {
-        let name = key_of(name);
-        let mut table = self.0.lock();
-        if let Some(server) = table.touch(name.as_str()) {
+    fn change(&self, key: String, change: impl FnOnce(&mut Server)) {
+        let mut table = self.table.lock();
+        if let Some(server) = table.touch(key.as_str()) {
             return change(server);
         }
         let mut server = Server::default();
         change(&mut server);
-        table.insert(name, server);
+        table.insert(key, server);
     }
 
-    fn look<R>(&self, name: &ServerName<'_>, look: impl FnOnce(&mut Server) -> R) -> Option<R> {
-        self.0.lock().touch(key_of(name).as_str()).map(look)
+    fn look<R>(&self, key: &str, look: impl FnOnce(&mut Server) -> R) -> Option<R> {
+        self.table.lock().touch(key).map(look)
+    }
+
+    fn aged<T>(&self, value: T) -> Aged<T> {
+        let since = self.clock.now();
+        Aged { value, since }
+    }
+
+    fn if_fresh<T>(&self, aged: Aged<T>) -> Option<T> {
+        let age = self.clock.now().checked_sub(aged.since);
+        age.is_some_and(|age| age < self.lifetime)
+            .then_some(aged.value)
     }
 }
 
-impl ClientSessionStore for ClientSessions {
+/// The sessions of one session key, where rustls looks for them.
+pub(crate) struct KeyedSessions {
+    pub(crate) sessions: Arc<ClientSessions>,
+    pub(crate) key: String,
+}
+
+impl KeyedSessions {
+    fn key_of(&self, name: &ServerName<'_>) -> String {
+        let name = match name {
+            ServerName::DnsName(name) => name.as_ref().to_ascii_lowercase(),
+            // Addresses alone are written like this, so no name can be taken for one.
+            other => format!("{other:?}"),
+        };
+        // No name has this character, so no two pairs look alike.
+        format!("{name}\n{}", self.key)
+    }
+}
+
+impl ClientSessionStore for KeyedSessions {
     fn set_kx_hint(&self, name: ServerName<'static>, group: NamedGroup) {
-        self.change(&name, |server| server.group = Some(group));
+        let key = self.key_of(&name);
+        self.sessions
+            .change(key, |server| server.group = Some(group));
     }
 
     fn kx_hint(&self, name: &ServerName<'_>) -> Option<NamedGroup> {
-        self.look(name, |server| server.group).flatten()
+        self.sessions
+            .look(&self.key_of(name), |server| server.group)
+            .flatten()
     }
 
     fn set_tls12_session(&self, name: ServerName<'static>, session: Tls12ClientSessionValue) {
-        self.change(&name, |server| server.tls12 = Some(session));
+        let session = self.sessions.aged(session);
+        self.sessions
+            .change(self.key_of(&name), |server| server.tls12 = Some(session));
     }
 
     fn tls12_session(&self, name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.look(name, |server| server.tls12.clone()).flatten()
+        let session = self
+            .sessions
+            .look(&self.key_of(name), |server| server.tls12.clone())
+            .flatten()?;
+        self.sessions.if_fresh(session)
     }
 
     fn remove_tls12_session(&self, name: &ServerName<'static>) {
-        self.look(name, |server| server.tls12 = None);
+        self.sessions
+            .look(&self.key_of(name), |server| server.tls12 = None);
     }
 
     fn insert_tls13_ticket(&self, name: ServerName<'static>, ticket: Tls13ClientSessionValue) {
-        self.change(&name, |server| {
+        let ticket = self.sessions.aged(ticket);
+        self.sessions.change(self.key_of(&name), |server| {
             if server.tls13.len() == TICKETS_PER_SERVER {
                 server.tls13.pop_front();
             }
@@ -146,21 +174,18 @@ impl ClientSessionStore for ClientSessions {
     }
 
     fn take_tls13_ticket(&self, name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.look(name, |server| server.tls13.pop_back()).flatten()
+        // The newest; where that is too old, so are the others.
+        let ticket = self
+            .sessions
+            .look(&self.key_of(name), |server| server.tls13.pop_back())
+            .flatten()?;
+        self.sessions.if_fresh(ticket)
     }
 }
 
-impl fmt::Debug for ClientSessions {
+impl fmt::Debug for KeyedSessions {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("ClientSessions").finish_non_exhaustive()
-    }
-}
-
-fn key_of(name: &ServerName<'_>) -> String {
-    match name {
-        ServerName::DnsName(name) => name.as_ref().to_ascii_lowercase(),
-        // Addresses alone are written like this, so no name can be taken for one.
-        other => format!("{other:?}"),
+        out.debug_struct("KeyedSessions").finish_non_exhaustive()
     }
 }
 

@@ -17,16 +17,11 @@ use crate::x509::{Leaf, Refused};
 #[derive(Debug)]
 pub(crate) struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,
-    /// For servers: whether a client must have a certificate.
-    required: bool,
 }
 
 impl AnyCertificate {
-    pub(crate) fn new(algorithms: WebPkiSupportedAlgorithms, required: bool) -> AnyCertificate {
-        AnyCertificate {
-            algorithms,
-            required,
-        }
+    pub(crate) fn new(algorithms: WebPkiSupportedAlgorithms) -> AnyCertificate {
+        AnyCertificate { algorithms }
     }
 
     /// Checks a handshake signature of TLS 1.2.
@@ -109,7 +104,7 @@ impl ServerCertVerifier for AnyCertificate {
 
 impl ClientCertVerifier for AnyCertificate {
     fn client_auth_mandatory(&self) -> bool {
-        self.required
+        false
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

@@ -1,6 +1,6 @@
 //! Record headers (RFC 8446 §5.1): `type (1) | legacy version (2) | length (2)`.
 
-use crate::{MAX_PLAINTEXT, MAX_RECORD};
+use crate::{MAX_PLAINTEXT, MAX_RECORD, Peek, peek_client_hello};
 
 /// Bytes of a record's header.
 pub(super) const HEADER: usize = 5;
@@ -71,3 +71,25 @@ const TLS13_OVERHEAD: usize = HEADER + 1 + 16;
 pub(super) fn plain_alert(level: u8, description: u8) -> [u8; 7] {
     [ALERT, 3, 3, 0, 2, level, description]
 }
+
+/// When `record` begins a ClientHello that offers nothing newer than TLS 1.1: the newest version
+/// that it offers.
+pub(super) fn old_hello(record: &[u8]) -> Option<(u8, u8)> {
+    const CLIENT_HELLO: u8 = 1;
+    // Record header, type and length of the message, its version.
+    let [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, major, minor] = *record.first_chunk()?
+    else {
+        return None;
+    };
+    let legacy = (major, minor);
+    if legacy >= TLS12 {
+        return None;
+    }
+    match peek_client_hello(record) {
+        Peek::Hello(hello) if hello.max_version >= TLS12 => None,
+        _ => Some(legacy),
+    }
+}
+
+/// TLS 1.2 on the wire.
+const TLS12: (u8, u8) = (3, 3);

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 use rustls::CommonState;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
@@ -11,17 +12,21 @@ use rustls::unbuffered::{
 };
 
 use super::output::Output;
-use crate::server::NameSlot;
+use crate::Refusal;
+use crate::path::RefusalSlot;
+use crate::server::Accepted;
 
 /// Which end of the connection this is, and what runs it.
 pub(crate) enum Side {
     Server {
         connection: Box<UnbufferedServerConnection>,
-        name: NameSlot,
+        accepted: Arc<Accepted>,
     },
     Client {
         connection: Box<UnbufferedClientConnection>,
         name: Option<String>,
+        /// Where path validation leaves its reasons, when it is ours.
+        refusals: Option<RefusalSlot>,
     },
 }
 
@@ -59,17 +64,22 @@ pub(super) struct Hands<'a> {
 }
 
 impl Side {
-    pub(crate) fn server(connection: UnbufferedServerConnection, name: NameSlot) -> Side {
+    pub(crate) fn server(connection: UnbufferedServerConnection, accepted: Arc<Accepted>) -> Side {
         Side::Server {
             connection: Box::new(connection),
-            name,
+            accepted,
         }
     }
 
-    pub(crate) fn client(connection: UnbufferedClientConnection, name: Option<String>) -> Side {
+    pub(crate) fn client(
+        connection: UnbufferedClientConnection,
+        name: Option<String>,
+        refusals: Option<RefusalSlot>,
+    ) -> Side {
         Side::Client {
             connection: Box::new(connection),
             name,
+            refusals,
         }
     }
 
@@ -83,8 +93,16 @@ impl Side {
     /// The name asked for, by a client of ours or of somebody else's.
     pub(super) fn name(&self) -> Option<String> {
         match self {
-            Side::Server { name, .. } => name.name(),
+            Side::Server { accepted, .. } => accepted.name(),
             Side::Client { name, .. } => name.clone(),
+        }
+    }
+
+    /// Why path validation of ours refused the peer, if it has just done so.
+    pub(super) fn take_refusal(&self) -> Option<Refusal> {
+        match self {
+            Side::Server { accepted, .. } => accepted.take_refusal(),
+            Side::Client { refusals, .. } => refusals.as_ref()?.take(),
         }
     }
 

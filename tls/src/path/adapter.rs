@@ -8,7 +8,6 @@ use core::net::IpAddr;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, IpAddr as ServerAddress, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use spin::Mutex;
 
@@ -17,8 +16,8 @@ use crate::verifier::AnyCertificate;
 
 /// Where the last refusal waits for its connection: rustls's errors cannot carry it.
 ///
-/// The connection takes it at once, so it is another's only where threads share a `Client` or
-/// `Server` and two peers are refused in the same moment; then words are exchanged, never verdicts.
+/// The connection takes it at once, so it is another's only where threads share a `Client` and two
+/// servers are refused in the same moment; then words are exchanged, never verdicts.
 #[derive(Clone, Default)]
 pub(crate) struct RefusalSlot(Arc<Mutex<Option<Refusal>>>);
 
@@ -34,14 +33,12 @@ pub(crate) struct PathVerifier {
     signatures: AnyCertificate,
     refused: RefusalSlot,
     subjects: Vec<DistinguishedName>,
-    /// For servers: whether a client must have a certificate.
-    required: bool,
 }
 
 impl PathVerifier {
-    pub(crate) fn new(validator: PathValidator, required: bool) -> PathVerifier {
+    pub(crate) fn new(validator: PathValidator) -> PathVerifier {
         PathVerifier {
-            signatures: AnyCertificate::new(validator.algorithms, required),
+            signatures: AnyCertificate::new(validator.algorithms),
             // A pinned peer's own certificate says nothing about who may have issued it.
             subjects: match validator.trust {
                 Trust::Peer => Vec::new(),
@@ -49,28 +46,37 @@ impl PathVerifier {
             },
             validator,
             refused: RefusalSlot::default(),
-            required,
         }
     }
 
+    /// Where a client's refusals wait.
     pub(crate) fn refusals(&self) -> RefusalSlot {
         self.refused.clone()
     }
 
-    fn judge(
+    /// Whose certificates clients should show.
+    pub(crate) fn subjects(&self) -> &[DistinguishedName] {
+        &self.subjects
+    }
+
+    /// What checks handshake signatures.
+    pub(crate) fn signatures(&self) -> &AnyCertificate {
+        &self.signatures
+    }
+
+    pub(crate) fn judge(
         &self,
         leaf: &CertificateDer<'_>,
         sent: &[CertificateDer<'_>],
         name: Option<PeerName>,
         now: UnixTime,
-    ) -> Result<(), Error> {
-        self.validator
-            .judge(leaf, sent, name, now.as_secs())
-            .map_err(|refusal| {
-                let error = alert_for(&refusal.reason);
-                *self.refused.0.lock() = Some(refusal);
-                error.into()
-            })
+    ) -> Result<(), Refusal> {
+        self.validator.judge(leaf, sent, name, now.as_secs())
+    }
+
+    /// The error whose alert tells the peer most.
+    pub(crate) fn error(refusal: &Refusal) -> Error {
+        alert_for(&refusal.reason).into()
     }
 }
 
@@ -135,50 +141,14 @@ impl ServerCertVerifier for PathVerifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.judge(certificate, intermediates, peer_name(name), now)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signatures.verify(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signatures.verify_tls13(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signatures.schemes()
-    }
-}
-
-impl ClientCertVerifier for PathVerifier {
-    fn client_auth_mandatory(&self) -> bool {
-        self.required
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.subjects
-    }
-
-    fn verify_client_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        self.judge(certificate, intermediates, None, now)?;
-        Ok(ClientCertVerified::assertion())
+        match self.judge(certificate, intermediates, peer_name(name), now) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(refusal) => {
+                let error = PathVerifier::error(&refusal);
+                *self.refused.0.lock() = Some(refusal);
+                Err(error)
+            }
+        }
     }
 
     fn verify_tls12_signature(

@@ -3,8 +3,6 @@
 use std::vec;
 use std::vec::Vec;
 
-use rustls::server::{ProducesTickets, StoresServerSessions};
-
 use super::{NOW, PROVIDERS, Pair, Setup, VERSIONS};
 use crate::sessions::ServerSessions;
 use crate::tickets::Tickets;
@@ -88,31 +86,34 @@ fn a_client_remembers_each_server_by_name() {
     assert!(!pair.server.handshake().resumed);
 }
 
+fn open(tickets: &Tickets, ticket: &[u8]) -> Option<Vec<u8>> {
+    tickets.open(ticket).map(|state| state.to_vec())
+}
+
 #[test]
 fn tickets_open_under_the_previous_key_and_no_older() {
     for provider in PROVIDERS {
         let clock = WallClock::new(NOW);
-        let suites = provider.crypto().cipher_suites;
-        let tickets = Tickets::new(&suites, clock.clone()).unwrap().unwrap();
+        let tickets = Tickets::new(provider, clock.clone(), 6 * HOUR, None).unwrap();
         let state = b"what the client keeps for us";
-        let ticket = tickets.encrypt(state).unwrap();
+        let ticket = tickets.seal(&[state]).unwrap();
         assert!(!ticket.windows(8).any(|window| state.starts_with(window)));
-        assert_eq!(tickets.decrypt(&ticket).as_deref(), Some(&state[..]));
+        assert_eq!(open(&tickets, &ticket).as_deref(), Some(&state[..]));
         // Rotation after 6 hours; the first key opens for 6 more.
         clock.set(NOW + 7 * HOUR);
-        let later = tickets.encrypt(state).unwrap();
+        let later = tickets.seal(&[state]).unwrap();
         assert_ne!(ticket[..16], later[..16], "the key has not changed");
-        assert_eq!(tickets.decrypt(&ticket).as_deref(), Some(&state[..]));
+        assert_eq!(open(&tickets, &ticket).as_deref(), Some(&state[..]));
         clock.set(NOW + 12 * HOUR);
-        assert_eq!(tickets.decrypt(&ticket), None);
-        assert_eq!(tickets.decrypt(&later).as_deref(), Some(&state[..]));
+        assert_eq!(open(&tickets, &ticket), None);
+        assert_eq!(open(&tickets, &later).as_deref(), Some(&state[..]));
         // A long silence leaves no old key behind.
         clock.set(NOW + 100 * HOUR);
-        assert_eq!(tickets.decrypt(&later), None);
+        assert_eq!(open(&tickets, &later), None);
         // Neither does a clock that is set back.
-        let last = tickets.encrypt(state).unwrap();
+        let last = tickets.seal(&[state]).unwrap();
         clock.set(NOW);
-        assert_eq!(tickets.decrypt(&last), None);
+        assert_eq!(open(&tickets, &last), None);
         assert!(u64::from(tickets.lifetime()) <= 7 * 24 * HOUR);
     }
 }
@@ -120,18 +121,18 @@ fn tickets_open_under_the_previous_key_and_no_older() {
 #[test]
 fn tickets_that_were_changed_do_not_open() {
     for provider in PROVIDERS {
-        let suites = provider.crypto().cipher_suites;
-        let tickets = Tickets::new(&suites, WallClock::new(NOW)).unwrap().unwrap();
-        let ticket = tickets.encrypt(&[5; 100]).unwrap();
+        let clock = WallClock::new(NOW);
+        let tickets = Tickets::new(provider, clock, 6 * HOUR, None).unwrap();
+        let ticket = tickets.seal(&[&[5; 40], &[5; 60]]).unwrap();
         for at in 0..ticket.len() {
             let mut changed = ticket.clone();
             changed[at] ^= 1;
-            assert_eq!(tickets.decrypt(&changed), None, "byte {at}");
-            assert_eq!(tickets.decrypt(&ticket[..at]), None, "cut at {at}");
+            assert_eq!(open(&tickets, &changed), None, "byte {at}");
+            assert_eq!(open(&tickets, &ticket[..at]), None, "cut at {at}");
         }
-        assert_eq!(tickets.decrypt(&vec![0; 70_000]), None);
+        assert_eq!(open(&tickets, &vec![0; 70_000]), None);
         // The same state never looks the same twice.
-        assert_ne!(tickets.encrypt(&[5; 100]).unwrap(), ticket);
+        assert_ne!(tickets.seal(&[&[5; 40], &[5; 60]]).unwrap(), ticket);
     }
 }
 
@@ -153,32 +154,31 @@ fn resumption_survives_key_rotation() {
 
 #[test]
 fn memory_keeps_the_most_recently_used_and_no_more() {
-    let clock = WallClock::new(NOW);
-    let sessions = ServerSessions::new(3, clock.clone());
+    let sessions = ServerSessions::new(3);
     let key = |number: u8| Vec::from([number; 32]);
+    let get = |number: u8| sessions.get(&key(number)).map(|state| state.to_vec());
+    let take = |number: u8| sessions.take(&key(number)).map(|state| state.to_vec());
     for number in 0..3 {
         assert!(sessions.put(key(number), Vec::from([number])));
     }
-    assert_eq!(sessions.get(&key(0)), Some(Vec::from([0])));
+    assert_eq!(get(0), Some(Vec::from([0])));
     assert!(sessions.put(key(3), Vec::from([3])));
-    assert_eq!(
-        sessions.get(&key(1)),
-        None,
-        "the least recently used makes room"
-    );
-    assert_eq!(sessions.get(&key(0)), Some(Vec::from([0])));
-    assert_eq!(sessions.take(&key(2)), Some(Vec::from([2])));
-    assert_eq!(sessions.take(&key(2)), None, "taken once only");
+    assert_eq!(get(1), None, "the least recently used makes room");
+    assert_eq!(get(0), Some(Vec::from([0])));
+    assert_eq!(take(2), Some(Vec::from([2])));
+    assert_eq!(take(2), None, "taken once only");
     assert!(sessions.put(key(0), Vec::from([9])));
-    assert_eq!(sessions.get(&key(0)), Some(Vec::from([9])));
+    assert_eq!(get(0), Some(Vec::from([9])));
     for number in 0..200 {
         sessions.put(key(number), Vec::from([number]));
     }
-    let kept = (0..200).filter(|number| sessions.get(&key(*number)).is_some());
-    assert_eq!(kept.count(), 3);
-    clock.set(NOW + 24 * HOUR);
-    assert_eq!(sessions.get(&key(199)), None, "a day is long enough");
-    assert!(!ServerSessions::new(0, clock).put(key(0), Vec::new()));
+    assert_eq!((0..200).filter(|number| get(*number).is_some()).count(), 3);
+    sessions.change(&key(199), |state| Some([state, b"more"].concat()));
+    assert_eq!(get(199), Some(b"\xc7more".to_vec()));
+    sessions.change(&key(199), |_| None);
+    sessions.change(&key(0), |_| Some(Vec::new()));
+    assert_eq!((get(199), get(0)), (Some(b"\xc7more".to_vec()), None));
+    assert!(!ServerSessions::new(0).put(key(0), Vec::new()));
 }
 
 #[test]
