@@ -68,6 +68,20 @@ pub enum Error {
     Backend(io::Error),
     /// The development certificate can't be made.
     Certificate(rcgen::Error),
+    /// The log file of a stunnel configuration can't be opened.
+    LogFile {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The pid file of a stunnel configuration can't be made.
+    PidFile {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
 }
 
 impl fmt::Display for Error {
@@ -107,6 +121,12 @@ impl fmt::Display for Error {
             Error::Backend(source) => write!(f, "the backend can't listen: {source}"),
             Error::Certificate(source) => {
                 write!(f, "the development certificate can't be made: {source}")
+            }
+            Error::LogFile { path, reason } => {
+                write!(f, "Cannot open log file: {}: {reason}", path.display())
+            }
+            Error::PidFile { path, reason } => {
+                write!(f, "Cannot create pid file {}: {reason}", path.display())
             }
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! [`Qemu`] describes a machine, [`Qemu::spawn`] starts it and [`Vm`] is the running machine:
 //! its console, its end, and the certainty that QEMU does not outlive this process. Around
-//! them: a TAP on a bridge ([`Tap`]), a small HTTP server to forward to ([`Backend`]) and a
-//! development certificate authority ([`pki`]).
+//! them: a TAP on a bridge ([`Tap`]), a small HTTP server to forward to ([`Backend`]), a
+//! development certificate authority ([`pki`]) and stunnel's configuration files ([`conf`]).
 //!
-//! Nothing here installs software or asks questions; that is the caller's part.
+//! Nothing here installs software; that is the caller's part. Nothing asks questions but
+//! openssl, for the passphrase of a key that a configuration names.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -13,6 +14,7 @@
 mod accel;
 mod backend;
 mod command_line;
+pub mod conf;
 mod error;
 mod machine;
 mod memfd;

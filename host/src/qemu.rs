@@ -4,9 +4,11 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use stockade_config::Zeroizing;
 use stockade_config::exit::ExitStatus;
+use stockade_config::stunnel::Recording;
 
 use crate::error::Error;
 use crate::machine::{Accel, Firmware, Machine, Network};
@@ -40,6 +42,7 @@ pub struct Qemu {
     cpu: Option<String>,
     kernel_line: Zeroizing<String>,
     files: Vec<(String, Zeroizing<Vec<u8>>)>,
+    conf: Option<Arc<Recording>>,
 }
 
 /// A QEMU command line: the program and its arguments. Holds no secret.
@@ -64,6 +67,7 @@ impl Qemu {
             cpu: None,
             kernel_line: Zeroizing::default(),
             files: Vec::new(),
+            conf: None,
         }
     }
 
@@ -134,6 +138,13 @@ impl Qemu {
         self
     }
 
+    /// Adds a stunnel configuration with the files that it names; the image's command line calls
+    /// it by [`conf::word`](crate::conf::word).
+    pub fn conf(mut self, recording: Arc<Recording>) -> Self {
+        self.conf = Some(recording);
+        self
+    }
+
     /// The accelerator that was asked for.
     pub fn requested_accel(&self) -> Accel {
         self.accel
@@ -151,7 +162,12 @@ impl Qemu {
     /// A file's name is one that the archive does not take.
     pub fn boot(&self) -> Result<Boot, Error> {
         let firmware = self.firmware.unwrap_or(Firmware::default_for(self.machine));
-        Boot::divide(&self.kernel_line, &self.files, firmware.append_limit())
+        Boot::divide(
+            &self.kernel_line,
+            &self.files,
+            self.conf.as_deref(),
+            firmware.append_limit(),
+        )
     }
 
     /// QEMU's command line, with the image and the boot archive at these paths.

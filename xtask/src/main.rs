@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+mod check;
 mod clippy;
 mod fuzz;
 mod image;
@@ -28,6 +29,7 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
 Commands:
   run      Build the image and serve TLS with it on this machine
+  check    Tell what becomes of a stunnel configuration file
   image    Build target/image/stockade and print its size by part
   test     Install what the tests need, then run all of them
   fuzz     Fuzz what strangers' bytes reach, with AddressSanitizer
@@ -66,6 +68,7 @@ fn dispatch() -> Result<ExitCode> {
 fn dispatch_to(command: &OsStr, root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     match command.to_str() {
         Some("run") => run::main(root, parser),
+        Some("check") => check::main(root, parser),
         Some("image") => image::main(root, parser),
         Some("test") => test::main(root, parser),
         Some("fuzz") => fuzz::main(root, parser),

@@ -1,27 +1,30 @@
 //! `cargo xtask run`: builds the image and serves TLS with it.
 
-use std::env;
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use stockade_config::{Config, Settings};
-use stockade_host::{
-    Accel, Backend, Error, Network, Privilege, Publish, Qemu, READY, Tap, Vm, pki, probe, shell,
-};
+use stockade_host::conf::{LogFile, PidFile};
+use stockade_host::{Accel, Backend, Network, Qemu, READY, Vm, pki, probe};
 
-use crate::{Result, image, packages, process};
-use options::{Net, Options};
-use plan::{Certificate, Plan};
+use crate::{Result, image, packages};
+pub(crate) use conf::check as check_conf;
+use conf::{Conf, Refused};
+use options::Net;
+pub(crate) use options::Options;
+use plan::{Plan, Ports};
+use words::shown;
 
+mod conf;
+mod network;
 mod options;
 mod plan;
+mod words;
 
 const HELP: &str = "\
 Builds the image, boots it under QEMU and serves TLS with it until Ctrl-C. Without options it
@@ -32,6 +35,9 @@ Usage: cargo xtask run [OPTIONS] [-- WORDS]
   WORDS                    The image's own command line, handed over as it is; see below
 
 Options:
+      --conf FILE          Serve what this stunnel configuration file says, on the addresses that
+                           its accept lines name; `cargo xtask check` tells more. - reads it from
+                           standard input
       --net user           QEMU's own network, without privilege (the default)
       --net tap=NAME       An existing TAP interface that you may open
       --net bridge=NAME    A TAP made for this run on an existing bridge; bridge=br0 is the
@@ -72,8 +78,13 @@ pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     if net != Net::User && !options.publish.is_empty() {
         return Err("--publish goes with --net user only; on a TAP or bridge the image has an address of its own".into());
     }
+    let conf = match options.conf.as_deref().map(Conf::read).transpose()? {
+        None => None,
+        Some(Ok(conf)) => Some(conf),
+        Some(Err(Refused)) => return Ok(ExitCode::FAILURE),
+    };
     if options.dry_run {
-        return dry_run(root, &options, net);
+        return dry_run(root, &options, net, conf);
     }
     let tools = match net {
         Net::Bridge(_) => packages::RUN_ON_BRIDGE,
@@ -84,60 +95,103 @@ pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     let backend = plan::wants_backend(&options, &net)
         .then(Backend::start)
         .transpose()?;
-    let plan = Plan::new(
-        &options,
-        net,
-        development,
-        backend.as_ref().map(Backend::port),
-    )?;
+    let backend_port = backend.as_ref().map(Backend::port);
+    let plan = Plan::new(&options, net, development, backend_port, conf)?;
     let Some(config) = check(&options, &plan, root)? else {
         return Ok(ExitCode::from(2));
     };
-    let publish = plan.publish(&options, &config);
-    check_ports(&publish)?;
+    let Ok(ports) = plan.ports(&options, &config) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    network::check_ports(&ports.publish)?;
     packages::require(tools, !options.no_install)?;
     if let Net::Bridge(bridge) = &plan.net
         && !stockade_host::bridge_exists(bridge)
     {
-        return Err(no_bridge(bridge, &config).into());
+        return Err(network::no_bridge(bridge, &config).into());
     }
     let image = image::build(root, false)?;
 
     let stop = stop_on_signals()?;
     let tap = match &plan.net {
-        Net::Bridge(bridge) => Some(make_tap(bridge, &config)?),
+        Net::Bridge(bridge) => Some(network::make_tap(bridge, &config)?),
         _ => None,
     };
-    let network = network(&plan.net, tap.as_ref(), publish.clone())?;
+    let network = network::network(&plan.net, tap.as_ref(), ports.publish.clone())?;
     let (accel, accel_words) = accelerator(options.accel, &image.path)?;
     let machine = machine(&options, &image.path, &plan)
         .accel(accel)
         .network(network);
+    let keeping = Keeping::start(plan.conf.as_ref())?;
 
     println!(
         "image        {}, {}",
         shown(&image.path),
-        megabytes(image.size)
+        words::megabytes(image.size)
     );
     println!("machine      {}, {accel_words}", options.machine);
     println!(
         "network      {}",
-        network_words(&plan.net, tap.as_ref(), &publish)
+        words::network(&plan, tap.as_ref(), &ports)
     );
-    println!("backend      {}", backend_words(&plan, &config));
-    println!("certificate  {}", certificate_words(&plan.certificate));
+    print!("{}", words::services(&plan, &config, &ports));
+    if let Some(log) = &keeping.log {
+        println!("log          {}, and below", shown(log.path()));
+    }
     println!();
-    let vm = machine.spawn(|line| {
+    let log = keeping.log.clone();
+    let vm = machine.spawn(move |line| {
+        if let Some(log) = &log {
+            log.write_line(line);
+        }
         // A closed terminal must not end the thread that keeps the console moving.
         let _ = writeln!(io::stdout(), "{line}");
     })?;
-    let code = serve(&vm, &stop, &guidance(&plan, &config, &publish));
-    drop((vm, tap, backend));
+    let guidance = words::guidance(&plan, &config, &ports);
+    let code = serve(&vm, &stop, &keeping, &guidance);
+    drop((vm, tap, backend, keeping));
     code
 }
 
+/// What is kept on this host while a stunnel configuration is served.
+struct Keeping {
+    log: Option<Arc<LogFile>>,
+    /// Removed at the end.
+    _pid: Option<PidFile>,
+    /// SIGUSR1 came: the log file is to be opened again (stunnel(8), "SIGNALS").
+    reopen: Arc<AtomicBool>,
+}
+
+impl Keeping {
+    fn start(conf: Option<&Conf>) -> Result<Keeping> {
+        let mut keeping = Keeping {
+            log: None,
+            _pid: None,
+            reopen: Arc::default(),
+        };
+        if let Some(conf) = conf {
+            let global = &conf.configuration.global;
+            signal_hook::flag::register(SIGUSR1, Arc::clone(&keeping.reopen))?;
+            keeping.log = LogFile::open(global)?.map(Arc::new);
+            let pid = global.pid.as_deref().filter(|path| !path.is_empty());
+            keeping._pid = pid.map(PidFile::write).transpose()?;
+        }
+        Ok(keeping)
+    }
+
+    /// Opens the log file again if that was asked for.
+    fn look(&self) {
+        if self.reopen.swap(false, Ordering::SeqCst)
+            && let Some(log) = &self.log
+            && let Err(error) = log.reopen()
+        {
+            eprintln!("warning: {error}");
+        }
+    }
+}
+
 /// Watches the machine until a signal or its own end.
-fn serve(vm: &Vm, stop: &AtomicBool, guidance: &str) -> Result<ExitCode> {
+fn serve(vm: &Vm, stop: &AtomicBool, keeping: &Keeping, guidance: &str) -> Result<ExitCode> {
     let started = Instant::now();
     let (mut ready, mut warned, mut seen) = (false, false, 0);
     loop {
@@ -145,6 +199,7 @@ fn serve(vm: &Vm, stop: &AtomicBool, guidance: &str) -> Result<ExitCode> {
             println!("\nStopped.");
             return Ok(ExitCode::SUCCESS);
         }
+        keeping.look();
         let fresh = vm.console_since(seen);
         seen += fresh.len();
         if let Some(line) = fresh
@@ -153,7 +208,7 @@ fn serve(vm: &Vm, stop: &AtomicBool, guidance: &str) -> Result<ExitCode> {
         {
             ready = true;
             println!(
-                "\nServing {:.0} ms after QEMU's start. Try:\n\n  {guidance}\n\nCtrl-C stops it.\n",
+                "\nServing {:.0} ms after QEMU's start. {guidance}Ctrl-C stops it.\n",
                 line.at.as_secs_f64() * 1e3
             );
         }
@@ -179,11 +234,11 @@ fn serve(vm: &Vm, stop: &AtomicBool, guidance: &str) -> Result<ExitCode> {
 }
 
 /// Prints what a run would do.
-fn dry_run(root: &Path, options: &Options, net: Net) -> Result<ExitCode> {
+fn dry_run(root: &Path, options: &Options, net: Net, conf: Option<Conf>) -> Result<ExitCode> {
     let folder = root.join("target/dev");
     let backend = plan::wants_backend(options, &net).then_some(EXAMPLE_PORT);
     // The certificate's files may not exist, and are not made now: their place is shown.
-    let plan = Plan::new(options, net, None, backend)?;
+    let plan = Plan::new(options, net, None, backend, conf)?;
     let mut line = plan.line.to_string();
     let mut archive: Vec<String> = plan.files.iter().map(|(name, _)| name.clone()).collect();
     if plan::wants_development_certificate(options) {
@@ -203,7 +258,9 @@ fn dry_run(root: &Path, options: &Options, net: Net) -> Result<ExitCode> {
         }
     };
     let image = image::path(root, false);
-    let publish = plan.publish(options, &config);
+    let Ok(Ports { publish, .. }) = plan.ports(options, &config) else {
+        return Ok(ExitCode::FAILURE);
+    };
     let network = match &plan.net {
         Net::User => Network::User {
             publish: publish.clone(),
@@ -213,17 +270,15 @@ fn dry_run(root: &Path, options: &Options, net: Net) -> Result<ExitCode> {
             name: "TAP".to_owned(),
         },
     };
+    if let Some(conf) = &plan.conf {
+        archive.extend(conf.recording.paths().map(str::to_owned));
+    }
     let mut machine = machine(options, &image, &plan)
         .accel(options.accel)
         .network(network)
         .kernel_line(line);
-    for name in &archive {
-        machine = machine.file(
-            Path::new(name)
-                .file_name()
-                .map_or("file".into(), |name| name.to_string_lossy()),
-            *b"-",
-        );
+    if !archive.is_empty() && plan.files.is_empty() {
+        machine = machine.file("file", *b"-");
     }
     let boot = machine.boot()?;
     let initrd = boot.archive.is_some().then_some("BOOT-ARCHIVE");
@@ -277,16 +332,15 @@ fn machine(options: &Options, image: &Path, plan: &Plan) -> Qemu {
     for (name, bytes) in &plan.files {
         machine = machine.file(name.as_str(), bytes.to_vec());
     }
-    machine
+    match &plan.conf {
+        Some(conf) => machine.conf(Arc::clone(&conf.recording)),
+        None => machine,
+    }
 }
 
 /// Reads the image's configuration as the image will, and prints every error of it.
 fn check(options: &Options, plan: &Plan, root: &Path) -> Result<Option<Config>> {
-    let boot = machine(options, &image::path(root, false), plan).boot()?;
-    match Settings::read(
-        boot.append.as_bytes(),
-        boot.archive.as_ref().map(|archive| archive.as_slice()),
-    ) {
+    match settings(options, plan, root)? {
         Ok(settings) => Ok(Some(settings.config)),
         Err(error) => {
             eprintln!("{error}");
@@ -298,26 +352,15 @@ fn check(options: &Options, plan: &Plan, root: &Path) -> Result<Option<Config>> 
     }
 }
 
-/// Finds out now which port is taken: QEMU's own message would not say what to do.
-fn check_ports(publish: &[Publish]) -> Result<()> {
-    for wanted in publish {
-        let Err(error) = TcpListener::bind((wanted.address, wanted.port)) else {
-            continue;
-        };
-        let free = (wanted.port.max(1023).saturating_add(1)..=u16::MAX)
-            .take(100)
-            .find(|port| TcpListener::bind((wanted.address, *port)).is_ok());
-        let hint = free.map_or_else(String::new, |port| {
-            let other = Publish { port, ..*wanted };
-            format!("; this one is free: cargo xtask run --publish {other}")
-        });
-        return Err(format!(
-            "{}:{} can't be published: {error}{hint}",
-            wanted.address, wanted.port
-        )
-        .into());
-    }
-    Ok(())
+/// The image's settings, or what is wrong with them, a line for each error.
+fn settings(
+    options: &Options,
+    plan: &Plan,
+    root: &Path,
+) -> Result<std::result::Result<Settings, String>> {
+    let boot = machine(options, &image::path(root, false), plan).boot()?;
+    let archive = boot.archive.as_ref().map(|archive| archive.as_slice());
+    Ok(Settings::read(boot.append.as_bytes(), archive).map_err(|error| error.to_string()))
 }
 
 fn accelerator(asked: Accel, image: &Path) -> Result<(Accel, String)> {
@@ -337,79 +380,6 @@ fn accelerator(asked: Accel, image: &Path) -> Result<(Accel, String)> {
     })
 }
 
-fn network(net: &Net, tap: Option<&Tap>, publish: Vec<Publish>) -> Result<Network> {
-    let name = match (net, tap) {
-        (Net::User, _) => return Ok(Network::User { publish }),
-        (Net::Tap(name), _) => {
-            if !stockade_host::interface_exists(name) {
-                return Err(format!(
-                    "there is no interface {name}. Make it with\n  sudo ip tuntap add dev {name} mode tap user $(id -un)\n  \
-                     sudo ip link set dev {name} up\nor run without privilege: cargo xtask run --net user"
-                )
-                .into());
-            }
-            name.clone()
-        }
-        (Net::Bridge(_), Some(tap)) => tap.name().to_owned(),
-        (Net::Bridge(bridge), None) => return Err(format!("no TAP was made on {bridge}").into()),
-    };
-    if let Err(error) = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/net/tun")
-    {
-        return Err(format!(
-            "/dev/net/tun can't be opened: {error}. Run without it: cargo xtask run --net user"
-        )
-        .into());
-    }
-    Ok(Network::Tap { name })
-}
-
-/// Makes the TAP: with our own rights, else through sudo.
-fn make_tap(bridge: &str, config: &Config) -> Result<Tap> {
-    let error = match Tap::on_bridge(bridge, Privilege::Own) {
-        Err(error @ Error::Network { .. }) if !packages::is_root() => error,
-        Err(Error::NoBridge { bridge }) => return Err(no_bridge(&bridge, config).into()),
-        result => return Ok(result?),
-    };
-    if process::find_program("sudo").is_none() || !io::stdin().is_terminal() {
-        return Err(format!("{error}\n{}", no_right(bridge)).into());
-    }
-    eprintln!(
-        "Making a TAP interface on {bridge} takes root; asking sudo for `ip tuntap` and `ip link`."
-    );
-    Tap::on_bridge(bridge, Privilege::Sudo)
-        .map_err(|error| format!("{error}\n{}", no_right(bridge)).into())
-}
-
-fn no_right(bridge: &str) -> String {
-    format!(
-        "A TAP interface on {bridge} takes root. Make one for yourself, once, with\n  \
-         sudo ip tuntap add dev tap0 mode tap user $(id -un)\n  \
-         sudo ip link set dev tap0 master {bridge} up\n\
-         and run with --net tap=tap0; or run without privilege: cargo xtask run --net user"
-    )
-}
-
-fn no_bridge(bridge: &str, config: &Config) -> String {
-    use stockade_config::Ipv4;
-    // The gateway is this host's address on the bridge, unless the bridge leads elsewhere.
-    let address = match config.ipv4 {
-        Ipv4::Static {
-            gateway: Some(gateway),
-            prefix,
-            ..
-        } => format!("{gateway}/{prefix}"),
-        _ => "10.0.0.1/24".to_owned(),
-    };
-    format!(
-        "there is no bridge {bridge}. Make it with\n  sudo ip link add dev {bridge} up type bridge\n  \
-         sudo ip addr add {address} dev {bridge}\n\
-         or run without a bridge and without privilege: cargo xtask run"
-    )
-}
-
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -418,113 +388,4 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     Ok(stop)
-}
-
-fn network_words(net: &Net, tap: Option<&Tap>, publish: &[Publish]) -> String {
-    match (net, tap) {
-        (Net::User, _) => {
-            let ports: Vec<String> = publish
-                .iter()
-                .map(|port| {
-                    format!(
-                        "{}:{} leads to the image's port {}",
-                        port.address, port.port, port.guest_port
-                    )
-                })
-                .collect();
-            format!("QEMU's user network; {}", ports.join(", "))
-        }
-        (Net::Tap(name), _) => format!("TAP {name}"),
-        (Net::Bridge(bridge), tap) => {
-            format!(
-                "TAP {} on {bridge}, removed at the end",
-                tap.map_or("", Tap::name)
-            )
-        }
-    }
-}
-
-fn backend_words(plan: &Plan, config: &Config) -> String {
-    match plan.backend {
-        Some(port) => format!(
-            "an HTTP server of this run on 127.0.0.1:{port} (--connect= after `--` names another)"
-        ),
-        None => format!(
-            "{}, where a server must listen (--connect= after `--` names another)",
-            plan::backend_words(config)
-        ),
-    }
-}
-
-fn certificate_words(certificate: &Certificate) -> String {
-    match certificate {
-        Certificate::Development(files) => {
-            let days = files
-                .expires
-                .duration_since(SystemTime::now())
-                .unwrap_or_default()
-                .as_secs()
-                / 86_400;
-            let verb = if files.fresh { "made now" } else { "kept" };
-            format!(
-                "{} for localhost, {verb}, {days} days left; authority {}",
-                shown(&files.certificate),
-                shown(&files.authority)
-            )
-        }
-        Certificate::Files { certificate, .. } => shown(certificate),
-        Certificate::Words => "from the image's command line".to_owned(),
-    }
-}
-
-/// The command to try.
-fn guidance(plan: &Plan, config: &Config, publish: &[Publish]) -> String {
-    use stockade_config::Ipv4;
-    let authority = match &plan.certificate {
-        Certificate::Development(files) => {
-            format!("--cacert {} ", shell::quote(&shown(&files.authority)))
-        }
-        _ => String::new(),
-    };
-    let port = config.accept.port;
-    if plan.net == Net::User {
-        return match publish
-            .iter()
-            .find(|published| published.guest_port == port)
-        {
-            Some(published) => format!(
-                "curl {authority}https://{}:{}/",
-                published.url_host(),
-                published.port
-            ),
-            None => format!("(no published port leads to port {port}, where the image accepts)"),
-        };
-    }
-    let address = match (config.ipv4, config.ipv6) {
-        (Ipv4::Static { address, .. }, _) => address.to_string(),
-        (_, Some(ipv6)) => format!("[{}]", ipv6.address),
-        _ => "ADDRESS".to_owned(),
-    };
-    // The certificate names localhost; curl connects elsewhere and checks that name.
-    let suffix = if port == 443 {
-        String::new()
-    } else {
-        format!(":{port}")
-    };
-    format!(
-        "curl {authority}--connect-to localhost:{port}:{address}:{port} https://localhost{suffix}/"
-    )
-}
-
-/// A path as short as it can be from where the user stands.
-fn shown(path: &Path) -> String {
-    let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    path.strip_prefix(here)
-        .unwrap_or(path)
-        .display()
-        .to_string()
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.2} MB", bytes as f64 / 1e6)
 }

@@ -12,7 +12,8 @@ use crate::Result;
 
 /// What stood on the command line.
 #[derive(Debug, Default)]
-pub(super) struct Options {
+pub(crate) struct Options {
+    pub(crate) conf: Option<String>,
     pub(super) net: Option<Net>,
     pub(super) accel: Accel,
     pub(super) machine: Machine,
@@ -24,7 +25,7 @@ pub(super) struct Options {
     pub(super) debug: bool,
     pub(super) dry_run: bool,
     pub(super) no_install: bool,
-    pub(super) help: bool,
+    pub(crate) help: bool,
     /// All after `--`: the image's command line.
     pub(super) words: Vec<String>,
 }
@@ -55,7 +56,7 @@ impl FromStr for Net {
 
 impl Options {
     /// Reads the arguments after `run`.
-    pub(super) fn parse(mut parser: lexopt::Parser) -> Result<Options> {
+    pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Options> {
         let mut options = Options::default();
         loop {
             if let Some(mut rest) = parser.try_raw_args()
@@ -69,6 +70,7 @@ impl Options {
                 break;
             };
             match argument {
+                Long("conf") => options.conf = Some(to_text(parser.value()?)?),
                 Long("net") => options.net = Some(parser.value()?.parse()?),
                 Long("accel") => options.accel = parser.value()?.parse()?,
                 Long("machine") => options.machine = parser.value()?.parse()?,
@@ -104,7 +106,22 @@ impl Options {
         if options.certificate.is_some() != options.key.is_some() {
             return Err("--cert and --key go together: give both or neither".into());
         }
+        options.check_conf()?;
         Ok(options)
+    }
+
+    /// A configuration file says itself what is published and which certificates are shown.
+    fn check_conf(&self) -> Result<()> {
+        if self.conf.is_none() {
+            return Ok(());
+        }
+        if self.certificate.is_some() {
+            return Err("--conf goes without --cert and --key: the file names its own (cert = FILE, key = FILE)".into());
+        }
+        if !self.publish.is_empty() {
+            return Err("--conf goes without --publish: what the file accepts is published (accept = [HOST:]PORT)".into());
+        }
+        Ok(())
     }
 }
 
@@ -172,6 +189,7 @@ mod tests {
             "--no-install",
         ])
         .unwrap();
+        assert_eq!(options.conf, None);
         assert_eq!(options.net, Some(Net::Tap("tap0".to_owned())));
         assert_eq!(options.accel, Accel::Tcg);
         assert_eq!(options.machine, Machine::Q35);
@@ -190,6 +208,8 @@ mod tests {
             (&["--memory=lots"], "number of MiB"),
             (&["--cert=c.pem"], "give both or neither"),
             (&["--ipv4=10.0.0.2/24"], "stands after `--`"),
+            (&["--conf=f", "--cert=c", "--key=k"], "cert = FILE"),
+            (&["--conf=f", "--publish=1:2"], "accept = [HOST:]PORT"),
             (&["hello"], "stand after `--`"),
             (&["--what"], "--what"),
             (&["--machine=isapc"], "microvm, q35 or pc"),

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use stockade_config::command_line::mentions;
 use stockade_config::{Config, Host, Ipv4, Zeroizing};
+use stockade_host::conf::Published;
 use stockade_host::{Publish, pki::Development};
 
+use super::conf::{Conf, Refused};
 use super::options::{Net, Options};
 use crate::Result;
 
@@ -45,6 +47,15 @@ pub(super) struct Plan {
     pub(super) line: Zeroizing<String>,
     /// Files of the boot archive.
     pub(super) files: Vec<(String, Zeroizing<Vec<u8>>)>,
+    /// The stunnel configuration, when there is one.
+    pub(super) conf: Option<Conf>,
+}
+
+/// The ports that a run publishes, for the user network.
+pub(super) struct Ports {
+    pub(super) publish: Vec<Publish>,
+    /// Those that a stunnel configuration asks for, with their places in it.
+    pub(super) published: Vec<Published>,
 }
 
 /// The network: the one asked for, else a bridge for an address of the user's own.
@@ -62,12 +73,12 @@ pub(super) fn net(options: &Options) -> Net {
 /// Whether a backend of ours stands behind the image: only where the image can reach
 /// 127.0.0.1 of this host, and the user names no other.
 pub(super) fn wants_backend(options: &Options, net: &Net) -> bool {
-    *net == Net::User && !mentions(&options.words.join(" "), "--connect")
+    *net == Net::User && options.conf.is_none() && !mentions(&options.words.join(" "), "--connect")
 }
 
 /// Whether the development certificate serves.
 pub(super) fn wants_development_certificate(options: &Options) -> bool {
-    options.certificate.is_none() && !names_certificate(options)
+    options.conf.is_none() && options.certificate.is_none() && !names_certificate(options)
 }
 
 fn names_certificate(options: &Options) -> bool {
@@ -83,6 +94,7 @@ impl Plan {
         net: Net,
         development: Option<Development>,
         backend: Option<u16>,
+        conf: Option<Conf>,
     ) -> Result<Plan> {
         let given = options.words.join(" ");
         let mut words = options.words.clone();
@@ -135,24 +147,50 @@ impl Plan {
         if options.debug && !mentions(&given, "--log") {
             words.push("--log=debug".to_owned());
         }
+        if let Some(conf) = &conf {
+            words.push(conf.word.clone());
+            if net == Net::User {
+                words.push("--published".to_owned());
+            }
+        }
         Ok(Plan {
             net,
             certificate,
             backend,
             line: Zeroizing::new(words.join(" ")),
             files,
+            conf,
         })
     }
 
     /// The ports that this run publishes, for the user network.
-    pub(super) fn publish(&self, options: &Options, config: &Config) -> Vec<Publish> {
-        if self.net != Net::User {
-            return Vec::new();
+    ///
+    /// # Errors
+    ///
+    /// The stunnel configuration asks for ones that can't be had; all is printed.
+    pub(super) fn ports(
+        &self,
+        options: &Options,
+        config: &Config,
+    ) -> std::result::Result<Ports, Refused> {
+        if let Some(conf) = &self.conf {
+            let published = conf.publish(&self.net, config)?;
+            return Ok(Ports {
+                publish: published.iter().map(|port| port.publish).collect(),
+                published,
+            });
         }
-        if options.publish.is_empty() {
-            return vec![Publish::local(DEFAULT_PORT, config.accept.port)];
-        }
-        options.publish.clone()
+        let publish = if self.net != Net::User {
+            Vec::new()
+        } else if options.publish.is_empty() {
+            vec![Publish::local(DEFAULT_PORT, config.accept.port)]
+        } else {
+            options.publish.clone()
+        };
+        Ok(Ports {
+            publish,
+            published: Vec::new(),
+        })
     }
 }
 
@@ -208,7 +246,7 @@ mod tests {
         };
         let net = net(&options);
         let backend = wants_backend(&options, &net).then_some(8080);
-        Plan::new(&options, net, None, backend)
+        Plan::new(&options, net, None, backend, None)
             .unwrap()
             .line
             .to_string()
@@ -263,7 +301,9 @@ mod tests {
             key: Some(PathBuf::from("k")),
             ..options(&["--key=base64:QQ"])
         };
-        let error = Plan::new(&options, Net::User, None, None).err().unwrap();
+        let error = Plan::new(&options, Net::User, None, None, None)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("named twice"), "{error}");
     }
 }

@@ -1,0 +1,164 @@
+//! Where a configuration's services lead, in words and before anything is started.
+
+use std::net::IpAddr;
+
+use stockade_config::stunnel::{Accept, Configuration, Connect, Diagnostic, Service};
+use stockade_config::{Config, Host, Ipv4};
+
+use super::publish::{Published, is_localhost, origin};
+
+/// What stands for this host's loopback, seen from the image: the image's own leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    /// QEMU's user network leads 10.0.2.2 to this host's 127.0.0.1.
+    UserNetwork,
+    /// The default gateway, on a TAP or a bridge.
+    Address(IpAddr),
+    /// The default gateway that DHCP will name.
+    Dhcp,
+    /// Nothing: the image has an address and no gateway.
+    Missing,
+}
+
+impl Gateway {
+    /// What the image's command line says of it, on a TAP or a bridge.
+    pub fn of(config: &Config) -> Gateway {
+        let ipv6 = config.ipv6.and_then(|ipv6| ipv6.gateway).map(IpAddr::from);
+        match config.ipv4 {
+            Ipv4::Dhcp => Gateway::Dhcp,
+            Ipv4::Static {
+                gateway: Some(gateway),
+                ..
+            } => Gateway::Address(gateway.into()),
+            Ipv4::Static { gateway: None, .. } | Ipv4::Disabled => {
+                ipv6.map_or(Gateway::Missing, Gateway::Address)
+            }
+        }
+    }
+}
+
+/// Finds every `connect` that means this host's loopback where nothing leads to it.
+pub fn check_routes(configuration: &Configuration, gateway: Gateway) -> Vec<Diagnostic> {
+    if gateway != Gateway::Missing {
+        return Vec::new();
+    }
+    let mut errors = Vec::new();
+    for service in &configuration.services {
+        for (option, connects) in [
+            ("connect", &service.connect),
+            ("redirect", &service.redirect),
+        ] {
+            for connect in connects.iter().filter(|connect| is_loopback(connect)) {
+                let text = text_of(connect);
+                errors.push(Diagnostic {
+                    origin: origin(configuration, service, option, text),
+                    text: format!(
+                        "{option} = {text} means this host, and the image has no gateway that stands \
+                         for it; add --ipv4-gateway=ADDRESS after `--`, or name the server's address"
+                    ),
+                });
+            }
+        }
+    }
+    errors
+}
+
+/// One line for each service: where it is reached, and where it leads.
+pub fn routes(configuration: &Configuration, ports: &[Published], gateway: Gateway) -> Vec<String> {
+    let width = configuration
+        .services
+        .iter()
+        .map(|service| service.name.chars().count())
+        .max()
+        .unwrap_or_default();
+    let lines = configuration.services.iter().map(|service| {
+        let name = format!("[{}]", service.name);
+        let (from, to) = if service.client {
+            ("plain", "TLS")
+        } else {
+            ("TLS", "plain")
+        };
+        format!(
+            "{name:<width$}  {from} from {}, {to} to {}",
+            sources(service, ports),
+            targets(service, gateway),
+            width = width + 2
+        )
+    });
+    lines.collect()
+}
+
+fn sources(service: &Service, ports: &[Published]) -> String {
+    if !service.virtual_of.is_empty() {
+        let names = service
+            .virtual_of
+            .iter()
+            .map(|name| format!("[{}] for {}", name.primary, name.pattern));
+        return names.collect::<Vec<_>>().join(", ");
+    }
+    let published: Vec<String> = ports
+        .iter()
+        .filter(|port| port.service == service.name)
+        .map(|port| format!("{}:{}", port.publish.address, port.publish.port))
+        .collect();
+    if !published.is_empty() {
+        return published.join(", ");
+    }
+    let own = service.accept.iter().map(|accept| match accept {
+        Accept::Tcp { text, .. } => text.as_str(),
+        Accept::Unix(path) => path.as_str(),
+    });
+    own.collect::<Vec<_>>().join(", ")
+}
+
+fn targets(service: &Service, gateway: Gateway) -> String {
+    let targets = service.connect.iter().map(|connect| {
+        let text = text_of(connect);
+        let Connect::Tcp { port, .. } = connect else {
+            return text.to_owned();
+        };
+        if !is_loopback(connect) {
+            return text.to_owned();
+        }
+        match gateway {
+            Gateway::UserNetwork => format!("127.0.0.1:{port} of this host"),
+            Gateway::Address(IpAddr::V6(address)) => {
+                format!("[{address}]:{port}, the gateway, which stands for localhost")
+            }
+            Gateway::Address(address) => {
+                format!("{address}:{port}, the gateway, which stands for localhost")
+            }
+            Gateway::Dhcp => {
+                format!("port {port} of the gateway that DHCP names, which stands for localhost")
+            }
+            Gateway::Missing => text.to_owned(),
+        }
+    });
+    let targets: Vec<String> = targets.collect();
+    if targets.is_empty() {
+        return "what the service behind it names".to_owned();
+    }
+    targets.join(" or ")
+}
+
+/// Whether this means the machine that stunnel runs on.
+fn is_loopback(connect: &Connect) -> bool {
+    match connect {
+        Connect::Tcp {
+            host: Host::Address(address),
+            ..
+        } => address.is_loopback(),
+        Connect::Tcp {
+            host: Host::Name(name),
+            ..
+        } => is_localhost(name),
+        Connect::Unix(_) => false,
+    }
+}
+
+fn text_of(connect: &Connect) -> &str {
+    match connect {
+        Connect::Tcp { text, .. } => text,
+        Connect::Unix(path) => path,
+    }
+}

@@ -1,0 +1,5 @@
+//! Configurations on this host: what is published, packed, converted and told.
+
+mod keys;
+mod publish;
+mod report;

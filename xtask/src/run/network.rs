@@ -1,0 +1,106 @@
+//! The network of a run, and what to do when the host refuses it.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal};
+use std::net::TcpListener;
+
+use stockade_config::Config;
+use stockade_host::{Error, Network, Privilege, Publish, Tap};
+
+use super::options::Net;
+use crate::{Result, packages, process};
+
+/// Finds out now which port is taken: QEMU's own message would not say what to do.
+pub(super) fn check_ports(publish: &[Publish]) -> Result<()> {
+    for wanted in publish {
+        let Err(error) = TcpListener::bind((wanted.address, wanted.port)) else {
+            continue;
+        };
+        let free = (wanted.port.max(1023).saturating_add(1)..=u16::MAX)
+            .take(100)
+            .find(|port| TcpListener::bind((wanted.address, *port)).is_ok());
+        let hint = free.map_or_else(String::new, |port| {
+            let other = Publish { port, ..*wanted };
+            format!("; this one is free: cargo xtask run --publish {other}")
+        });
+        return Err(format!(
+            "{}:{} can't be published: {error}{hint}",
+            wanted.address, wanted.port
+        )
+        .into());
+    }
+    Ok(())
+}
+
+pub(super) fn network(net: &Net, tap: Option<&Tap>, publish: Vec<Publish>) -> Result<Network> {
+    let name = match (net, tap) {
+        (Net::User, _) => return Ok(Network::User { publish }),
+        (Net::Tap(name), _) => {
+            if !stockade_host::interface_exists(name) {
+                return Err(format!(
+                    "there is no interface {name}. Make it with\n  sudo ip tuntap add dev {name} mode tap user $(id -un)\n  \
+                     sudo ip link set dev {name} up\nor run without privilege: cargo xtask run --net user"
+                )
+                .into());
+            }
+            name.clone()
+        }
+        (Net::Bridge(_), Some(tap)) => tap.name().to_owned(),
+        (Net::Bridge(bridge), None) => return Err(format!("no TAP was made on {bridge}").into()),
+    };
+    if let Err(error) = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+    {
+        return Err(format!(
+            "/dev/net/tun can't be opened: {error}. Run without it: cargo xtask run --net user"
+        )
+        .into());
+    }
+    Ok(Network::Tap { name })
+}
+
+/// Makes the TAP: with our own rights, else through sudo.
+pub(super) fn make_tap(bridge: &str, config: &Config) -> Result<Tap> {
+    let error = match Tap::on_bridge(bridge, Privilege::Own) {
+        Err(error @ Error::Network { .. }) if !packages::is_root() => error,
+        Err(Error::NoBridge { bridge }) => return Err(no_bridge(&bridge, config).into()),
+        result => return Ok(result?),
+    };
+    if process::find_program("sudo").is_none() || !io::stdin().is_terminal() {
+        return Err(format!("{error}\n{}", no_right(bridge)).into());
+    }
+    eprintln!(
+        "Making a TAP interface on {bridge} takes root; asking sudo for `ip tuntap` and `ip link`."
+    );
+    Tap::on_bridge(bridge, Privilege::Sudo)
+        .map_err(|error| format!("{error}\n{}", no_right(bridge)).into())
+}
+
+pub(super) fn no_right(bridge: &str) -> String {
+    format!(
+        "A TAP interface on {bridge} takes root. Make one for yourself, once, with\n  \
+         sudo ip tuntap add dev tap0 mode tap user $(id -un)\n  \
+         sudo ip link set dev tap0 master {bridge} up\n\
+         and run with --net tap=tap0; or run without privilege: cargo xtask run --net user"
+    )
+}
+
+pub(super) fn no_bridge(bridge: &str, config: &Config) -> String {
+    use stockade_config::Ipv4;
+    // The gateway is this host's address on the bridge, unless the bridge leads elsewhere.
+    let address = match config.ipv4 {
+        Ipv4::Static {
+            gateway: Some(gateway),
+            prefix,
+            ..
+        } => format!("{gateway}/{prefix}"),
+        _ => "10.0.0.1/24".to_owned(),
+    };
+    format!(
+        "there is no bridge {bridge}. Make it with\n  sudo ip link add dev {bridge} up type bridge\n  \
+         sudo ip addr add {address} dev {bridge}\n\
+         or run without a bridge and without privilege: cargo xtask run"
+    )
+}

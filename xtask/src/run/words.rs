@@ -1,0 +1,147 @@
+//! What a run tells its user.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use stockade_config::Config;
+use stockade_host::{Publish, Tap, shell};
+
+use super::options::Net;
+use super::plan::{self, Certificate, Plan, Ports};
+
+/// The network, in one line.
+pub(super) fn network(plan: &Plan, tap: Option<&Tap>, ports: &Ports) -> String {
+    match (&plan.net, tap) {
+        // The services' lines name the ports.
+        (Net::User, _) if plan.conf.is_some() => {
+            "QEMU's user network, published on this host".to_owned()
+        }
+        (Net::User, _) => {
+            let leads = |port: &Publish| {
+                format!(
+                    "{}:{} leads to the image's port {}",
+                    port.address, port.port, port.guest_port
+                )
+            };
+            let ports: Vec<String> = ports.publish.iter().map(leads).collect();
+            format!("QEMU's user network; {}", ports.join(", "))
+        }
+        (Net::Tap(name), _) => format!("TAP {name}"),
+        (Net::Bridge(bridge), tap) => {
+            format!(
+                "TAP {} on {bridge}, removed at the end",
+                tap.map_or("", Tap::name)
+            )
+        }
+    }
+}
+
+/// What is served: the lines for the stunnel configuration, or those for the backend and the
+/// certificate.
+pub(super) fn services(plan: &Plan, config: &Config, ports: &Ports) -> String {
+    match &plan.conf {
+        Some(conf) => format!(
+            "services     {}\n",
+            conf.words(&ports.published, &plan.net, config)
+        ),
+        None => format!(
+            "backend      {}\ncertificate  {}\n",
+            backend_words(plan, config),
+            certificate_words(&plan.certificate)
+        ),
+    }
+}
+
+/// The command to try, as a paragraph; empty for a stunnel configuration, whose users know.
+pub(super) fn guidance(plan: &Plan, config: &Config, ports: &Ports) -> String {
+    match &plan.conf {
+        Some(_) => String::new(),
+        None => format!("Try:\n\n  {}\n\n", command(plan, config, &ports.publish)),
+    }
+}
+
+fn backend_words(plan: &Plan, config: &Config) -> String {
+    match plan.backend {
+        Some(port) => format!(
+            "an HTTP server of this run on 127.0.0.1:{port} (--connect= after `--` names another)"
+        ),
+        None => format!(
+            "{}, where a server must listen (--connect= after `--` names another)",
+            plan::backend_words(config)
+        ),
+    }
+}
+
+fn certificate_words(certificate: &Certificate) -> String {
+    match certificate {
+        Certificate::Development(files) => {
+            let days = files
+                .expires
+                .duration_since(SystemTime::now())
+                .unwrap_or_default()
+                .as_secs()
+                / 86_400;
+            let verb = if files.fresh { "made now" } else { "kept" };
+            format!(
+                "{} for localhost, {verb}, {days} days left; authority {}",
+                shown(&files.certificate),
+                shown(&files.authority)
+            )
+        }
+        Certificate::Files { certificate, .. } => shown(certificate),
+        Certificate::Words => "from the image's command line".to_owned(),
+    }
+}
+
+/// The command to try.
+fn command(plan: &Plan, config: &Config, publish: &[Publish]) -> String {
+    use stockade_config::Ipv4;
+    let authority = match &plan.certificate {
+        Certificate::Development(files) => {
+            format!("--cacert {} ", shell::quote(&shown(&files.authority)))
+        }
+        _ => String::new(),
+    };
+    let port = config.accept.port;
+    if plan.net == Net::User {
+        return match publish
+            .iter()
+            .find(|published| published.guest_port == port)
+        {
+            Some(published) => format!(
+                "curl {authority}https://{}:{}/",
+                published.url_host(),
+                published.port
+            ),
+            None => format!("(no published port leads to port {port}, where the image accepts)"),
+        };
+    }
+    let address = match (config.ipv4, config.ipv6) {
+        (Ipv4::Static { address, .. }, _) => address.to_string(),
+        (_, Some(ipv6)) => format!("[{}]", ipv6.address),
+        _ => "ADDRESS".to_owned(),
+    };
+    // The certificate names localhost; curl connects elsewhere and checks that name.
+    let suffix = if port == 443 {
+        String::new()
+    } else {
+        format!(":{port}")
+    };
+    format!(
+        "curl {authority}--connect-to localhost:{port}:{address}:{port} https://localhost{suffix}/"
+    )
+}
+
+/// A path as short as it can be from where the user stands.
+pub(super) fn shown(path: &Path) -> String {
+    let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    path.strip_prefix(here)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+pub(super) fn megabytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
+}
