@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::Arg::Long;
@@ -23,14 +24,15 @@ Make the device in a network namespace of its own:
 
 Options:
       --tap NAME        The TAP device
+      --archive FILE    Give the tunnel this boot archive
       --memory-mib N    Memory to divide among sessions [default: 512]
       --plain-card      Compute checksums and cut segments in the tunnel, not in the kernel
   -h, --help            Show this text
 ";
 
 fn main() -> ExitCode {
-    let options = match options() {
-        Ok(Some(options)) => options,
+    let (options, archive) = match options() {
+        Ok(Some(given)) => given,
         Ok(None) => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match hosted::run(&options) {
+    match hosted::run(&options, archive.as_deref()) {
         // It returns only when there is nothing to serve, and has said why.
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
@@ -50,14 +52,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn options() -> Result<Option<Options>, lexopt::Error> {
+fn options() -> Result<Option<(Options, Option<PathBuf>)>, lexopt::Error> {
     let mut tap = None;
+    let mut archive: Option<PathBuf> = None;
     let mut memory_mib = MEMORY_MIB;
     let mut offload = true;
     let mut parser = Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("tap") => tap = Some(parser.value()?.string()?),
+            Long("archive") => archive = Some(parser.value()?.into()),
             Long("memory-mib") => memory_mib = parser.value()?.parse()?,
             Long("plain-card") => offload = false,
             Long("help") | lexopt::Arg::Short('h') => return Ok(None),
@@ -65,9 +69,10 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         }
     }
     let tap = tap.ok_or("--tap is missing")?;
-    Ok(Some(Options {
+    let options = Options {
         tap,
         memory_mib,
         offload,
-    }))
+    };
+    Ok(Some((options, archive)))
 }

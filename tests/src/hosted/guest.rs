@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -23,6 +24,16 @@ impl Guest {
     ///
     /// The line goes through a pipe, not through the arguments: it may hold a private key.
     pub fn start(program: &str, options: &Options, command_line: &str) -> Guest {
+        Self::start_with(program, options, None, command_line)
+    }
+
+    /// The same with a boot archive, which the program opens before it logs anything.
+    pub fn start_with(
+        program: &str,
+        options: &Options,
+        archive: Option<&Path>,
+        command_line: &str,
+    ) -> Guest {
         namespace::require();
         let mut command = Command::new(program);
         command.arg("--tap").arg(&options.tap);
@@ -31,6 +42,9 @@ impl Guest {
             .arg(options.memory_mib.to_string());
         if !options.offload {
             command.arg("--plain-card");
+        }
+        if let Some(archive) = archive {
+            command.arg("--archive").arg(archive);
         }
         let mut process = command
             .stdin(Stdio::piped())

@@ -13,7 +13,8 @@ pub mod guest;
 pub mod header;
 pub mod machine;
 
-use std::io;
+use std::path::Path;
+use std::{fs, io};
 
 use stockade_tunnel::ExitStatus;
 
@@ -34,14 +35,20 @@ pub struct Options {
     pub offload: bool,
 }
 
-/// Reads the tunnel's command line from standard input and serves until that ends.
+/// Reads the tunnel's command line from standard input and serves until that ends. The boot
+/// archive, if there is one, is read first.
 ///
 /// # Errors
-/// The TAP device or standard input cannot be used.
-pub fn run(options: &Options) -> io::Result<ExitStatus> {
+/// The TAP device, standard input or the boot archive cannot be used.
+pub fn run(options: &Options, archive: Option<&Path>) -> io::Result<ExitStatus> {
     console::open();
     let card = TapCard::open(&options.tap, options.offload)?;
     let mut machine = HostedMachine::new(card, options.memory_mib << 20);
     let line = machine.command_line()?;
-    Ok(stockade_tunnel::start(&mut machine, line.as_bytes(), None))
+    let archive = archive.map(fs::read).transpose()?;
+    Ok(stockade_tunnel::start(
+        &mut machine,
+        line.as_bytes(),
+        archive.as_deref(),
+    ))
 }

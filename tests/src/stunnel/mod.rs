@@ -6,7 +6,9 @@
 //! not for what we think it does.
 
 pub mod authority;
+pub mod daemon;
 pub mod debian;
+pub mod disk;
 pub mod files;
 pub mod hello;
 pub mod log;

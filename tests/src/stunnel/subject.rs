@@ -2,15 +2,27 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use stockade_config::archive::{Archive, Builder};
+use stockade_config::stunnel::{self, Recorder, Recording};
+use stockade_host::Network;
+
+use crate::hosted;
+use crate::memory_file::MemoryFile;
 use crate::stunnel::debian::Debian;
+use crate::stunnel::disk::Disk;
 use crate::stunnel::files::Files;
 use crate::tap::Tap;
+use crate::vm;
 
 /// What serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Debian's stunnel4: what the others are compared with.
     Debian,
+    /// The tunnel as a process: this program, `stockade-hosted`.
+    Hosted(&'static str),
+    /// The image in a virtual machine.
+    Booted(vm::Machine),
 }
 
 /// A place for one subject: its network and its files.
@@ -21,6 +33,7 @@ pub struct Scene {
     pub tap: Tap,
     /// The configuration and the files that it names.
     pub files: Files,
+    options: Vec<String>,
 }
 
 impl Scene {
@@ -30,7 +43,14 @@ impl Scene {
             kind,
             tap: Tap::create(),
             files: Files::create(),
+            options: Vec::new(),
         }
+    }
+
+    /// With one more option on the command line of a tunnel or image.
+    pub fn option(mut self, option: impl Into<String>) -> Scene {
+        self.options.push(option.into());
+        self
     }
 
     /// Where backends and peers listen; the subject's gateway.
@@ -38,10 +58,20 @@ impl Scene {
         self.tap.host()
     }
 
+    /// The interface that the plaintext passes over.
+    pub fn link(&self) -> &str {
+        match self.kind {
+            // A process of this host speaks to other processes of this host.
+            Kind::Debian => "lo",
+            Kind::Hosted(_) | Kind::Booted(_) => self.tap.name(),
+        }
+    }
+
     /// Where the subject is reached.
     pub fn subject(&self, port: u16) -> SocketAddr {
         let address = match self.kind {
             Kind::Debian => self.tap.host(),
+            Kind::Hosted(_) | Kind::Booted(_) => self.tap.guest(),
         };
         (address, port).into()
     }
@@ -51,6 +81,12 @@ impl Scene {
         let path = self.files.add("stunnel.conf", conf);
         match self.kind {
             Kind::Debian => Subject::Debian(Debian::start(&path)),
+            Kind::Hosted(program) => {
+                let guest = self.start_hosted(program, &path);
+                guest.wait_until_ready();
+                Subject::Hosted(guest)
+            }
+            Kind::Booted(machine) => Subject::Booted(self.boot(machine, &path)),
         }
     }
 
@@ -59,35 +95,114 @@ impl Scene {
         let path = self.files.add("stunnel.conf", conf);
         match self.kind {
             Kind::Debian => Debian::refuse(&path),
+            Kind::Hosted(_) | Kind::Booted(_) => match stunnel::read(&path, &mut Disk) {
+                Ok(_) => panic!("it was taken:\n{conf}"),
+                Err(errors) => errors.to_string(),
+            },
         }
     }
+
+    /// The options of the tunnel's command line that name this place.
+    fn command_line(&self, conf: &str) -> String {
+        let mut line = format!(
+            "--ipv4={}/{} --ipv4-gateway={} --conf=file:{conf}",
+            self.tap.guest(),
+            Tap::PREFIX,
+            self.tap.host()
+        );
+        for option in &self.options {
+            line = line + " " + option;
+        }
+        line
+    }
+
+    fn start_hosted(&self, program: &str, path: &str) -> hosted::guest::Guest {
+        let recording = record(path);
+        let mut builder = Builder::default();
+        let conf = pack(&recording, &mut builder, path);
+        let archive = MemoryFile::new(builder.finish());
+        let options = hosted::Options {
+            tap: self.tap.name().to_owned(),
+            memory_mib: hosted::MEMORY_MIB,
+            offload: true,
+        };
+        let line = self.command_line(&conf);
+        let path = archive.path();
+        let guest = hosted::guest::Guest::start_with(program, &options, Some(&path), &line);
+        // The program has opened the archive by the time it logs anything.
+        guest.wait_for("");
+        guest
+    }
+
+    fn boot(&self, machine: vm::Machine, path: &str) -> vm::Guest {
+        let recording = record(path);
+        let mut builder = Builder::default();
+        let conf = pack(&recording, &mut builder, path);
+        let mut qemu = machine.qemu().network(Network::Tap {
+            name: self.tap.name().to_owned(),
+        });
+        let archive = builder.finish();
+        let archive = Archive::open(&archive).unwrap_or_else(|error| panic!("{error}"));
+        for name in archive.names() {
+            qemu = qemu.file(name, archive.file(name).expect("one of its names"));
+        }
+        let guest = vm::Guest::start(&qemu.kernel_line(self.command_line(&conf)));
+        guest.wait_until_ready();
+        guest
+    }
+}
+
+/// The configuration and all that it names; panics with its errors.
+fn record(path: &str) -> Recording {
+    let mut recorder = Recorder::new(Disk);
+    if let Err(errors) = stunnel::read(path, &mut recorder) {
+        panic!("{errors}");
+    }
+    recorder.into_files()
+}
+
+/// Puts it into an archive; gives the configuration's name there.
+fn pack<'a>(recording: &'a Recording, builder: &mut Builder<'a>, path: &str) -> String {
+    let main = recording.pack(builder, path);
+    let main = main.unwrap_or_else(|error| panic!("{error}"));
+    main.expect("the configuration was read").to_owned()
 }
 
 /// A subject that serves. Ended when dropped; a failing test then prints what it logged.
 pub enum Subject {
     /// Debian's stunnel4.
     Debian(Debian),
+    /// The tunnel as a process.
+    Hosted(hosted::guest::Guest),
+    /// The image.
+    Booted(vm::Guest),
 }
 
 impl Subject {
     /// Everything logged so far.
     pub fn log(&self) -> String {
         match self {
-            Subject::Debian(debian) => debian.log.text(),
+            Subject::Debian(debian) => debian.log().text(),
+            Subject::Hosted(guest) => guest.log(),
+            Subject::Booted(guest) => guest.log(),
         }
     }
 
     /// How many lines of the log hold `needle`.
     pub fn count(&self, needle: &str) -> usize {
         match self {
-            Subject::Debian(debian) => debian.log.count(needle),
+            Subject::Debian(debian) => debian.log().count(needle),
+            Subject::Hosted(guest) => guest.count(needle),
+            Subject::Booted(guest) => guest.count(needle),
         }
     }
 
     /// How many lines the log has.
     pub fn lines(&self) -> usize {
         match self {
-            Subject::Debian(debian) => debian.log.len(),
+            Subject::Debian(debian) => debian.log().len(),
+            Subject::Hosted(guest) => guest.lines(),
+            Subject::Booted(guest) => guest.lines(),
         }
     }
 
@@ -99,7 +214,18 @@ impl Subject {
     /// The same among the lines from number `from` on.
     pub fn wait_for_after(&self, from: usize, needle: &str) -> String {
         match self {
-            Subject::Debian(debian) => debian.log.wait_for_after(from, needle),
+            Subject::Debian(debian) => debian.log().wait_for_after(from, needle),
+            Subject::Hosted(guest) => guest.wait_for_after(from, needle),
+            Subject::Booted(guest) => guest.wait_for_after(from, needle),
+        }
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        match self {
+            Subject::Debian(debian) => debian.is_running(),
+            Subject::Hosted(guest) => guest.is_running(),
+            Subject::Booted(guest) => guest.is_running(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod peers;
 mod verification;
+mod wild_web;
 
 /// One test per scenario and subject: `reference::peers::client_tls_1_2` and so on.
 macro_rules! scenarios {
@@ -30,4 +31,5 @@ scenarios! {
         server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
         client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
     verification: of_servers, of_clients;
+    wild_web: redis;
 }

@@ -160,11 +160,11 @@ fn resumes(kind: Kind, side: Side, version: &str, server: &str) {
     wire.subject
         .wait_for(&format!("{own}: new session negotiated"));
     wire.peer
-        .log
+        .log()
         .wait_for(&format!("{theirs}: new session negotiated"));
     wire.exchange();
     wire.subject.wait_for(&format!("{own}: {REUSED}"));
-    wire.peer.log.wait_for(&format!("{theirs}: {REUSED}"));
+    wire.peer.log().wait_for(&format!("{theirs}: {REUSED}"));
 }
 
 pub fn server_resumes_by_ticket_tls_1_2(kind: Kind) {
