@@ -119,7 +119,8 @@ impl Client {
         options: ClientOptions,
         mut crypto: CryptoProvider,
     ) -> Result<Client, ConfigError> {
-        crate::suites::narrow(&mut crypto, &options.suites, &options.groups)?;
+        let (suites, groups) = (&options.suites, &options.groups);
+        crate::suites::narrow(&mut crypto, suites, groups, options.versions)?;
         crate::handshake::check_alpn(&options.alpn)?;
         let crypto = Arc::new(crypto);
         let builder =

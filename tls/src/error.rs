@@ -213,9 +213,9 @@ pub enum ConfigError {
     NoRoots,
     /// The oldest version is newer than the newest.
     Versions,
-    /// None of the cipher suites chosen is one of the provider's.
+    /// None of the cipher suites chosen is of a version allowed.
     Suites,
-    /// None of the groups chosen is one of the provider's.
+    /// None of the groups chosen is of a version allowed.
     Groups,
     /// An ALPN name is empty or longer than 255 bytes (RFC 7301 §3.1).
     Alpn {
@@ -267,8 +267,12 @@ impl fmt::Display for ConfigError {
             ConfigError::Versions => {
                 out.write_str("the oldest TLS version allowed is newer than the newest")
             }
-            ConfigError::Suites => out.write_str("no cipher suite is left to choose from"),
-            ConfigError::Groups => out.write_str("no key exchange group is left to choose from"),
+            ConfigError::Suites => {
+                out.write_str("none of the cipher suites chosen is of a TLS version allowed")
+            }
+            ConfigError::Groups => {
+                out.write_str("none of the key exchange groups chosen is of a TLS version allowed")
+            }
             ConfigError::Alpn { index } => {
                 write!(out, "application protocol {index} must have 1 to 255 bytes")
             }

@@ -162,7 +162,8 @@ impl Server {
         mut crypto: CryptoProvider,
     ) -> Result<Server, ConfigError> {
         crate::handshake::check_alpn(&options.alpn)?;
-        crate::suites::narrow(&mut crypto, &options.suites, &options.groups)?;
+        let (suites, groups) = (&options.suites, &options.groups);
+        crate::suites::narrow(&mut crypto, suites, groups, options.versions)?;
         let crypto = Arc::new(crypto);
         let judge = Judge::new(&options.client_auth, &crypto)?;
         let lifetime = options.session_lifetime.as_secs().min(MAX_LIFETIME);

@@ -6,7 +6,7 @@ use core::fmt;
 use rustls::crypto::CryptoProvider;
 use rustls::{CipherSuite, NamedGroup};
 
-use crate::{ConfigError, Version};
+use crate::{ConfigError, Version, Versions};
 
 /// A cipher suite. Both providers have all nine; none of them is without forward secrecy or
 /// authenticated encryption.
@@ -186,27 +186,34 @@ impl fmt::Display for Group {
     }
 }
 
-/// Leaves a provider what was chosen, in the order chosen; an empty list changes nothing.
+/// Leaves a provider what was chosen, in the order chosen; an empty list changes nothing. An error
+/// when none of it is of the versions allowed.
 pub(crate) fn narrow(
     crypto: &mut CryptoProvider,
     suites: &[Suite],
     groups: &[Group],
+    versions: Versions,
 ) -> Result<(), ConfigError> {
+    let allowed = versions.min..=versions.max;
     if !suites.is_empty() {
+        if !suites
+            .iter()
+            .any(|suite| allowed.contains(&suite.version()))
+        {
+            return Err(ConfigError::Suites);
+        }
         crypto.cipher_suites = choose(&crypto.cipher_suites, suites, |there, wanted| {
             there.suite() == wanted.rustls()
         });
-        if crypto.cipher_suites.is_empty() {
-            return Err(ConfigError::Suites);
-        }
     }
     if !groups.is_empty() {
+        let hybrid = |group: &Group| *group == Group::X25519MlKem768;
+        if groups.iter().all(hybrid) && !allowed.contains(&Version::Tls13) {
+            return Err(ConfigError::Groups);
+        }
         crypto.kx_groups = choose(&crypto.kx_groups, groups, |there, wanted| {
             there.name() == wanted.rustls()
         });
-        if crypto.kx_groups.is_empty() {
-            return Err(ConfigError::Groups);
-        }
     }
     Ok(())
 }

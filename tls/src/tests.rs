@@ -1,6 +1,8 @@
 //! Two ends of a connection in memory, and how to set them up.
 
+mod choices;
 mod close;
+mod hello;
 mod hostile;
 mod hybrid;
 mod identity;
@@ -8,7 +10,9 @@ mod interop;
 mod keys;
 mod matrix;
 pub(crate) mod mutation;
+mod note;
 mod resume;
+mod sessions;
 mod stream;
 
 use std::string::{String, ToString};

@@ -10,13 +10,16 @@ use std::vec::Vec;
 use std::{format, println, thread};
 
 use super::{PROVIDERS, Setup, VERSIONS, pattern};
-use crate::{Connection, Version};
+use crate::{
+    ClientAuth, ClientVerify, Connection, Error, NameCheck, PathOptions, Server, ServerOptions,
+    Version,
+};
 
 /// How long a conversation may take before the test gives it up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command, unless this machine has none.
-fn openssl() -> Option<Command> {
+pub(super) fn openssl() -> Option<Command> {
     let found = Command::new("openssl").arg("version").output().is_ok();
     if !found {
         println!("no openssl command here: nothing to test against");
@@ -139,7 +142,7 @@ fn s_client_talks_to_our_server() {
 }
 
 /// Ends the process that it holds, whatever becomes of the test.
-struct Ended(Child);
+pub(super) struct Ended(pub(super) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -196,6 +199,116 @@ fn our_client_talks_to_s_server() {
                 connection.close_notify();
                 flush(&mut connection, &mut stream);
             }
+        }
+    }
+}
+
+/// What became of a handshake with `s_client`, which asks with these arguments: our error, if any,
+/// and what it wrote to its standard error.
+fn handshake_with(
+    server: &Server,
+    arguments: &[&str],
+) -> Option<(Connection, Result<(), Error>, String)> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let child = openssl()?
+        .args(["s_client", "-connect", &format!("{address}")])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut connection = server.accept().unwrap();
+    let (mut waiting, mut chunk) = (Vec::new(), [0; 10_000]);
+    let mut result = Ok(());
+    while connection.is_handshaking() {
+        let length = stream.read(&mut chunk).unwrap();
+        assert!(length > 0, "the client gave up");
+        waiting.extend_from_slice(&chunk[..length]);
+        match connection.receive(&mut waiting, usize::MAX, &mut |_| {}) {
+            Ok(done) => drop(waiting.drain(..done.consumed)),
+            Err(error) => result = Err(error),
+        }
+        flush(&mut connection, &mut stream);
+    }
+    drop(stream);
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    Some((connection, result, text))
+}
+
+#[test]
+fn clients_that_are_too_old_are_told() {
+    for provider in PROVIDERS {
+        for flag in ["-tls1", "-tls1_1"] {
+            let server = Setup::providers(provider, provider).server();
+            let arguments = [flag, "-cipher", "ALL:@SECLEVEL=0"];
+            let Some((_, result, text)) = handshake_with(&server, &arguments) else {
+                return;
+            };
+            assert_eq!(
+                format!("{}", result.unwrap_err()),
+                "nothing in common with the peer: the peer speaks at most TLS 1.1"
+            );
+            // RFC 5246 §7.2: protocol_version(70).
+            assert!(text.contains("alert number 70"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn clients_with_only_tls_1_2_are_told_where_it_is_off() {
+    let server = Setup::default().version(Version::Tls13).server();
+    let Some((_, result, text)) = handshake_with(&server, &["-tls1_2"]) else {
+        return;
+    };
+    assert_eq!(
+        format!("{}", result.unwrap_err()),
+        "nothing in common with the peer: the peer speaks at most TLS 1.2"
+    );
+    assert!(text.contains("alert number 70"), "{text}");
+}
+
+/// Keys of a kind that cannot even be checked do not stand in the way of a verdict.
+#[test]
+fn whatever_s_client_shows_is_noted() {
+    let verify = ClientVerify::Path {
+        roots: Vec::from([super::fixture("test-ca.pem")]),
+        options: PathOptions {
+            names: NameCheck::Nobody,
+            ..PathOptions::default()
+        },
+    };
+    for version in VERSIONS {
+        for (leaf, good) in [("p256", true), ("rsa2048", true), ("rsa1024", false)] {
+            let setup = Setup::default();
+            let server = Server::new(ServerOptions {
+                client_auth: ClientAuth::Note(verify.clone()),
+                ..setup.server_options()
+            })
+            .unwrap();
+            let (certificate, key) = (
+                path(&format!("test-{leaf}.pem")),
+                path(&format!("test-{leaf}.key")),
+            );
+            let arguments = [
+                version_flag(version),
+                "-cipher",
+                "ALL:@SECLEVEL=0",
+                "-cert",
+                &certificate,
+                "-key",
+                &key,
+            ];
+            let Some((connection, result, text)) = handshake_with(&server, &arguments) else {
+                return;
+            };
+            assert_eq!(result, Ok(()), "{version} {leaf}: {text}");
+            let verdict = connection.client_verdict().unwrap();
+            assert_eq!(verdict.is_good(), good, "{version} {leaf}: {verdict}");
         }
     }
 }
