@@ -88,6 +88,11 @@ pub fn join(append: &[u8], second: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
     line
 }
 
+/// An IPv4 address or a host name.
+pub(crate) fn host(text: &str) -> Option<crate::types::Host> {
+    value::host(text)
+}
+
 /// Whether `option` (such as `--cert`) stands on the line, with or without a value.
 pub fn mentions(line: &str, option: &str) -> bool {
     line.split_ascii_whitespace()

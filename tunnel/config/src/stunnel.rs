@@ -5,15 +5,32 @@
 //! over the same bytes: the host through a [`Recorder`], which remembers each file for the boot
 //! archive; the image through [`PackedFiles`].
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+mod ciphers;
+mod draft;
+mod endpoint;
 mod error;
 mod files;
+mod finish;
+mod lines;
+mod material;
 mod pack;
+mod psk;
+mod read;
+mod set;
 mod show;
+mod sockets;
 mod suites;
+mod table;
+mod tls_options;
 mod types;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use read::Reader;
 
 pub use error::{Diagnostic, Errors};
 pub use files::{FileError, Files};
@@ -54,17 +71,5 @@ pub fn read(path: &str, files: &mut dyn Files) -> Result<Configuration, Errors> 
 /// Reads the configuration as [`read`] does and tells everything about it, options that can't be
 /// used included.
 pub fn examine(path: &str, files: &mut dyn Files) -> Examination {
-    let mut examination = Examination::default();
-    let origin = Origin {
-        file: Arc::from(path),
-        line: 0,
-    };
-    if let Err(error) = files.read(path) {
-        let text = alloc::format!("Cannot open configuration file: {error}");
-        examination.errors.push(origin, text);
-        return examination;
-    }
-    let text = "this build reads no stunnel configuration yet".into();
-    examination.errors.push(origin, text);
-    examination
+    Reader::new(files).run(path)
 }

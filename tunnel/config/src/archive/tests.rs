@@ -384,7 +384,7 @@ fn the_number_of_files_is_bounded_on_both_sides() {
     let names: Vec<_> = (0..=MAX_ENTRIES).map(|number| number.to_string()).collect();
     let mut entries: Vec<(&str, &[u8])> = vec![(MANIFEST, b"stockade-boot-archive 1\n")];
     entries.extend(names.iter().map(|name| (name.as_str(), &b""[..])));
-    check(&ustar::write(&entries), "there are more than 256 files");
+    check(&ustar::write(&entries), "there are more than 1024 files");
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub(super) static CONF: OptionSpec = OptionSpec {
     name: "--conf",
     value: "file:NAME or base64:TEXT",
     example: "file:stunnel.conf",
-    default: Some("one service, by --accept, --connect, --cert and --key"),
+    default: Some("one service, told by the options above"),
     help: "A stunnel configuration: a file of the boot archive, or the text.",
 };
 

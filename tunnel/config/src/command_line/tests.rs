@@ -6,6 +6,7 @@ use alloc::{format, vec};
 use core::net::IpAddr;
 
 use super::*;
+use crate::ServiceSource;
 use crate::types::{Accept, Connect, Crypto, Host, Ipv4, Ipv6, Source};
 
 mod malformed;
@@ -286,12 +287,16 @@ fn inline_pem_is_decoded_padded_or_not() {
                 let unpadded = padded.replace("= ", " ").replace("= ", " ");
                 for line in [padded.as_str(), unpadded.trim_end_matches('=')] {
                     let config = parse(line).unwrap_or_else(|errors| panic!("{errors}"));
+                    let ServiceSource::Single {
+                        certificate,
+                        key: private,
+                    } = config.services
+                    else {
+                        panic!("no --conf was given");
+                    };
                     let archive = None;
-                    assert_eq!(
-                        config.certificate.load("--cert", archive),
-                        Ok(cert.as_bytes())
-                    );
-                    assert_eq!(config.key.load("--key", archive), Ok(key.as_bytes()));
+                    assert_eq!(certificate.load("--cert", archive), Ok(cert.as_bytes()));
+                    assert_eq!(private.load("--key", archive), Ok(key.as_bytes()));
                 }
             }
         }

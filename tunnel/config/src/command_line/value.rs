@@ -123,7 +123,7 @@ fn number(text: &str) -> Option<u16> {
 /// RFC 1123 §2.1: labels of letters, digits and inner hyphens; the last one is never all
 /// digits, so that no address with a slip is taken for a name. Underscores are let through,
 /// as container networks use them.
-fn host(text: &str) -> Option<Host> {
+pub(super) fn host(text: &str) -> Option<Host> {
     if let Ok(address) = text.parse::<core::net::Ipv4Addr>() {
         return Some(Host::Address(address.into()));
     }

@@ -34,8 +34,11 @@ fn files_come_from_the_archive() {
         Some(&bytes),
     )
     .unwrap();
-    assert_eq!(&settings.certificate[..], b"chain");
-    assert_eq!(&settings.key[..], b"secret");
+    let Services::Single { certificate, key } = settings.services else {
+        panic!("no --conf was given");
+    };
+    assert_eq!(&certificate[..], b"chain");
+    assert_eq!(&key[..], b"secret");
     assert_eq!(settings.config.log, log::LevelFilter::Warn);
 }
 

@@ -35,3 +35,34 @@ pub enum Group {
     /// X25519 and ML-KEM-768 together.
     X25519MlKem768,
 }
+
+impl Suite {
+    /// The suites of TLS 1.3, in stunnel's order.
+    pub const TLS13: [Suite; 3] = [
+        Suite::Aes256GcmSha384,
+        Suite::Aes128GcmSha256,
+        Suite::Chacha20Poly1305Sha256,
+    ];
+
+    /// Whether it is one of TLS 1.3, not of TLS 1.2.
+    pub fn is_tls13(self) -> bool {
+        Suite::TLS13.contains(&self)
+    }
+
+    /// The name in IANA's registry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Suite::Aes128GcmSha256 => "TLS_AES_128_GCM_SHA256",
+            Suite::Aes256GcmSha384 => "TLS_AES_256_GCM_SHA384",
+            Suite::Chacha20Poly1305Sha256 => "TLS_CHACHA20_POLY1305_SHA256",
+            Suite::EcdheEcdsaAes128GcmSha256 => "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+            Suite::EcdheEcdsaAes256GcmSha384 => "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+            Suite::EcdheEcdsaChacha20Poly1305Sha256 => {
+                "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+            }
+            Suite::EcdheRsaAes128GcmSha256 => "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            Suite::EcdheRsaAes256GcmSha384 => "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+            Suite::EcdheRsaChacha20Poly1305Sha256 => "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+        }
+    }
+}

@@ -91,6 +91,22 @@ pub struct Global {
     pub service: String,
 }
 
+impl Default for Global {
+    /// stunnel's defaults.
+    fn default() -> Global {
+        Global {
+            debug: 5,
+            facility: Facility::default(),
+            foreground: false,
+            output: None,
+            append: true,
+            syslog: true,
+            pid: None,
+            service: "stunnel".into(),
+        }
+    }
+}
+
 /// One service (stunnel(8), "SERVICE-LEVEL OPTIONS").
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -102,7 +118,7 @@ pub struct Service {
     pub client: bool,
     /// Where connections come from; empty for a virtual service.
     pub accept: Vec<Accept>,
-    /// Where they go. Empty only for a virtual service that has none.
+    /// Where they go, never empty.
     pub connect: Vec<Connect>,
     /// Where they go instead when the client is not authenticated; empty: nowhere.
     pub redirect: Vec<Connect>,
@@ -138,7 +154,7 @@ pub struct Service {
     pub suites: Vec<Suite>,
     /// Whether `ciphers` leaves suites with pre-shared keys and none with certificates.
     pub psk_only: bool,
-    /// The groups for the key exchange, by preference.
+    /// The groups for the key exchange, by preference; empty when the file says nothing.
     pub groups: Vec<Group>,
     /// Whether the server's order of cipher suites counts, not the client's.
     pub server_preference: bool,
@@ -146,7 +162,7 @@ pub struct Service {
     pub tickets: bool,
     /// Whether sessions are resumed.
     pub session_resume: bool,
-    /// How many sessions are kept; 0: without a bound of the user's.
+    /// How many sessions are kept; 0: without a bound of the user's (SSL_CTX_sess_set_cache_size(3)).
     pub session_cache_size: usize,
     /// How long a session may be resumed.
     pub session_cache_timeout: Duration,
@@ -277,7 +293,8 @@ pub struct Timeouts {
 /// Socket options of each kind of socket (`socket = a|l|r:OPTION=VALUE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sockets {
-    /// `a`: of those that listen.
+    /// `a`: of those that listen. Linux's accepted sockets inherit `TCP_NODELAY`, `SO_KEEPALIVE`
+    /// and `TCP_KEEP…`, and `l` is set after that.
     pub accept: SocketOptions,
     /// `l`: of those that were accepted.
     pub local: SocketOptions,

@@ -1,0 +1,489 @@
+//! A section that is whole becomes a service: options are checked against each other, and the
+//! files that they name are read.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::ciphers;
+use super::draft::{Draft, Named};
+use super::material::Material;
+use super::psk;
+use super::suites::{Group, Suite};
+use super::tls_options::{groups, versions};
+use super::types::{
+    Failover, File, Notice, Origin, Psk, Service, TicketKeys, Version, VirtualName,
+};
+
+/// What is told about a section.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub errors: Vec<(Origin, String)>,
+    pub notices: Vec<Notice>,
+}
+
+/// A section that was read.
+pub(super) struct Section {
+    pub name: String,
+    pub origin: Origin,
+    pub draft: Draft,
+}
+
+/// Cipher suites and what goes with them.
+struct Suites {
+    suites: Vec<Suite>,
+    psk_only: bool,
+}
+
+impl Section {
+    /// The service; what is wrong goes into `findings`, and then the service is of no use.
+    ///
+    /// `earlier` are the services before it, which virtual services name.
+    pub fn finish(
+        self,
+        earlier: &[Service],
+        material: &mut Material<'_>,
+        findings: &mut Findings,
+    ) -> Service {
+        let mut check = Check {
+            section: &self,
+            material,
+            findings,
+        };
+        let draft = &self.draft;
+        check.endpoints();
+        check.verification();
+        let virtual_of = check.virtual_names(earlier);
+        let (cert, key) = check.identity();
+        let authorities = check.authorities();
+        let revocation_lists = check.revocation_lists();
+        let psk = check.psk();
+        let suites = check.suites();
+        let versions = check.versions();
+        let groups = check.groups();
+        let ticket_keys = check.ticket_keys();
+        check.advice();
+        // Names that are resolved for each connection can't be counted round.
+        let failover = match draft.delay {
+            true => Failover::Priority,
+            false => draft.failover,
+        };
+        Service {
+            client: draft.client,
+            accept: draft.accept.clone(),
+            connect: draft.connect.clone(),
+            redirect: draft.redirect.clone(),
+            delay: draft.delay,
+            failover,
+            cert,
+            key,
+            authorities,
+            revocation_lists,
+            check_revocation: draft.crl_file.is_some() || draft.crl_path.is_some(),
+            verify: draft.verify,
+            check_host: draft.check_host.clone(),
+            check_email: draft.check_email.clone(),
+            check_ip: draft.check_ip.clone(),
+            sni: draft
+                .sni
+                .last()
+                .filter(|_| draft.client)
+                .map(|sni| sni.value.clone()),
+            virtual_of,
+            suites: suites
+                .suites
+                .into_iter()
+                .filter(|suite| {
+                    let version = match suite.is_tls13() {
+                        true => Version::Tls13,
+                        false => Version::Tls12,
+                    };
+                    (versions.0..=versions.1).contains(&version)
+                })
+                .collect(),
+            versions,
+            psk_only: suites.psk_only,
+            groups,
+            server_preference: draft.ssl_options.server_preference,
+            tickets: !draft.ssl_options.no_ticket,
+            session_resume: draft.session_resume,
+            session_cache_size: draft.session_cache_size,
+            session_cache_timeout: draft.session_cache_timeout,
+            ticket_keys,
+            timeouts: draft.timeouts,
+            debug: draft.debug,
+            reset: draft.reset,
+            renegotiation: draft.renegotiation,
+            sockets: draft.sockets,
+            psk,
+            log_id: draft.log_id,
+            local: draft.local,
+            name: self.name,
+            origin: self.origin,
+        }
+    }
+}
+
+struct Check<'a, 'f> {
+    section: &'a Section,
+    material: &'a mut Material<'f>,
+    findings: &'a mut Findings,
+}
+
+impl Check<'_, '_> {
+    /// What is wrong with the section as a whole.
+    fn wrong(&mut self, text: &str) {
+        let name = super::lines::shown(&self.section.name);
+        let text = format!("Service [{name}]: {text}");
+        self.findings
+            .errors
+            .push((self.section.origin.clone(), text));
+    }
+
+    /// What is wrong with an option, seen from the whole section.
+    fn wrong_at(&mut self, named: &Named, text: &str) {
+        let name = super::lines::shown(&self.section.name);
+        let text = format!("Service [{name}]: {text}");
+        self.findings.errors.push((named.origin.clone(), text));
+    }
+
+    /// What is wrong with an option's line.
+    fn wrong_line(&mut self, named: &Named, text: &str) {
+        let line = super::lines::shown(&named.text);
+        let text = format!("\"{line}\": {text}");
+        self.findings.errors.push((named.origin.clone(), text));
+    }
+
+    fn tell(&mut self, level: u8, origin: &Origin, text: String) {
+        self.findings.notices.push(Notice {
+            origin: origin.clone(),
+            level,
+            text,
+        });
+    }
+
+    fn endpoints(&mut self) {
+        let draft = &self.section.draft;
+        let endpoints = [
+            !draft.accept.is_empty(),
+            draft.exec,
+            !draft.connect.is_empty(),
+            !draft.client && !draft.sni.is_empty(),
+        ];
+        if endpoints.into_iter().filter(|there| *there).count() != 2 {
+            self.wrong("Each service must define two endpoints");
+        }
+        if draft.redirect.is_empty() {
+            return;
+        }
+        if draft.client {
+            self.wrong("\"redirect\" is unsupported in client sections");
+        } else if draft.protocol {
+            self.wrong("\"redirect\" is incompatible with the specified protocol negotiation");
+        } else if !draft.verify.chain && !draft.verify.peer {
+            self.wrong(
+                "Either \"verifyChain\" or \"verifyPeer\" has to be enabled for \"redirect\" to work",
+            );
+        }
+    }
+
+    fn verification(&mut self) {
+        let draft = &self.section.draft;
+        let verifies = draft.verify.chain || draft.verify.peer;
+        if verifies && draft.ca_file.is_none() && draft.ca_path.is_none() {
+            self.wrong("Either \"CAengine\", \"CAfile\" or \"CApath\" has to be configured");
+        }
+        let subjects = [
+            !draft.check_host.is_empty(),
+            !draft.check_email.is_empty(),
+            !draft.check_ip.is_empty(),
+        ];
+        if !verifies && subjects.contains(&true) {
+            self.wrong("Either \"verifyChain\" or \"verifyPeer\" has to be enabled");
+        }
+    }
+
+    /// Server side: `sni = SERVICE:PATTERN`, of which each counts.
+    fn virtual_names(&mut self, earlier: &[Service]) -> Vec<VirtualName> {
+        let section = self.section;
+        if section.draft.client {
+            return Vec::new();
+        }
+        let mut names = Vec::new();
+        for sni in &section.draft.sni {
+            let Some((primary, pattern)) = sni.value.split_once(':') else {
+                self.wrong_at(sni, "Invalid SNI parameter format");
+                continue;
+            };
+            match earlier.iter().find(|service| service.name == primary) {
+                None => self.wrong_at(sni, "SNI section name not found"),
+                Some(service) if service.client => {
+                    self.wrong_at(sni, "SNI primary service is a TLS client");
+                }
+                Some(_) => names.push(VirtualName {
+                    primary: primary.into(),
+                    pattern: pattern.into(),
+                }),
+            }
+        }
+        names
+    }
+
+    fn file(&mut self, named: &Named) -> Option<File> {
+        match self.material.file(&named.value) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                let path = super::lines::shown(&named.value);
+                let text = format!("Failed to initialize TLS context: {path}: {error}");
+                self.wrong_at(named, &text);
+                None
+            }
+        }
+    }
+
+    /// The certificate and its key, which may be in the same file. A key alone is passed over.
+    fn identity(&mut self) -> (Option<File>, Option<File>) {
+        let draft = &self.section.draft;
+        let Some(cert) = &draft.cert else {
+            if !draft.client && draft.psk_secrets.is_none() {
+                self.wrong("TLS server needs a certificate");
+            }
+            return (None, None);
+        };
+        let file = self.file(cert);
+        let key = match &draft.key {
+            Some(key) => self.file(key),
+            None => file.clone(),
+        };
+        (file, key)
+    }
+
+    /// Read only when certificates are asked for, as stunnel does.
+    fn authorities(&mut self) -> Vec<File> {
+        let draft = &self.section.draft;
+        if !draft.verify.request {
+            return Vec::new();
+        }
+        let mut files: Vec<File> = Vec::new();
+        if let Some(named) = &draft.ca_file {
+            files.extend(self.file(named));
+        }
+        if let Some(named) = &draft.ca_path {
+            files.extend(self.directory(named, ""));
+        }
+        files
+    }
+
+    fn revocation_lists(&mut self) -> Vec<File> {
+        let draft = &self.section.draft;
+        let mut files: Vec<File> = Vec::new();
+        if let Some(named) = &draft.crl_file {
+            files.extend(self.file(named));
+        }
+        if let Some(named) = &draft.crl_path {
+            files.extend(self.directory(named, "r"));
+        }
+        files
+    }
+
+    /// The files of a directory whose names are hashes, as openssl-rehash(1) makes them:
+    /// `HHHHHHHH.N` for certificates, `HHHHHHHH.rN` for revocation lists. When there is none,
+    /// the `.pem` files.
+    fn directory(&mut self, named: &Named, prefix: &str) -> Vec<File> {
+        let mut files = Vec::new();
+        match self.material.directory(&named.value, prefix) {
+            Ok(list) => {
+                for (file, error) in list.problems {
+                    let text = format!("Failed to initialize TLS context: {file}: {error}");
+                    self.wrong_at(named, &text);
+                }
+                if list.files.is_empty() {
+                    let text = format!("there is no file to be used in {}", named.value);
+                    self.tell(4, &named.origin, text);
+                }
+                files = list.files;
+            }
+            Err(error) => {
+                let path = super::lines::shown(&named.value);
+                let text = format!("Failed to initialize TLS context: {path}: {error}");
+                self.wrong_at(named, &text);
+            }
+        }
+        files
+    }
+
+    fn psk(&mut self) -> Option<Psk> {
+        let section = self.section;
+        let draft = &section.draft;
+        let named = draft.psk_secrets.as_ref()?;
+        if let (Some(identity), false) = (&draft.psk_identity, draft.client) {
+            let text = String::from("PSK identity is ignored in the server mode");
+            self.tell(5, &identity.origin, text);
+        }
+        let read = match self.material.file(&named.value) {
+            Ok(file) => psk::read(&file.bytes),
+            Err(error) => Err(format!("{}: {error}", super::lines::shown(&named.value))),
+        };
+        let secrets = match read {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                self.wrong_line(named, &format!("Failed to read PSK secrets: {error}"));
+                return None;
+            }
+        };
+        let mut identity = None;
+        if draft.client {
+            identity = match &draft.psk_identity {
+                Some(named) => Some(named.value.clone()),
+                None => secrets.first().map(|(first, _)| first.clone()),
+            };
+            if let Some(named) = &draft.psk_identity
+                && !secrets.iter().any(|(known, _)| *known == named.value)
+            {
+                self.wrong_at(named, "No key found for the specified PSK identity");
+            }
+        }
+        Some(Psk { secrets, identity })
+    }
+
+    fn suites(&mut self) -> Suites {
+        let section = self.section;
+        let draft = &section.draft;
+        let list = draft
+            .ciphersuites
+            .as_ref()
+            .map(|named| (named, ciphers::select_tls13(&named.value)));
+        let mut suites = match list {
+            None => Suite::TLS13.to_vec(),
+            Some((named, Ok((suites, missing)))) => {
+                self.missing("cipher suites", &missing, named);
+                suites
+            }
+            Some((named, Err(error))) => {
+                let text = format!("Failed to initialize TLS context: {error}");
+                self.wrong_at(named, &text);
+                Vec::new()
+            }
+        };
+        let list = draft
+            .ciphers
+            .as_ref()
+            .map_or(ciphers::DEFAULT, |named| &named.value);
+        let mut psk_only = false;
+        match (ciphers::select(list), &draft.ciphers) {
+            (Ok(selection), named) => {
+                if let Some(named) = named {
+                    self.missing("cipher suites", &selection.missing, named);
+                }
+                psk_only = selection.suites.is_empty();
+                suites.extend(selection.suites);
+            }
+            (Err(error), Some(named)) => {
+                let text = format!("Failed to initialize TLS context: {error}");
+                self.wrong_at(named, &text);
+            }
+            (Err(error), None) => self.wrong(&error),
+        }
+        Suites { suites, psk_only }
+    }
+
+    /// Tells what a list names and there is not here.
+    fn missing(&mut self, what: &str, names: &[impl AsRef<str>], named: &Named) {
+        if names.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        let text = format!(
+            "there are no {what} here by the name of {}",
+            names.join(", ")
+        );
+        self.tell(5, &named.origin, text);
+    }
+
+    /// The versions that are left; an empty `ciphersuites` leaves no TLS 1.3.
+    fn versions(&mut self) -> (Version, Version) {
+        let draft = &self.section.draft;
+        let mut options = draft.ssl_options;
+        options.no_tls13 |= draft
+            .ciphersuites
+            .as_ref()
+            .is_some_and(|named| named.value.is_empty());
+        match versions(draft.min, draft.max, options) {
+            Ok(versions) => versions,
+            Err(error) => {
+                self.wrong(&error);
+                (Version::Tls12, Version::Tls13)
+            }
+        }
+    }
+
+    /// Empty when the section says nothing: stunnel's default list is all that there is here.
+    fn groups(&mut self) -> Vec<Group> {
+        let section = self.section;
+        let Some(named) = &section.draft.curves else {
+            return Vec::new();
+        };
+        match groups(&named.value) {
+            Ok((groups, missing)) => {
+                self.missing("curves", &missing, named);
+                groups
+            }
+            Err(error) => {
+                let text = format!("Failed to initialize TLS context: {error}");
+                self.wrong_at(named, &text);
+                Vec::new()
+            }
+        }
+    }
+
+    fn ticket_keys(&mut self) -> Option<TicketKeys> {
+        let section = self.section;
+        let draft = &section.draft;
+        let keys = [
+            ("ticketKeySecret", &draft.ticket_key),
+            ("ticketMacSecret", &draft.ticket_mac),
+        ];
+        if draft.client {
+            for (option, key) in keys {
+                if let Some((_, origin)) = key {
+                    let text = format!("{option} is ignored in the client mode");
+                    self.tell(5, origin, text);
+                }
+            }
+            return None;
+        }
+        match (&draft.ticket_key, &draft.ticket_mac) {
+            (Some((key, _)), Some((mac, _))) => Some(TicketKeys {
+                key: key.clone(),
+                mac: mac.clone(),
+            }),
+            (None, None) => None,
+            _ => {
+                self.wrong("\"ticketKeySecret\" and \"ticketMacSecret\" must be set together");
+                None
+            }
+        }
+    }
+
+    /// stunnel's warnings about clients that trust too much.
+    fn advice(&mut self) {
+        let section = self.section;
+        let draft = &section.draft;
+        if !draft.client {
+            return;
+        }
+        let name = super::lines::shown(&section.name);
+        let subjects = draft.check_host.len() + draft.check_email.len() + draft.check_ip.len();
+        if !draft.verify.chain && !draft.verify.peer {
+            if draft.psk_secrets.is_none() {
+                let text = format!("Service [{name}] needs authentication to prevent MITM attacks");
+                self.tell(4, &section.origin, text);
+            }
+        } else if !draft.verify.peer && subjects == 0 {
+            let text = format!("Service [{name}] uses \"verifyChain\" without subject checks");
+            self.tell(4, &section.origin, text);
+            let text = "Use \"checkHost\" or \"checkIP\" to restrict trusted certificates";
+            self.tell(4, &section.origin, text.into());
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The second step: lines become global options and sections.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::draft::{Draft, Given};
+use super::files::Files;
+use super::finish::{Findings, Section};
+use super::lines::{self, Line, shown};
+use super::material::Material;
+use super::table::{self, Action, Effect, Row};
+use super::types::{Configuration, Disposition, Global, Notice, Origin, Reported, Service};
+use super::{Errors, Examination};
+
+/// Longest configuration file in bytes.
+pub(super) const MAX_FILE: usize = 1024 * 1024;
+/// Most options in all files together.
+const MAX_OPTIONS: usize = 16 * 1024;
+/// Most sections.
+const MAX_SERVICES: usize = 512;
+/// How deep files may include others.
+const MAX_DEPTH: usize = 8;
+/// Most files that are included.
+const MAX_INCLUDED: usize = 256;
+
+/// Reads a configuration.
+pub(super) struct Reader<'f> {
+    material: Material<'f>,
+    global: Global,
+    /// What is said before the first section.
+    defaults: Draft,
+    section: Option<Section>,
+    services: Vec<Service>,
+    sections: usize,
+    options: usize,
+    included: usize,
+    /// Whether a bound was passed, so that reading ends.
+    ended: bool,
+    errors: Vec<(Origin, String)>,
+    notices: Vec<Notice>,
+    report: Vec<Reported>,
+}
+
+impl<'f> Reader<'f> {
+    pub fn new(files: &'f mut dyn Files) -> Reader<'f> {
+        Reader {
+            material: Material::new(files),
+            global: Global::default(),
+            defaults: Draft {
+                is_defaults: true,
+                ..Draft::default()
+            },
+            section: None,
+            services: Vec::new(),
+            sections: 0,
+            options: 0,
+            included: 0,
+            ended: false,
+            errors: Vec::new(),
+            notices: Vec::new(),
+            report: Vec::new(),
+        }
+    }
+
+    /// Reads the file and everything that it names.
+    pub fn run(mut self, path: &str) -> Examination {
+        let file: Arc<str> = Arc::from(path);
+        let last = match self.material.text(path, MAX_FILE) {
+            Ok(bytes) => {
+                self.lines(&file, &bytes, 0);
+                bytes.split(|byte| *byte == b'\n').count()
+            }
+            Err(error) => {
+                let origin = Origin { file, line: 0 };
+                let text = format!("Cannot open configuration file: {error}");
+                self.errors.push((origin, text));
+                return self.examination();
+            }
+        };
+        self.close_section();
+        if self.sections == 0 && !self.ended {
+            let line = u32::try_from(last).unwrap_or(u32::MAX);
+            self.no_section(Origin { file, line });
+        }
+        self.examination()
+    }
+
+    fn examination(self) -> Examination {
+        let mut errors = Errors::default();
+        for (origin, text) in self.errors {
+            errors.push(origin, text);
+        }
+        let mut global = self.global;
+        global.debug = self.defaults.debug;
+        global.facility = self.defaults.facility.unwrap_or_default();
+        global.service = self.defaults.service.unwrap_or(global.service);
+        let configuration = errors.is_empty().then(|| Configuration {
+            global,
+            services: self.services,
+            notices: self.notices.clone(),
+            report: self.report.clone(),
+        });
+        Examination {
+            report: self.report,
+            errors,
+            notices: self.notices,
+            configuration,
+        }
+    }
+
+    /// stunnel serves its standard input then, which an image has not.
+    fn no_section(&mut self, origin: Origin) {
+        let text = if self.defaults.accept.is_empty() {
+            "Inetd mode: an image has no standard input to serve; \
+             give a [section] with accept and connect"
+        } else {
+            "Inetd mode: 'accept' option is only allowed in a [section]"
+        };
+        self.errors.push((origin, text.into()));
+    }
+
+    fn lines(&mut self, file: &Arc<str>, bytes: &[u8], depth: usize) {
+        // A key that was given as a configuration is not repeated in errors.
+        let hidden = bytes
+            .windows(PEM.len())
+            .any(|window| window == PEM.as_bytes());
+        for (line, meaning) in lines::lines(bytes) {
+            if self.ended {
+                return;
+            }
+            let origin = Origin {
+                file: Arc::clone(file),
+                line,
+            };
+            self.options += 1;
+            if self.options > MAX_OPTIONS {
+                self.end(origin, format!("more than {MAX_OPTIONS} lines"));
+                return;
+            }
+            match meaning {
+                Line::Section(name) => self.open_section(name, origin),
+                Line::Option { name, value, text } => {
+                    let text = if hidden { "…" } else { text };
+                    self.option(name, value, text, &origin, depth);
+                }
+                Line::Stray(text) => {
+                    let text = if hidden { "…" } else { text };
+                    self.wrong(&origin, text, "No '=' found");
+                }
+                Line::NotText => self.errors.push((origin, "not UTF-8 text".into())),
+                Line::TooLong => {
+                    let text = format!("longer than {} bytes", lines::MAX_LINE);
+                    self.errors.push((origin, text));
+                }
+            }
+        }
+    }
+
+    fn wrong(&mut self, origin: &Origin, text: &str, error: &str) {
+        let text = format!("\"{}\": {error}", shown(text));
+        self.errors.push((origin.clone(), text));
+    }
+
+    fn end(&mut self, origin: Origin, text: String) {
+        self.errors.push((origin, text));
+        self.ended = true;
+    }
+
+    fn open_section(&mut self, name: &str, origin: Origin) {
+        self.close_section();
+        self.sections += 1;
+        if self.sections > MAX_SERVICES {
+            self.end(origin, format!("more than {MAX_SERVICES} services"));
+            return;
+        }
+        self.section = Some(Section {
+            name: name.into(),
+            origin,
+            draft: Draft {
+                is_defaults: false,
+                ..self.defaults.clone()
+            },
+        });
+    }
+
+    fn close_section(&mut self) {
+        let Some(section) = self.section.take() else {
+            return;
+        };
+        let mut findings = Findings::default();
+        let service = section.finish(&self.services, &mut self.material, &mut findings);
+        self.services.push(service);
+        self.errors.extend(findings.errors);
+        for notice in findings.notices {
+            // Defaults are told once, not for each section.
+            if !self.notices.contains(&notice) {
+                self.notices.push(notice);
+            }
+        }
+    }
+
+    fn option(&mut self, name: &str, value: &str, text: &str, origin: &Origin, depth: usize) {
+        let row = table::find(name).filter(|row| self.section.is_none() || !row.is_global());
+        let Some(row) = row else {
+            self.wrong(origin, text, "Specified option name is not valid here");
+            return;
+        };
+        let secret;
+        let (text, shown_value) = if row.is_secret() {
+            secret = format!("{}=…", row.name);
+            (secret.as_str(), "…")
+        } else {
+            (text, value)
+        };
+        let given = Given {
+            option: row.name,
+            value,
+            text,
+            origin,
+        };
+        match self.set(row, &given, depth) {
+            Ok(effect) => self.settle(row, &given, shown_value, effect),
+            Err(error) => {
+                self.wrong(origin, text, &error);
+                let disposition = Disposition::Refused(error);
+                self.report(row, shown_value, origin, disposition);
+            }
+        }
+    }
+
+    fn set(&mut self, row: &Row, given: &Given<'_>, depth: usize) -> Result<Effect, String> {
+        let draft = match &mut self.section {
+            Some(section) => &mut section.draft,
+            None => &mut self.defaults,
+        };
+        match row.action {
+            Action::Global(set) => set(&mut self.global, given),
+            Action::Service(set) => set(draft, given),
+            Action::GlobalWithoutEffect(reason) | Action::WithoutEffect(reason) => {
+                Ok(Effect::WithoutEffect(reason.into()))
+            }
+            Action::GlobalRefused(reason) | Action::Refused(reason) => {
+                Ok(Effect::Refused(reason.into()))
+            }
+            Action::Include => self.include(given.value, depth),
+        }
+    }
+
+    fn settle(&mut self, row: &Row, given: &Given<'_>, value: &str, effect: Effect) {
+        let origin = given.origin;
+        let disposition = match effect {
+            Effect::Honoured => Disposition::Honoured,
+            Effect::Told(level, text) => {
+                self.tell(level, origin, format!("\"{}\": {text}", shown(given.text)));
+                Disposition::Honoured
+            }
+            Effect::WithoutEffect(reason) => {
+                let text = format!("\"{}\" has no effect: {reason}", shown(given.text));
+                self.tell(5, origin, text);
+                Disposition::WithoutEffect(reason)
+            }
+            Effect::Refused(reason) => {
+                self.wrong(origin, given.text, &reason);
+                Disposition::Refused(reason)
+            }
+        };
+        self.report(row, value, origin, disposition);
+    }
+
+    fn tell(&mut self, level: u8, origin: &Origin, text: String) {
+        self.notices.push(Notice {
+            origin: origin.clone(),
+            level,
+            text,
+        });
+    }
+
+    fn report(&mut self, row: &Row, value: &str, origin: &Origin, disposition: Disposition) {
+        self.report.push(Reported {
+            origin: origin.clone(),
+            service: self.section.as_ref().map(|section| section.name.clone()),
+            option: row.name,
+            value: shown(value).to_string(),
+            disposition,
+        });
+    }
+
+    /// Reads every file of a directory in its place, in the order of their names; sections that
+    /// begin there go on after it.
+    fn include(&mut self, directory: &str, depth: usize) -> Result<Effect, String> {
+        if depth >= MAX_DEPTH {
+            return Err(format!(
+                "files include each other more than {MAX_DEPTH} deep"
+            ));
+        }
+        let names = self
+            .material
+            .names(directory)
+            .map_err(|error| format!("Failed to include directory: {error}"))?;
+        for name in names {
+            self.included += 1;
+            if self.included > MAX_INCLUDED {
+                return Err(format!("more than {MAX_INCLUDED} files are included"));
+            }
+            let path = format!("{}/{name}", directory.trim_end_matches('/'));
+            let bytes = self
+                .material
+                .text(&path, MAX_FILE)
+                .map_err(|error| format!("Failed to include a file: {path}: {error}"))?;
+            self.lines(&Arc::from(path.as_str()), &bytes, depth + 1);
+        }
+        Ok(Effect::Honoured)
+    }
+}
+
+/// How PEM sections begin (RFC 7468 §2).
+const PEM: &str = "-----BEGIN";

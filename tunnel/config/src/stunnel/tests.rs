@@ -1,0 +1,1 @@
+//! Configurations in, services or errors out.
