@@ -86,7 +86,7 @@ impl Scratch {
     }
 
     /// The first `length` bytes, or all there are.
-    fn first(&mut self, length: usize) -> &mut [u8] {
+    pub(crate) fn first(&mut self, length: usize) -> &mut [u8] {
         let length = length.min(self.0.len());
         self.0.get_mut(..length).unwrap_or_default()
     }

@@ -1,78 +1,143 @@
 //! What the image offers: services, as values.
+//!
+//! A [`Service`] is made of the command line's options ([`Service::from_config`]) or is one of
+//! many in a stunnel configuration ([`conf`]); the server knows no difference.
 
-use alloc::{string::String, vec::Vec};
-use core::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
+use alloc::{string::String, vec, vec::Vec};
+use core::{fmt, net::IpAddr};
+
+pub use config::stunnel::SocketOptions;
+use config::{Config, Crypto};
+use net::Instant;
+use tls::{Identity, IdentityError, Provider, ServerOptions, WallClock};
+
+use crate::{
+    journal::{Channel, LogId, Severity},
+    limits::Timeouts,
 };
 
-use config::{Config, Connect, Crypto, Host};
-use net::{Addresses, Instant, QueryId, ResolveError};
-use tls::{Connection, Identity, IdentityError, Provider, ServerOptions, WallClock};
+pub mod backend;
+pub mod conf;
+mod tls_end;
 
-use crate::{limits::Timeouts, session::Mode};
-
-/// How long a resolved name is used before it is looked up again.
-const NAME_LIFETIME: Duration = Duration::from_secs(60);
-
-/// How long after a failed look-up the next one may follow.
-const RETRY: Duration = Duration::from_secs(5);
+pub use backend::Backend;
+pub use tls_end::{Tls, kept_backend};
 
 /// One service: where it accepts, what it does to the bytes, where they go.
 pub struct Service {
-    /// What the log calls it.
-    pub name: String,
-    /// The one address to accept on; `None` for all.
-    pub local: Option<IpAddr>,
-    /// The port to accept on.
-    pub port: u16,
+    /// Its name, and what of it the log shows.
+    pub channel: Channel,
+    /// Where it accepts; nowhere for a virtual service.
+    pub listeners: Vec<Listen>,
     /// Which end speaks TLS, and with what.
     pub tls: Tls,
     /// Where accepted connections go.
     pub backend: Backend,
+    /// Where those of clients go that failed their authentication.
+    pub redirect: Option<Backend>,
+    /// Names for which another service takes over.
+    pub virtual_hosts: Vec<VirtualHost>,
     /// How long its sessions may wait.
     pub timeouts: Timeouts,
+    /// Socket options.
+    pub sockets: Sockets,
+    /// Whether a failed connection ends with a reset at both ends (RFC 9293 §3.10.5), not with
+    /// FIN.
+    pub reset: bool,
+    /// The image's address to dial from; `None`: the one that fits the way.
+    pub source: Option<IpAddr>,
 }
 
-/// Which end of a service speaks TLS.
-pub enum Tls {
-    /// The accepted end.
-    Server(tls::Server),
-    /// The dialled end.
-    Client {
-        /// Trust, identity and resumption state.
-        client: tls::Client,
-        /// The name to ask for and to verify.
-        server_name: Option<String>,
-    },
+/// Where a service accepts connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The one address to accept on; `None` for all.
+    pub local: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
 }
 
-impl Tls {
-    /// A connection for a new session.
-    ///
-    /// # Errors
-    /// No entropy, or an unusable name.
-    pub fn connection(&self) -> Result<Connection, tls::Error> {
-        match self {
-            Self::Server(server) => server.accept(),
-            Self::Client {
-                client,
-                server_name,
-            } => client.connect(server_name.as_deref()),
+impl Listen {
+    /// Whether one connection could belong to both.
+    pub fn overlaps(&self, other: &Listen) -> bool {
+        let any = self.local.is_none() || other.local.is_none();
+        self.port == other.port && (any || self.local == other.local)
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.local {
+            Some(local) => core::net::SocketAddr::new(local, self.port).fmt(f),
+            None => write!(f, "port {}", self.port),
+        }
+    }
+}
+
+/// A server name (RFC 6066 §3) for which another service takes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualHost {
+    /// The name, or `*` and the end of names, dots and all; in lower case.
+    pattern: String,
+    /// The service, by its place in the list.
+    pub service: usize,
+}
+
+impl VirtualHost {
+    /// As stunnel matches: `*` stands for any beginning, the rest for itself, and case does not
+    /// count.
+    pub fn new(pattern: &str, service: usize) -> Self {
+        Self {
+            pattern: pattern.to_ascii_lowercase(),
+            service,
         }
     }
 
-    /// Which end of its sessions is accepted.
-    pub fn mode(&self) -> Mode {
-        match self {
-            Self::Server(_) => Mode::Server,
-            Self::Client { .. } => Mode::Client,
+    /// What names have to look like.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether it is for `name`.
+    pub fn is_for(&self, name: &str) -> bool {
+        let (name, pattern) = (name.as_bytes(), self.pattern.as_bytes());
+        match pattern.strip_prefix(b"*") {
+            Some(end) => name
+                .len()
+                .checked_sub(end.len())
+                .and_then(|start| name.get(start..))
+                .is_some_and(|tail| tail.eq_ignore_ascii_case(end)),
+            None => name.eq_ignore_ascii_case(pattern),
         }
     }
+}
+
+/// Socket options of a service's streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// Of those that it accepts.
+    pub accepted: SocketOptions,
+    /// Of those that it dials.
+    pub dialled: SocketOptions,
 }
 
 impl Service {
+    /// A service with the defaults of the command line.
+    pub fn new(channel: Channel, listeners: Vec<Listen>, tls: Tls, backend: Backend) -> Self {
+        Self {
+            channel,
+            listeners,
+            tls,
+            backend,
+            redirect: None,
+            virtual_hosts: Vec::new(),
+            timeouts: Timeouts::default(),
+            sockets: Sockets::default(),
+            reset: true,
+            source: None,
+        }
+    }
+
     /// The service that the command line describes: TLS accepted, plaintext dialled.
     ///
     /// # Errors
@@ -83,25 +148,50 @@ impl Service {
         key: &[u8],
         clock: &WallClock,
     ) -> Result<Self, ServiceError> {
-        let provider = match config.crypto {
-            Crypto::Ring => Provider::Ring,
-            Crypto::RustCrypto => Provider::RustCrypto,
-        };
-        let identity =
-            Identity::from_pem(certificate, key, provider).map_err(ServiceError::Identity)?;
+        let identity = Identity::from_pem(certificate, key, provider(config.crypto))
+            .map_err(ServiceError::Identity)?;
         for warning in identity.warnings(clock.now()) {
             log::warn!("--cert: {warning}");
         }
         let options = ServerOptions::new(identity, clock.clone());
         let server = tls::Server::new(options).map_err(ServiceError::Tls)?;
-        Ok(Self {
-            name: "tls".into(),
-            local: config.accept.host,
-            port: config.accept.port,
-            tls: Tls::Server(server),
-            backend: Backend::new(&config.connect),
-            timeouts: Timeouts::default(),
-        })
+        let level = Severity::of_service(config.log);
+        Ok(Self::new(
+            Channel::new("tls", level, LogId::Sequential),
+            vec![Listen {
+                local: config.accept.host,
+                port: config.accept.port,
+            }],
+            Tls::Server(server),
+            Backend::new(&config.connect),
+        ))
+    }
+
+    /// When names of its backends have to be looked up again though nobody connects.
+    pub fn retry_at(&self) -> Option<Instant> {
+        let backends = core::iter::once(&self.backend).chain(&self.redirect);
+        backends.filter_map(Backend::retry_at).min()
+    }
+
+    /// Where a connection goes that was redirected or was not.
+    pub fn backend_for(&self, redirected: bool) -> &Backend {
+        match (&self.redirect, redirected) {
+            (Some(redirect), true) => redirect,
+            _ => &self.backend,
+        }
+    }
+
+    /// The first virtual host that is for `name`.
+    pub fn virtual_host(&self, name: &str) -> Option<&VirtualHost> {
+        self.virtual_hosts.iter().find(|host| host.is_for(name))
+    }
+}
+
+/// Whose cryptography the option means.
+pub fn provider(crypto: Crypto) -> Provider {
+    match crypto {
+        Crypto::Ring => Provider::Ring,
+        Crypto::RustCrypto => Provider::RustCrypto,
     }
 }
 
@@ -124,127 +214,44 @@ impl fmt::Display for ServiceError {
     }
 }
 
-/// Where accepted connections go, and what is known of its address.
-pub struct Backend {
-    target: Target,
-    /// What the target's name stands for; unused by the other targets.
-    resolved: Vec<IpAddr>,
-    query: Option<QueryId>,
-    /// When to look the name up again, if somebody needs it then.
-    refresh: Instant,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-enum Target {
-    /// The default gateway, whichever is in force.
-    Gateway {
-        port: u16,
-    },
-    Address(SocketAddr),
-    Name {
-        name: String,
-        port: u16,
-    },
-}
+    fn check(pattern: &str, name: &str, expected: bool) {
+        let host = VirtualHost::new(pattern, 0);
+        assert_eq!(host.is_for(name), expected, "{pattern} {name}");
+    }
 
-impl Backend {
-    /// The backend that `connect` names.
-    pub fn new(connect: &Connect) -> Self {
-        let port = connect.port;
-        let target = match &connect.host {
-            None => Target::Gateway { port },
-            Some(Host::Address(address)) => Target::Address(SocketAddr::new(*address, port)),
-            Some(Host::Name(name)) => Target::Name {
-                name: name.clone(),
-                port,
-            },
+    #[test]
+    fn a_name_is_matched_whole_and_without_regard_to_case() {
+        check("example.org", "example.org", true);
+        check("Example.ORG", "eXample.org", true);
+        check("example.org", "www.example.org", false);
+        check("example.org", "example.or", false);
+        check("example.org", "", false);
+    }
+
+    #[test]
+    fn an_asterisk_stands_for_any_beginning_across_labels() {
+        check("*.wild.org", "x.wild.org", true);
+        check("*.wild.org", "x.y.WILD.org", true);
+        check("*.wild.org", "wild.org", false);
+        check("*wild.org", "wild.org", true);
+        check("*wild.org", "notwild.org", true);
+        check("*", "", true);
+        check("*.wild.org", "", false);
+    }
+
+    #[test]
+    fn listeners_overlap_by_port_and_address() {
+        let listen = |local: Option<&str>, port| Listen {
+            local: local.map(|local| local.parse().unwrap()),
+            port,
         };
-        Self {
-            target,
-            resolved: Vec::new(),
-            query: None,
-            refresh: Instant::ZERO,
-        }
-    }
-
-    /// The address to dial at the given attempt (from 0); `None` when there is none left.
-    pub fn candidate(&self, attempt: usize, addresses: &Addresses) -> Option<SocketAddr> {
-        match &self.target {
-            Target::Gateway { port } => {
-                let v4 = addresses.ipv4_gateway.map(IpAddr::V4);
-                let v6 = addresses.ipv6_gateway.map(IpAddr::V6);
-                let gateway = v4.into_iter().chain(v6).nth(attempt)?;
-                Some(SocketAddr::new(gateway, *port))
-            }
-            Target::Address(address) => (attempt == 0).then_some(*address),
-            Target::Name { port, .. } => {
-                let address = self.resolved.get(attempt)?;
-                Some(SocketAddr::new(*address, *port))
-            }
-        }
-    }
-
-    /// The name to look up now, if one is due: nothing is known of it, or what is known is old.
-    pub fn wants_lookup(&self, now: Instant) -> Option<&str> {
-        match &self.target {
-            Target::Name { name, .. } if self.query.is_none() && now >= self.refresh => Some(name),
-            _ => None,
-        }
-    }
-
-    /// When [`wants_lookup`](Self::wants_lookup) has to be asked again though nobody dials:
-    /// only as long as the name has no address at all.
-    pub fn retry_at(&self) -> Option<Instant> {
-        let waits = matches!(self.target, Target::Name { .. })
-            && self.query.is_none()
-            && self.resolved.is_empty();
-        waits.then_some(self.refresh)
-    }
-
-    /// A look-up has been sent, or could not be.
-    pub fn looking_up(&mut self, query: Result<QueryId, ResolveError>, now: Instant) {
-        match query {
-            Ok(query) => self.query = Some(query),
-            Err(error) => self.lookup_failed(error, now),
-        }
-    }
-
-    /// Takes the answer if `query` was ours; addresses once known are kept when a later look-up
-    /// fails.
-    pub fn resolved(
-        &mut self,
-        query: QueryId,
-        result: &Result<Vec<IpAddr>, ResolveError>,
-        now: Instant,
-    ) -> bool {
-        if self.query != Some(query) {
-            return false;
-        }
-        self.query = None;
-        match result {
-            Ok(addresses) => {
-                self.resolved.clone_from(addresses);
-                self.refresh = now + NAME_LIFETIME;
-            }
-            Err(error) => self.lookup_failed(*error, now),
-        }
-        true
-    }
-
-    fn lookup_failed(&mut self, error: ResolveError, now: Instant) {
-        self.refresh = now + RETRY;
-        log::warn!(
-            "--connect={self}: {error}; next look-up in {} s",
-            RETRY.as_secs()
-        );
-    }
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.target {
-            Target::Gateway { port } => write!(f, "gateway:{port}"),
-            Target::Address(address) => address.fmt(f),
-            Target::Name { name, port } => write!(f, "{name}:{port}"),
-        }
+        assert!(listen(None, 1).overlaps(&listen(Some("10.0.0.1"), 1)));
+        assert!(listen(Some("::1"), 1).overlaps(&listen(Some("::1"), 1)));
+        assert!(!listen(Some("::1"), 1).overlaps(&listen(Some("10.0.0.1"), 1)));
+        assert!(!listen(None, 1).overlaps(&listen(None, 2)));
     }
 }

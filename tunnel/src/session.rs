@@ -8,7 +8,7 @@
 //! Client:  Connecting ──► Handshaking ──► Relaying ──► ended
 //! ```
 
-use core::{fmt, time::Duration};
+use core::time::Duration;
 
 use net::{Instant, Status, StreamError};
 use tls::Connection;
@@ -18,8 +18,11 @@ use crate::{
     relay::{self, Scratch, Stream},
 };
 
+mod error;
 #[cfg(test)]
 mod tests;
+
+pub use error::{DialError, SessionError};
 
 /// Which end of a session was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct Session {
     connection: Connection,
     mode: Mode,
     timeouts: Timeouts,
+    /// Failures end with a reset, not with FIN.
+    resets: bool,
     state: State,
     /// When a byte last moved.
     active: Instant,
@@ -86,73 +91,6 @@ pub enum Step {
     End(Result<(), SessionError>),
 }
 
-/// Why a session ended early.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// The TLS peer did not finish its handshake in time.
-    HandshakeTimeout,
-    /// The TLS peer left before its handshake was over.
-    HandshakeAbandoned,
-    /// The handshake failed.
-    Handshake(tls::Error),
-    /// No address of the dialled end answered; the last one's failure.
-    Connect(DialError),
-    /// No byte moved for [`Timeouts::idle`].
-    Idle,
-    /// One end ended its direction, the other did not within [`Timeouts::close`].
-    CloseTimeout,
-    /// A record was broken, or the peer broke the protocol.
-    Tls(tls::Error),
-    /// The TLS peer ended TCP without close_notify: its data may have been cut off
-    /// (RFC 8446 §6.1).
-    Truncated,
-    /// The TCP connection of the TLS end was lost.
-    TlsEndLost(StreamError),
-    /// The TCP connection of the plain end was lost.
-    PlainEndLost(StreamError),
-}
-
-/// Why no stream to the dialled end came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DialError {
-    /// No address is known: the name is not resolved, or there is no gateway.
-    NoAddress,
-    /// The stack cannot dial.
-    Refused(net::ConnectError),
-    /// The peer, or the way to it, did not answer or said no.
-    Failed(StreamError),
-}
-
-impl fmt::Display for DialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoAddress => f.write_str("no address of it is known"),
-            Self::Refused(error) => error.fmt(f),
-            Self::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for SessionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HandshakeTimeout => f.write_str("the TLS handshake took too long"),
-            Self::HandshakeAbandoned => {
-                f.write_str("the peer left before its TLS handshake was over")
-            }
-            Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
-            Self::Connect(error) => write!(f, "the backend cannot be reached: {error}"),
-            Self::Idle => f.write_str("no byte moved for the idle time"),
-            Self::CloseTimeout => f.write_str("only one end ended within the close time"),
-            Self::Tls(error) => write!(f, "TLS: {error}"),
-            Self::Truncated => f.write_str("the TLS peer ended TCP without close_notify"),
-            Self::TlsEndLost(error) => write!(f, "the TLS peer was lost: {error}"),
-            Self::PlainEndLost(error) => write!(f, "the plaintext peer was lost: {error}"),
-        }
-    }
-}
-
 impl Session {
     /// A session whose `connection` was made for a stream accepted at `now`.
     pub fn new(connection: Connection, mode: Mode, timeouts: Timeouts, now: Instant) -> Self {
@@ -168,6 +106,7 @@ impl Session {
             connection,
             mode,
             timeouts,
+            resets: true,
             state,
             active: now,
             inbound: Direction::Open,
@@ -180,9 +119,21 @@ impl Session {
         }
     }
 
+    /// Ends with FIN instead of a reset when something fails (stunnel's `reset = no`). What was
+    /// cut off then looks complete to the plain end.
+    pub fn without_resets(mut self) -> Self {
+        self.resets = false;
+        self
+    }
+
     /// Which end was accepted.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The TLS connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// What the handshake agreed on, once it is over.
@@ -203,16 +154,25 @@ impl Session {
         }
     }
 
-    /// The next address is being dialled: it has [`Timeouts::connect`] to answer.
-    pub fn dialling(&mut self, now: Instant) {
+    /// The next address is being dialled, or has to be looked up first: that has `patience`,
+    /// [`Timeouts::connect`] as a rule.
+    pub fn dialling(&mut self, now: Instant, patience: Duration) {
         self.state = State::Connecting {
-            until: now + self.timeouts.connect,
+            until: now + patience,
         };
+    }
+
+    /// Speaks TLS by `connection` from the beginning, because another address is dialled.
+    ///
+    /// Only for [`Mode::Client`], and only before the address has answered.
+    pub fn replace(&mut self, connection: Connection) {
+        debug_assert!(self.mode == Mode::Client && matches!(self.state, State::Connecting { .. }));
+        self.connection = connection;
     }
 
     /// No address is left: ends the session, with a reset for the end that was accepted.
     pub fn give_up(&mut self, accepted: &mut impl Stream, error: DialError) -> SessionError {
-        accepted.reset();
+        self.abort(accepted);
         self.state = State::Ended;
         SessionError::Connect(error)
     }
@@ -258,7 +218,7 @@ impl Session {
         let failed = self.drive_handshake(tls, scratch);
         if let Err(error) = failed {
             if let Some(plain) = plain {
-                plain.reset();
+                self.abort(plain);
             }
             return self.end(Err(error));
         }
@@ -276,9 +236,9 @@ impl Session {
             };
         }
         if now >= until {
-            tls.reset();
+            self.abort(tls);
             if let Some(plain) = plain {
-                plain.reset();
+                self.abort(plain);
             }
             return self.end(Err(SessionError::HandshakeTimeout));
         }
@@ -318,7 +278,7 @@ impl Session {
     fn connecting<T: Stream, P: Stream>(
         &mut self,
         mut tls: Option<&mut T>,
-        mut plain: Option<&mut P>,
+        plain: Option<&mut P>,
         until: Instant,
         now: Instant,
     ) -> Step {
@@ -335,8 +295,8 @@ impl Session {
         if let Some(Status::Closed(error)) = accepted {
             // Nobody waits for the backend any more.
             match self.mode {
-                Mode::Server => reset(&mut plain),
-                Mode::Client => reset(&mut tls),
+                Mode::Server => plain.into_iter().for_each(|plain| self.abort(plain)),
+                Mode::Client => tls.into_iter().for_each(|tls| self.abort(tls)),
             }
             let error = error.unwrap_or(StreamError::Reset);
             return self.end(Err(match self.mode {
@@ -379,7 +339,7 @@ impl Session {
                 Ok(any) => moved |= any,
                 Err(error) => {
                     self.send_last_words(tls);
-                    plain.reset();
+                    self.abort(plain);
                     return self.end(Err(error));
                 }
             }
@@ -387,7 +347,7 @@ impl Session {
                 Ok(any) => moved |= any,
                 Err(error) => {
                     self.send_last_words(tls);
-                    plain.reset();
+                    self.abort(plain);
                     return self.end(Err(SessionError::Tls(error)));
                 }
             }
@@ -488,8 +448,8 @@ impl Session {
             // A loss at one end shows at the other as a reset, but only behind the bytes that
             // came before it.
             if late || !self.undelivered {
-                tls.reset();
-                plain.reset();
+                self.abort(tls);
+                self.abort(plain);
                 return self.end(Err(error));
             }
             return Step::Wait;
@@ -497,10 +457,18 @@ impl Session {
         if !late {
             return Step::Wait;
         }
-        // Not FIN: whoever is still there must not take what it has read for the whole.
-        tls.reset();
-        plain.reset();
-        self.end(Err(match self.is_half_closed() && !self.undelivered {
+        let closing = self.is_half_closed() && !self.undelivered;
+        if closing && self.timeouts.close.is_zero() {
+            // One end's end is to be the other's. Where our close_notify has not gone out it does
+            // not now: a TLS peer can tell that there might have been more.
+            tls.finish();
+            plain.finish();
+        } else {
+            // Not FIN: whoever is still there must not take what it has read for the whole.
+            self.abort(tls);
+            self.abort(plain);
+        }
+        self.end(Err(match closing {
             true => SessionError::CloseTimeout,
             false => SessionError::Idle,
         }))
@@ -510,6 +478,15 @@ impl Session {
     fn send_last_words(&mut self, tls: &mut impl Stream) {
         relay::transmit(&mut self.connection, tls);
         tls.finish();
+    }
+
+    /// Ends a stream because something failed.
+    fn abort(&self, stream: &mut impl Stream) {
+        if self.resets {
+            stream.reset();
+        } else {
+            stream.finish();
+        }
     }
 
     fn patience(&self) -> Duration {
@@ -546,10 +523,4 @@ fn is_gone(stream: &impl Stream) -> bool {
 
 fn status<S: Stream>(stream: &Option<&mut S>) -> Option<Status> {
     stream.as_ref().map(|stream| stream.status())
-}
-
-fn reset<S: Stream>(stream: &mut Option<&mut S>) {
-    if let Some(stream) = stream {
-        stream.reset();
-    }
 }

@@ -8,9 +8,10 @@ use stockade_config::{Connect, Host as BackendHost};
 use stockade_net::{Config, Instant, Ipv4Config, Ipv6Config, Limits, Stack};
 use stockade_tls::{Provider, ServerOptions, WallClock};
 use stockade_tunnel::Machine;
-use stockade_tunnel::limits::{Memory, Timeouts};
+use stockade_tunnel::journal::{Channel, LogId, Severity};
+use stockade_tunnel::limits::Memory;
 use stockade_tunnel::server::{Server, Usage};
-use stockade_tunnel::service::{Backend, Service, Tls};
+use stockade_tunnel::service::{Backend, Listen, Service, Tls};
 
 use super::card::{Card, CardOptions};
 use super::host::Host;
@@ -319,20 +320,20 @@ fn service(backend: IpAddr, clock: &WallClock) -> Service {
     let identity =
         stockade_tls::Identity::from_pem(chain, key, Provider::Ring).expect("a sound certificate");
     let options = ServerOptions::new(identity, clock.clone());
-    Service {
-        name: "tls".into(),
-        local: None,
-        port: SERVER_PORT,
-        tls: Tls::Server(stockade_tls::Server::new(options).expect("sound options")),
-        backend: Backend::new(&Connect {
+    let mut service = Service::new(
+        Channel::new("tls", Severity::Debug, LogId::Sequential),
+        vec![Listen {
+            local: None,
+            port: SERVER_PORT,
+        }],
+        Tls::Server(stockade_tls::Server::new(options).expect("sound options")),
+        Backend::new(&Connect {
             host: Some(BackendHost::Address(backend)),
             port: BACKEND_PORT,
         }),
-        timeouts: Timeouts {
-            idle: IDLE,
-            ..Timeouts::default()
-        },
-    }
+    );
+    service.timeouts.idle = IDLE;
+    service
 }
 
 fn network(last: u8, ipv6: bool, seed: u64, limits: Limits) -> Config {

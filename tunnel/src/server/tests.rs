@@ -1,7 +1,7 @@
 //! The whole product on a virtual wire: a server machine at one end, and at the other a host
 //! that is client, gateway and backend at once.
 
-use alloc::{collections::VecDeque, rc::Rc, string::String, vec, vec::Vec};
+use alloc::{collections::VecDeque, rc::Rc, vec, vec::Vec};
 use core::{cell::RefCell, net::SocketAddr, time::Duration};
 
 use net::{Ipv4Config, Limits, Status, phy};
@@ -9,9 +9,9 @@ use tls::{Client, ClientOptions, Identity, ServerOptions, VerifyMode};
 
 use super::*;
 use crate::{
-    limits::Timeouts,
+    journal::{Channel, LogId},
     relay,
-    service::{Backend, Tls},
+    service::{Backend, Listen, Tls},
 };
 
 type Frames = Rc<RefCell<VecDeque<Vec<u8>>>>;
@@ -157,17 +157,18 @@ fn world(sessions: usize) -> World {
         tls::Provider::Ring,
     )
     .unwrap();
-    let service = Service {
-        name: String::from("tls"),
-        local: None,
-        port: 443,
-        tls: Tls::Server(tls::Server::new(ServerOptions::new(identity, clock.clone())).unwrap()),
-        backend: Backend::new(&config::Connect {
+    let service = Service::new(
+        Channel::new("tls", Severity::Debug, LogId::Sequential),
+        vec![Listen {
+            local: None,
+            port: 443,
+        }],
+        Tls::Server(tls::Server::new(ServerOptions::new(identity, clock.clone())).unwrap()),
+        Backend::new(&config::Connect {
             host: None,
             port: 80,
         }),
-        timeouts: Timeouts::default(),
-    };
+    );
     let now = machine.now;
     let stack = Stack::new(network(2, Some(1)), &mut machine.nic, now).unwrap();
     let memory = Memory {

@@ -92,7 +92,8 @@ impl Chain {
                 );
             }
             if self.server_step == (Step::Connect { failed: None }) {
-                self.server.dialling(self.now);
+                let patience = Timeouts::default().connect;
+                self.server.dialling(self.now, patience);
                 self.dialled = true;
                 self.server_step = Step::Wait;
             }

@@ -1,0 +1,326 @@
+//! One accepted connection in the server's hands: from its first bytes through its session.
+
+use alloc::boxed::Box;
+use core::{cmp::Reverse, net::SocketAddr};
+
+use net::{Instant, ListenerId, Status, StreamId};
+use tls::{ClientHello, Peek};
+
+use super::{Server, Slot, TIMER_HORIZON};
+use crate::{
+    journal,
+    relay::{Scratch, Stream},
+    service::{Service, backend::Route},
+    session::{Mode, Session, SessionError, Step},
+};
+
+/// Most bytes of a ClientHello that are waited for before a service is chosen; browsers' have two
+/// thousand. A longer one is taken for one without a name, and judged by the TLS itself.
+const MAX_GREETING: usize = tls::MAX_RECORD;
+
+/// A connection, its session and its streams.
+pub(super) struct Active {
+    pub(super) stage: Stage,
+    pub(super) service: usize,
+    pub(super) id: journal::Id,
+    pub(super) accepted: StreamId,
+    pub(super) dialled: Option<StreamId>,
+    /// Which addresses of the backend have been tried.
+    pub(super) route: Route,
+    /// What is dialled now, and since when.
+    pub(super) dialling: Option<(SocketAddr, Instant)>,
+    /// A client that failed its authentication: it goes to the other backend.
+    pub(super) redirected: bool,
+    /// Until when to wait for a name.
+    pub(super) awaits_name: Option<Instant>,
+    /// Its backend is settled, and names were looked up for it where they have to be.
+    pub(super) looked_up: bool,
+    /// The address that a client's connection was made for: its sessions are kept by that.
+    pub(super) speaks_to: Option<SocketAddr>,
+    /// The end of the handshake has been logged.
+    pub(super) introduced: bool,
+    /// The backend's answer has been logged.
+    pub(super) connected: bool,
+}
+
+/// How far it has come.
+pub(super) enum Stage {
+    /// Nothing is known of the client: its ClientHello says which service it is for.
+    Greeting { since: Instant },
+    /// Its service is known.
+    Session(Session),
+}
+
+/// What a client's first bytes are good for.
+enum Greeting {
+    /// More have to come.
+    Incomplete,
+    /// They say what can be said.
+    Complete(Option<ClientHello>),
+}
+
+impl Server {
+    pub(super) fn accept(&mut self, listener: ListenerId, stream: StreamId, now: Instant) {
+        let Some(service) = self.listening.service(listener) else {
+            self.stack.release(stream);
+            return;
+        };
+        let random = self.random().to_le_bytes();
+        let Some(running) = self.services.get(service) else {
+            self.stack.release(stream);
+            return;
+        };
+        let id = self.journal.begin(&running.channel, random);
+        if let Some(stream) = self.stack.stream(stream) {
+            let mut lines = self.journal.connection(&running.channel, id);
+            lines.accepted(stream.remote());
+        }
+        let active = Active {
+            stage: Stage::Greeting { since: now },
+            service,
+            id,
+            accepted: stream,
+            dialled: None,
+            route: Route::default(),
+            dialling: None,
+            redirected: false,
+            awaits_name: None,
+            looked_up: false,
+            speaks_to: None,
+            introduced: false,
+            connected: false,
+        };
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            self.sessions.push(Slot::default());
+            self.sessions.len() - 1
+        });
+        if let Some(slot) = self.sessions.get_mut(index) {
+            slot.active = Some(Box::new(active));
+        }
+        self.owners.insert(stream, index);
+        self.run(index, now);
+    }
+
+    /// Polls one connection, does what its session asks for, and arms its timer.
+    pub(super) fn run(&mut self, index: usize, now: Instant) {
+        let Some(slot) = self.sessions.get_mut(index) else {
+            return;
+        };
+        let Some(mut active) = slot.active.take() else {
+            return;
+        };
+        match self.drive(index, &mut active, now) {
+            None => {
+                let deadline = self.deadline(&active).min(now + TIMER_HORIZON);
+                if let Some(slot) = self.sessions.get_mut(index) {
+                    slot.active = Some(active);
+                    if slot.armed.is_none_or(|armed| deadline < armed) {
+                        slot.armed = Some(deadline);
+                        self.timers.push(Reverse((deadline, index)));
+                    }
+                }
+            }
+            Some(result) => {
+                self.report_end(&active, &result, now);
+                self.drop_stream(Some(active.accepted));
+                self.drop_stream(active.dialled);
+                if let Some(slot) = self.sessions.get_mut(index) {
+                    slot.armed = None;
+                }
+                self.vacant.push(index);
+            }
+        }
+    }
+
+    fn deadline(&self, active: &Active) -> Instant {
+        match &active.stage {
+            Stage::Session(session) => session.deadline(),
+            Stage::Greeting { since } => {
+                let service = self.services.get(active.service);
+                *since + service.map_or(TIMER_HORIZON, |service| service.timeouts.handshake)
+            }
+        }
+    }
+
+    /// Lets the connection move bytes until it waits (`None`) or has ended.
+    fn drive(
+        &mut self,
+        index: usize,
+        active: &mut Active,
+        now: Instant,
+    ) -> Option<Result<(), SessionError>> {
+        if let Stage::Greeting { since } = active.stage {
+            match self.greet(active, since, now) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        loop {
+            let step = self.poll_session(active, now);
+            if !(active.introduced && active.connected) {
+                self.report_progress(active);
+            }
+            match step {
+                Step::Wait => return None,
+                Step::End(result) => return Some(result),
+                Step::Connect { failed } => match self.dial(index, active, failed, now) {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(error) => return Some(Err(error)),
+                },
+            }
+        }
+    }
+
+    /// Finds out which service a client is for, and makes its session. False: more bytes have to
+    /// come.
+    fn greet(
+        &mut self,
+        active: &mut Active,
+        since: Instant,
+        now: Instant,
+    ) -> Result<bool, SessionError> {
+        let Some(service) = self.services.get(active.service) else {
+            return Err(SessionError::HandshakeAbandoned);
+        };
+        if service.tls.mode() == Mode::Server {
+            let Some(mut stream) = self.stack.stream(active.accepted) else {
+                return Err(SessionError::HandshakeAbandoned);
+            };
+            match greeting(&mut stream, &mut self.scratch) {
+                Greeting::Complete(hello) => self.choose(active, hello.as_ref()),
+                Greeting::Incomplete => {
+                    return undecided(&mut stream, service, since, now).map(|()| false);
+                }
+            }
+        }
+        let Some(service) = self.services.get_mut(active.service) else {
+            return Err(SessionError::HandshakeAbandoned);
+        };
+        let mode = service.tls.mode();
+        let addresses = self.stack.addresses();
+        let likely = if mode == Mode::Client || service.backend.has_choice(addresses) {
+            active.route.peek(&mut service.backend, addresses)
+        } else {
+            None
+        };
+        let likely = likely.map(|candidate| candidate.address);
+        match service.tls.connection(likely) {
+            Ok(connection) => {
+                let session = Session::new(connection, mode, service.timeouts, since);
+                active.stage = Stage::Session(match service.reset {
+                    true => session,
+                    false => session.without_resets(),
+                });
+                active.speaks_to = likely;
+                if let Some(mut stream) = self.stack.stream(active.accepted) {
+                    super::dialling::set_options(&mut stream, &service.sockets.accepted);
+                }
+                Ok(true)
+            }
+            Err(error) => {
+                if let Some(mut stream) = self.stack.stream(active.accepted) {
+                    stream.reset();
+                }
+                Err(SessionError::Handshake(error))
+            }
+        }
+    }
+
+    /// Hands a client to the virtual service whose name it asks for.
+    fn choose(&mut self, active: &mut Active, hello: Option<&ClientHello>) {
+        let Some(service) = self.services.get(active.service) else {
+            return;
+        };
+        let mut lines = self.journal.connection(&service.channel, active.id);
+        if service.virtual_hosts.is_empty() {
+            return lines.sni_no_services();
+        }
+        let name = hello.and_then(|hello| hello.server_name.as_deref());
+        let Some((name, host)) = name.and_then(|name| Some((name, service.virtual_host(name)?)))
+        else {
+            return lines.sni_not_matched(name);
+        };
+        if let Some(other) = self.services.get(host.service) {
+            lines.sni_switched(name, other.channel.name());
+            active.service = host.service;
+        }
+    }
+
+    fn poll_session(&mut self, active: &mut Active, now: Instant) -> Step {
+        let Active {
+            stage,
+            accepted,
+            dialled,
+            ..
+        } = active;
+        let Stage::Session(session) = stage else {
+            return Step::Wait;
+        };
+        let scratch = &mut self.scratch;
+        let (accepted, dialled) = match *dialled {
+            Some(dialled) => match self.stack.stream_pair(*accepted, dialled) {
+                Some((accepted, dialled)) => (Some(accepted), Some(dialled)),
+                None => (None, None),
+            },
+            None => (self.stack.stream(*accepted), None),
+        };
+        let Some(mut accepted) = accepted else {
+            let lost = net::StreamError::Reset;
+            return Step::End(Err(SessionError::TlsEndLost(lost)));
+        };
+        let mut dialled = dialled;
+        match session.mode() {
+            Mode::Server => session.poll(Some(&mut accepted), dialled.as_mut(), scratch, now),
+            Mode::Client => session.poll(dialled.as_mut(), Some(&mut accepted), scratch, now),
+        }
+    }
+}
+
+/// Looks at a client's first bytes without taking them.
+fn greeting<S: Stream>(stream: &mut S, scratch: &mut Scratch) -> Greeting {
+    let waiting = stream.recv_len();
+    if waiting == 0 {
+        return Greeting::Incomplete;
+    }
+    let look = |bytes: &mut [u8]| {
+        let found = (bytes.len() == waiting).then(|| tls::peek_client_hello(bytes));
+        (0, found)
+    };
+    let peek = stream.with_recv(look).unwrap_or_else(|| {
+        // It wraps around the end of the buffer.
+        let bytes = scratch.first(waiting);
+        let length = stream.peek(bytes);
+        tls::peek_client_hello(bytes.get(..length).unwrap_or_default())
+    });
+    match peek {
+        Peek::Incomplete if waiting < MAX_GREETING => Greeting::Incomplete,
+        Peek::Hello(hello) => Greeting::Complete(Some(hello)),
+        Peek::Incomplete | Peek::NotTls { .. } => Greeting::Complete(None),
+    }
+}
+
+/// What becomes of a client that has not said whom it wants: it gets time, up to a point.
+fn undecided<S: Stream>(
+    stream: &mut S,
+    service: &Service,
+    since: Instant,
+    now: Instant,
+) -> Result<(), SessionError> {
+    match stream.status() {
+        Status::Closed(_) => Err(SessionError::HandshakeAbandoned),
+        _ if stream.peer_finished() => {
+            stream.finish();
+            Err(SessionError::HandshakeAbandoned)
+        }
+        _ if now >= since + service.timeouts.handshake => {
+            match service.reset {
+                true => stream.reset(),
+                false => stream.finish(),
+            }
+            Err(SessionError::HandshakeTimeout)
+        }
+        _ => Ok(()),
+    }
+}

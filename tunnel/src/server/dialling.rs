@@ -1,0 +1,190 @@
+//! Choosing and dialling the address of a session's backend.
+
+use core::time::Duration;
+
+use net::{Instant, Stream};
+
+use super::{
+    Server,
+    active::{Active, Stage},
+    listening::look_up,
+};
+use crate::{
+    journal::Lines,
+    service::{
+        Service, SocketOptions,
+        backend::{Candidate, Route},
+        kept_backend,
+    },
+    session::{DialError, Mode, Session, SessionError},
+};
+
+/// `TIMEOUTconnect = 0` waits for nothing, which is enough for stunnel where the backend is on its
+/// own host. From here that host is a network away; this long is nothing to people.
+const NO_TIME: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Dials the next address of the session's backend. False: nothing is dialled yet, a name has
+    /// to be looked up first.
+    pub(super) fn dial(
+        &mut self,
+        index: usize,
+        active: &mut Active,
+        failed: Option<net::StreamError>,
+        now: Instant,
+    ) -> Result<bool, SessionError> {
+        let mut error = failed.map_or(DialError::NoAddress, DialError::Failed);
+        if let Some(dialled) = active.dialled.take() {
+            self.report_failed_dial(active, error, now);
+            self.drop_stream_with_reset(dialled);
+        }
+        if self.is_waiting(active, now) {
+            return Ok(false);
+        }
+        while let Some(candidate) = self.next_candidate(active) {
+            active.dialling = Some((candidate.address, now));
+            match self.dial_candidate(index, active, candidate, now) {
+                Ok(()) => return Ok(true),
+                Err(refused) => {
+                    error = refused;
+                    self.report_failed_dial(active, error, now);
+                }
+            }
+        }
+        let Stage::Session(session) = &mut active.stage else {
+            return Err(SessionError::Connect(error));
+        };
+        Err(match self.stack.stream(active.accepted) {
+            Some(mut accepted) => session.give_up(&mut accepted, error),
+            None => SessionError::Connect(error),
+        })
+    }
+
+    /// Whether the connection has to wait for a name. The first time it is asked, it settles which
+    /// backend the connection goes to, and looks up what has to be.
+    fn is_waiting(&mut self, active: &mut Active, now: Instant) -> bool {
+        let Some(service) = self.services.get_mut(active.service) else {
+            return false;
+        };
+        let Stage::Session(session) = &mut active.stage else {
+            return false;
+        };
+        let patience = service.timeouts.connect;
+        let until = match active.awaits_name {
+            Some(until) => until,
+            None if active.looked_up => return false,
+            None => {
+                active.looked_up = true;
+                let mut lines = self.journal.connection(&service.channel, active.id);
+                active.redirected = is_redirected(service, session, &mut lines);
+                match active.redirected {
+                    true => active.route = Route::default(),
+                    false => prefer_kept(&mut active.route, session),
+                }
+                look_up(&mut self.stack, &mut self.journal, service, true, now);
+                session.dialling(now, patience);
+                now + patience
+            }
+        };
+        let backend = service.backend_for(active.redirected);
+        let waits = now < until && backend.is_worth_waiting(self.stack.addresses());
+        active.awaits_name = waits.then_some(until);
+        waits
+    }
+
+    fn next_candidate(&mut self, active: &mut Active) -> Option<Candidate> {
+        let service = self.services.get_mut(active.service)?;
+        let channel = &service.channel;
+        let backend = match (&mut service.redirect, active.redirected) {
+            (Some(redirect), true) => redirect,
+            _ => &mut service.backend,
+        };
+        let addresses = self.stack.addresses();
+        let unused = !active.route.is_begun();
+        let candidate = active.route.next(backend, addresses);
+        let mut lines = self.journal.connection(channel, active.id);
+        let Some(candidate) = candidate else {
+            match active.dialling {
+                Some(_) => lines.no_more_addresses(),
+                None => lines.no_remote_host(),
+            }
+            return None;
+        };
+        match active.route.entry() {
+            Some(entry) if unused && backend.candidates(addresses).nth(1).is_some() => {
+                lines.failover(backend.is_round_robin(), entry);
+            }
+            None => lines.persistence(candidate.address),
+            _ => {}
+        }
+        Some(candidate)
+    }
+
+    fn dial_candidate(
+        &mut self,
+        index: usize,
+        active: &mut Active,
+        candidate: Candidate,
+        now: Instant,
+    ) -> Result<(), DialError> {
+        let service = self
+            .services
+            .get(active.service)
+            .ok_or(DialError::NoAddress)?;
+        let Stage::Session(session) = &mut active.stage else {
+            return Err(DialError::NoAddress);
+        };
+        let address = candidate.address;
+        let mut lines = self.journal.connection(&service.channel, active.id);
+        lines.connecting(address);
+        if session.mode() == Mode::Client && active.speaks_to != Some(address) {
+            let connection = service
+                .tls
+                .connection(Some(address))
+                .map_err(|_| DialError::Tls)?;
+            session.replace(connection);
+            active.speaks_to = Some(address);
+        }
+        let stream = self
+            .stack
+            .connect(address, now)
+            .map_err(DialError::Refused)?;
+        if let Some(mut stream) = self.stack.stream(stream) {
+            set_options(&mut stream, &service.sockets.dialled);
+        }
+        let patience = match service.timeouts.connect {
+            Duration::ZERO if candidate.loopback => NO_TIME,
+            patience => patience,
+        };
+        session.dialling(now, patience);
+        active.dialled = Some(stream);
+        self.owners.insert(stream, index);
+        Ok(())
+    }
+}
+
+/// Whether the client has failed its authentication where that means another backend. A resumed
+/// session keeps what its full handshake found.
+fn is_redirected(service: &Service, session: &Session, lines: &mut Lines<'_>) -> bool {
+    if service.redirect.is_none() {
+        return false;
+    }
+    let verdict = session.connection().client_verdict();
+    let redirected = verdict.is_some_and(|verdict| !verdict.is_good());
+    if redirected {
+        lines.redirected();
+    }
+    redirected
+}
+
+/// Goes where the session went that is resumed.
+fn prefer_kept(route: &mut Route, session: &Session) {
+    if session.mode() == Mode::Server
+        && let Some(kept) = kept_backend(session.connection())
+    {
+        route.prefer(kept);
+    }
+}
+
+/// Gives a stream the socket options of its service.
+pub(super) fn set_options(_stream: &mut Stream<'_>, _options: &SocketOptions) {}
