@@ -4,7 +4,6 @@ mod output;
 mod record;
 mod side;
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -523,7 +522,7 @@ impl Connection {
         if matches!(error, Error::Certificate { .. })
             && let Some(refusal) = self.side.take_refusal()
         {
-            error = Error::Refused(Box::new(refusal));
+            error = Error::Refused(refusal);
         }
         self.failed = Some(error.clone());
         error

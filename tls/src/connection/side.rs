@@ -99,10 +99,10 @@ impl Side {
     }
 
     /// Why path validation of ours refused the peer, if it has just done so.
-    pub(super) fn take_refusal(&self) -> Option<Refusal> {
+    pub(super) fn take_refusal(&self) -> Option<Box<Refusal>> {
         match self {
             Side::Server { accepted, .. } => accepted.take_refusal(),
-            Side::Client { refusals, .. } => refusals.as_ref()?.take(),
+            Side::Client { refusals, .. } => refusals.as_ref()?.take().map(Box::new),
         }
     }
 

@@ -51,7 +51,7 @@ struct Noted {
     /// The verdict on the client's certificate in this handshake.
     verdict: Option<Verdict>,
     /// Why the handshake failed.
-    refusal: Option<Refusal>,
+    refusal: Option<Box<Refusal>>,
     /// The sessions kept in memory.
     kept: Vec<Vec<u8>>,
 }
@@ -79,7 +79,7 @@ impl Accepted {
         self.noted.lock().name.clone()
     }
 
-    pub(crate) fn take_refusal(&self) -> Option<Refusal> {
+    pub(crate) fn take_refusal(&self) -> Option<Box<Refusal>> {
         self.noted.lock().refusal.take()
     }
 
@@ -244,7 +244,7 @@ impl ClientCertVerifier for Accepted {
                         Some(refusal) => refusal.to_string(),
                         None => crate::error::certificate_words(&error),
                     },
-                    refusal: refusal.map(Box::new),
+                    refusal,
                 });
             }
             Err((error, refusal)) => {

@@ -1,5 +1,6 @@
 //! Who judges clients' certificates.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -106,7 +107,7 @@ impl Judge {
         certificate: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<(), (Error, Option<Refusal>)> {
+    ) -> Result<(), (Error, Option<Box<Refusal>>)> {
         match &self.bench {
             Bench::Any(_) => Ok(()),
             Bench::Chain(verifier) => verifier
@@ -115,7 +116,7 @@ impl Judge {
                 .map_err(|error| (error, None)),
             Bench::Path(verifier) => verifier
                 .judge(certificate, intermediates, None, now)
-                .map_err(|refusal| (PathVerifier::error(&refusal), Some(refusal))),
+                .map_err(|refusal| (PathVerifier::error(&refusal), Some(Box::new(refusal)))),
         }
     }
 
