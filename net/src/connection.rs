@@ -27,10 +27,48 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// at least 100 s before a connection is given up.
 pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How often an idle peer is asked whether it is there. Two of these can be lost before
-/// [`USER_TIMEOUT`] ends the connection, and address translators forget idle connections after
-/// some minutes.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(50);
+/// When an idle peer is asked whether it is there, and for how long (RFC 9293 §3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// After how long a silence it is asked first; Linux's `TCP_KEEPIDLE`.
+    pub idle: Duration,
+    /// How long its answer is waited for before it is asked again; `TCP_KEEPINTVL`.
+    pub interval: Duration,
+    /// After how many questions without an answer the connection is over; `TCP_KEEPCNT`.
+    pub count: u32,
+}
+
+impl Default for KeepAlive {
+    /// 50 s, 35 s and 2: address translators forget idle connections after some minutes, and who
+    /// is silent for two minutes in spite of two questions is gone.
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(50),
+            interval: Duration::from_secs(35),
+            count: 2,
+        }
+    }
+}
+
+impl KeepAlive {
+    /// The shortest time between two questions: this is no way to flood.
+    const SHORTEST: Duration = Duration::from_secs(1);
+
+    /// The same within what makes sense.
+    fn bounded(self) -> Self {
+        Self {
+            idle: self.idle.max(Self::SHORTEST),
+            interval: self.interval.max(Self::SHORTEST),
+            count: self.count.max(1),
+        }
+    }
+
+    /// The silence after which the connection is over.
+    fn patience(self) -> Duration {
+        let asking = self.interval.saturating_mul(self.count);
+        self.idle.saturating_add(asking)
+    }
+}
 
 /// How long a released connection may take to deliver what is queued and its FIN: a 64 KiB buffer
 /// at 20 kbit/s.
@@ -91,6 +129,14 @@ pub(crate) struct Connection {
     pub(crate) peer_mac: [u8; 6],
     /// When the peer, if nothing comes from it, is asked whether it is there.
     pub(crate) keep_alive_at: Instant,
+    /// How it is asked; `None`: never.
+    pub(crate) keep_alive: Option<KeepAlive>,
+    /// When the peer was heard of last.
+    heard: Instant,
+    /// Since when the peer has something to acknowledge.
+    busy_since: Option<Instant>,
+    /// How long it may live on once released.
+    pub(crate) linger: Duration,
     /// The next sequence number expected from the peer, as far as segments in order tell.
     pub(crate) receive_next: u32,
     /// In TIME-WAIT: our next sequence number and the peer's.
@@ -133,6 +179,10 @@ impl Connection {
             window_closed: false,
             peer_mac: [0; 6],
             keep_alive_at: Instant::ZERO,
+            keep_alive: Some(KeepAlive::default()),
+            heard: Instant::ZERO,
+            busy_since: None,
+            linger: LINGER,
             receive_next: 0,
             last: None,
         }
@@ -300,18 +350,74 @@ impl Connection {
     pub(crate) fn note_received(&mut self, segment: &Segment, now: Instant) {
         self.window_closed = segment.window == 0;
         self.peer_mac = segment.source_mac;
-        self.keep_alive_at = now + KEEP_ALIVE;
+        self.heard = now;
+        self.ask_after_idle();
         let first = segment.has(flag::SYN) && self.phase != Phase::Open;
         if first || segment.sequence == self.receive_next {
             self.receive_next = segment.end();
         }
     }
 
+    /// Changes how an idle peer is asked whether it is there.
+    pub(crate) fn set_keep_alive(&mut self, keep_alive: Option<KeepAlive>) {
+        self.keep_alive = keep_alive.map(KeepAlive::bounded);
+        self.ask_after_idle();
+    }
+
+    fn ask_after_idle(&mut self) {
+        if let Some(keep_alive) = self.keep_alive {
+            self.keep_alive_at = self.heard + keep_alive.idle;
+        }
+    }
+
+    /// Notes since when the peer has something to acknowledge.
+    pub(crate) fn note_busy(&mut self, now: Instant) {
+        match self.is_idle() {
+            true => self.busy_since = None,
+            false => {
+                self.busy_since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// When an open connection's peer has been silent for too long: [`USER_TIMEOUT`] if it has
+    /// something to acknowledge, else as long as keep-alives go on.
+    ///
+    /// smoltcp 0.14 has a time-out too, but counts it from before a long silence when only a FIN
+    /// follows, and takes keep-alives of the peer for silence.
+    pub(crate) fn silent_at(&self) -> Option<Instant> {
+        match (self.phase, self.busy_since, self.keep_alive) {
+            _ if self.error.is_some() => None,
+            (Phase::Open, Some(since), _) => Some(since.max(self.heard) + USER_TIMEOUT),
+            (Phase::Open, None, Some(keep_alive)) => Some(self.heard + keep_alive.patience()),
+            _ => None,
+        }
+    }
+
+    /// Whether the end of the connection that its owner has released is to be a reset:
+    /// [`Stream::set_linger`](crate::Stream::set_linger) with no time, in a state in which there is
+    /// something to reset.
+    pub(crate) fn resets_on_release(&self) -> bool {
+        use tcp::State::{CloseWait, Closing, Established, FinWait1, FinWait2, LastAck};
+        let unsent = self.socket().is_some_and(|socket| socket.send_queue() > 0);
+        self.linger.is_zero()
+            && match self.state() {
+                Established | CloseWait | FinWait1 | FinWait2 => true,
+                LastAck | Closing => unsent,
+                _ => false,
+            }
+    }
+
+    /// Whether the peer is to be asked whether it is there, sooner or later.
+    pub(crate) fn needs_keep_alive(&self) -> bool {
+        self.keep_alive.is_some() && self.is_idle()
+    }
+
     /// Whether only a keep-alive can tell that the peer is there: it has nothing to acknowledge.
     ///
     /// smoltcp's own keep-alive carries a byte of garbage (RFC 1122 §4.2.3.6 allows that), and 0.14
     /// may send it in the place of a byte that the peer has yet to get.
-    pub(crate) fn needs_keep_alive(&self) -> bool {
+    fn is_idle(&self) -> bool {
         use tcp::State::{CloseWait, Established, FinWait2};
         self.phase == Phase::Open
             && self.socket().is_some_and(|socket| {
@@ -334,14 +440,13 @@ impl Connection {
 }
 
 /// A socket with the product's settings, not yet listening or connecting.
-pub(crate) fn new_socket(limits: &Limits, timeout: Duration) -> tcp::Socket<'static> {
+pub(crate) fn new_socket(limits: &Limits) -> tcp::Socket<'static> {
     let receive = tcp::SocketBuffer::new(vec![0; limits.recv_buffer]);
     let send = tcp::SocketBuffer::new(vec![0; limits.send_buffer]);
     let mut socket = tcp::Socket::new(receive, send);
     // Sessions write whole records and flush once: waiting for more would only add a round trip.
     socket.set_nagle_enabled(false);
     socket.set_congestion_control(tcp::CongestionControl::Reno);
-    socket.set_timeout(Some(timeout.into()));
     socket
 }
 

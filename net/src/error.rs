@@ -93,6 +93,8 @@ pub enum ConnectError {
     TooManyStreams,
     /// Every local port towards this remote address is in use.
     PortsExhausted,
+    /// The local address asked for is not one of ours, or of the other family.
+    NotOurAddress,
 }
 
 impl fmt::Display for ConnectError {
@@ -102,11 +104,42 @@ impl fmt::Display for ConnectError {
             Self::NoRoute => "there is no route to the address",
             Self::TooManyStreams => "there are too many connections",
             Self::PortsExhausted => "no local port is free towards the address",
+            Self::NotOurAddress => "the local address to connect from is not ours",
         })
     }
 }
 
 impl core::error::Error for ConnectError {}
+
+/// Why [`Stack::send_datagram`](crate::Stack::send_datagram) cannot send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DatagramError {
+    /// The remote address or port can never be sent to.
+    Unaddressable,
+    /// No address of ours, or no route, reaches that address family now.
+    NoRoute,
+    /// It would not fit into one frame.
+    TooLong {
+        /// Most bytes of payload.
+        most: usize,
+    },
+    /// As many datagrams as the queue holds wait to be sent.
+    Full,
+}
+
+impl fmt::Display for DatagramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unaddressable => f.write_str("the address cannot be sent to"),
+            Self::NoRoute => f.write_str("there is no route to the address"),
+            Self::TooLong { most } => write!(f, "a datagram carries at most {most} bytes"),
+            Self::Full => f.write_str("too many datagrams wait to be sent"),
+        }
+    }
+}
+
+impl core::error::Error for DatagramError {}
 
 /// Why a connection ended other than in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

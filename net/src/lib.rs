@@ -26,7 +26,7 @@
 //! | sockets, half-open ones, bytes of each | [`Limits`] |
 //! | connections that listeners may still take | [`Stack::set_admission`] |
 //! | time: handshakes, attempts, silence, released connections | constants in `connection` |
-//! | TIME-WAIT records, DNS queries, listeners | constants beside their tables |
+//! | TIME-WAIT records, DNS queries, datagrams, listeners | constants beside their tables |
 //! | RSTs, ICMP errors, challenge ACKs, solicitations, warnings | a rate each |
 //! | frames and segments handled in one call | constants in `stack` and `shard::traffic` |
 //!
@@ -74,7 +74,8 @@ mod window;
 pub use smoltcp::phy;
 
 pub use config::{Addresses, Config, Ipv4Config, Ipv6Config, Limits};
-pub use error::{ConfigError, ConnectError, ListenError, ResolveError, StreamError};
+pub use connection::KeepAlive;
+pub use error::{ConfigError, ConnectError, DatagramError, ListenError, ResolveError, StreamError};
 pub use event::{Event, ListenerId, QueryId, Status, StreamId};
 pub use stack::Stack;
 pub use stream::Stream;

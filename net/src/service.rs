@@ -1,5 +1,6 @@
-//! The host's own conversations: DHCP and DNS.
+//! The host's own conversations: DHCP, DNS, and datagrams that nobody answers.
 
+mod datagrams;
 mod names;
 
 use alloc::collections::VecDeque;
@@ -15,6 +16,7 @@ use smoltcp::wire::{DnsQueryType, IpAddress};
 use crate::device::{Egress, Watch};
 use crate::{Event, Instant, QueryId, ResolveError};
 
+pub(crate) use datagrams::HEADERS;
 pub(crate) use names::{Name, parse};
 
 /// DNS queries open at once.
@@ -62,6 +64,8 @@ pub(crate) struct Service {
     sockets: SocketSet<'static>,
     dhcp: Option<SocketHandle>,
     dns: SocketHandle,
+    /// Made with the first datagram.
+    datagrams: Option<SocketHandle>,
     queries: Vec<Query>,
     next_query: u64,
     due: Option<Instant>,
@@ -85,6 +89,7 @@ impl Service {
             sockets,
             dhcp,
             dns,
+            datagrams: None,
             queries: Vec::new(),
             next_query: 0,
             due: Some(Instant::ZERO),

@@ -15,9 +15,7 @@ use smoltcp::phy::DeviceCapabilities;
 use smoltcp::socket::tcp::State;
 
 use crate::classify::Segment;
-use crate::connection::{
-    Connection, HALF_OPEN_GRACE, HALF_OPEN_TIMEOUT, LINGER, Origin, Phase, USER_TIMEOUT,
-};
+use crate::connection::{Connection, HALF_OPEN_GRACE, HALF_OPEN_TIMEOUT, Origin, Phase};
 use crate::event::StreamId;
 use crate::flow::{Flow, FlowHasher};
 use crate::rate::Bucket;
@@ -37,6 +35,9 @@ const STALE_TIMERS: usize = 1024;
 /// How long the RST of a connection that has failed may wait to be sent, for room or for a
 /// neighbour; then the peer has to find out by itself.
 const RESET_GRACE: Duration = Duration::from_secs(1);
+
+/// The least time for the peer of a released connection to acknowledge what it has been sent.
+const SHORTEST_LINGER: Duration = Duration::from_secs(1);
 
 /// Why a connection is looked at.
 #[derive(Clone, Copy)]
@@ -318,8 +319,16 @@ impl Shard {
             Phase::HalfOpen | Phase::Open => {}
         }
         connection.discard_received();
-        connection.deadline = Some(now + LINGER);
-        connection.finish();
+        if connection.resets_on_release() {
+            connection.error.get_or_insert(StreamError::Reset);
+            connection.deadline = Some(now + RESET_GRACE);
+            if let Some(socket) = connection.socket_mut() {
+                socket.abort();
+            }
+        } else {
+            connection.deadline = Some(now + connection.linger.max(SHORTEST_LINGER));
+            connection.finish();
+        }
         self.touch(id.index);
     }
 
@@ -373,7 +382,7 @@ impl Shard {
             Phase::Connecting => {
                 connection.phase = Phase::Open;
                 if let Some(socket) = connection.socket_mut() {
-                    socket.set_timeout(Some(USER_TIMEOUT.into()));
+                    socket.set_timeout(None);
                 }
             }
             Phase::Open | Phase::Over => {}

@@ -12,12 +12,12 @@ use smoltcp::phy::{Device, RxToken, TxToken};
 use crate::classify::{Class, Segment, classify, flag, is_host};
 use crate::flow::{Flow, FlowHasher, Unguessable};
 use crate::rate::Bucket;
-use crate::service::{Name, Service, parse};
+use crate::service::{HEADERS, Name, Service, parse};
 use crate::shard::{Received, Shard, Visit, hardware};
 use crate::time_wait::Reaction;
 use crate::{
-    Addresses, Config, ConfigError, ConnectError, Event, Instant, Ipv4Config, ListenError,
-    ListenerId, QueryId, ResolveError, Stream, StreamId, device, reply,
+    Addresses, Config, ConfigError, ConnectError, DatagramError, Event, Instant, Ipv4Config,
+    ListenError, ListenerId, QueryId, ResolveError, Stream, StreamId, device, reply,
 };
 
 /// Frames one [`Stack::poll`] takes in, so that sessions get their turn: at 1,500 bytes, 96 KiB.
@@ -213,11 +213,26 @@ impl Stack {
 
     /// Begins a connection; [`Event::Ready`] follows when it is established or has failed.
     pub fn connect(&mut self, remote: SocketAddr, now: Instant) -> Result<StreamId, ConnectError> {
+        self.connect_from(None, remote, now)
+    }
+
+    /// As [`connect`](Self::connect), from the address `local`, which must be ours.
+    pub fn connect_from(
+        &mut self,
+        local: Option<IpAddr>,
+        remote: SocketAddr,
+        now: Instant,
+    ) -> Result<StreamId, ConnectError> {
         self.now = now.max(self.now);
         if remote.port() == 0 || !is_host(remote.ip()) || self.is_ours(remote.ip()) {
             return Err(ConnectError::Unaddressable);
         }
-        let local = self.source_for(remote.ip()).ok_or(ConnectError::NoRoute)?;
+        let likely = self.source_for(remote.ip()).ok_or(ConnectError::NoRoute)?;
+        let local = match local {
+            None => likely,
+            Some(local) if self.is_ours(local) && local.is_ipv4() == likely.is_ipv4() => local,
+            Some(_) => return Err(ConnectError::NotOurAddress),
+        };
         if self.shard.in_use() >= self.shard.limits.streams {
             return Err(ConnectError::TooManyStreams);
         }
@@ -263,6 +278,29 @@ impl Stack {
     /// 30 s, then the connection is reset; what the peer still sends is discarded.
     pub fn release(&mut self, id: StreamId) {
         self.shard.release(id, self.now);
+    }
+
+    /// Sends a UDP datagram (RFC 768) from port 514, for which nobody waits: it may get lost, and
+    /// no answer is taken in. It leaves with the next [`flush`](Self::flush) or
+    /// [`poll`](Self::poll), as soon as the next hop is known; until then a small queue holds it.
+    pub fn send_datagram(
+        &mut self,
+        remote: SocketAddr,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<(), DatagramError> {
+        self.now = now.max(self.now);
+        if remote.port() == 0 || !is_host(remote.ip()) || self.is_ours(remote.ip()) {
+            return Err(DatagramError::Unaddressable);
+        }
+        if self.source_for(remote.ip()).is_none() {
+            return Err(DatagramError::NoRoute);
+        }
+        let most = self.shard.caps.max_transmission_unit - HEADERS;
+        if payload.len() > most {
+            return Err(DatagramError::TooLong { most });
+        }
+        self.service.send_datagram(plain(remote), payload, self.now)
     }
 
     /// Asks for the addresses of `name`; [`Event::Resolved`] follows, at once for literal

@@ -1,11 +1,12 @@
 //! One connection, borrowed from the stack.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use smoltcp::socket::tcp::{Socket, State};
 
-use crate::connection::{Connection, Phase};
-use crate::{Status, StreamError};
+use crate::connection::{Connection, LINGER, Phase};
+use crate::{KeepAlive, Status, StreamError};
 
 /// One TCP connection, borrowed from the [`Stack`](crate::Stack).
 ///
@@ -130,6 +131,37 @@ impl Stream<'_> {
                 self.0.touched = true;
             }
         }
+    }
+
+    /// Sends small pieces at once (true, as from the beginning), or waits with them as long as
+    /// something is unacknowledged: Nagle's algorithm (RFC 9293 §3.7.4), which `TCP_NODELAY` turns
+    /// off.
+    pub fn set_nodelay(&mut self, nodelay: bool) {
+        if let Some(socket) = self.0.socket_mut() {
+            socket.set_nagle_enabled(!nodelay);
+        }
+        self.0.touched = true;
+    }
+
+    /// Asks an idle peer whether it is there, as `keep_alive` says; with `None` never: then an idle
+    /// connection lives until its owner ends it. From the beginning it is
+    /// [`KeepAlive::default`]. Times below a second count as one.
+    ///
+    /// While the peer has something to acknowledge, 120 s of silence end the connection whatever is
+    /// set here.
+    pub fn set_keep_alive(&mut self, keep_alive: Option<KeepAlive>) {
+        self.0.set_keep_alive(keep_alive);
+        self.0.touched = true;
+    }
+
+    /// How long what is queued and the FIN may take to arrive after
+    /// [`Stack::release`](crate::Stack::release), before the connection is reset: at least 1 s, at
+    /// most 30 s, which it is from the beginning. No time at all ([`Duration::ZERO`]) resets the
+    /// connection when it is released, unless both sides have ended it by then.
+    ///
+    /// This is `SO_LINGER`, except that nobody waits for it.
+    pub fn set_linger(&mut self, linger: Duration) {
+        self.0.linger = linger.min(LINGER);
     }
 
     /// Ends the connection with RST now; queued data is dropped, received data stays readable.

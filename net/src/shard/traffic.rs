@@ -10,8 +10,7 @@ use smoltcp::wire::{EthernetAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 use super::{Cause, RESET_GRACE, STALE_TIMERS, Shard, connection};
 use crate::classify::{Segment, flag};
 use crate::connection::{
-    CONNECT_TIMEOUT, Connection, HALF_OPEN_TIMEOUT, KEEP_ALIVE, Origin, Phase, USER_TIMEOUT, alone,
-    new_socket,
+    CONNECT_TIMEOUT, Connection, HALF_OPEN_TIMEOUT, Origin, Phase, alone, new_socket,
 };
 use crate::device::{Egress, OneFrame, Watch};
 use crate::flow::Flow;
@@ -146,7 +145,7 @@ impl Shard {
         now: Instant,
     ) {
         let flow = segment.flow;
-        let mut socket = new_socket(&self.limits, USER_TIMEOUT);
+        let mut socket = new_socket(&self.limits);
         let endpoint = IpListenEndpoint {
             addr: Some(flow.local.ip().into()),
             port: flow.local.port(),
@@ -170,7 +169,8 @@ impl Shard {
 
     /// Begins a connection; the SYN leaves with the next visit.
     pub(crate) fn open(&mut self, flow: Flow, seed: u64, now: Instant) -> Option<StreamId> {
-        let mut socket = new_socket(&self.limits, CONNECT_TIMEOUT);
+        let mut socket = new_socket(&self.limits);
+        socket.set_timeout(Some(CONNECT_TIMEOUT.into()));
         let mut device = OneFrame::<NoToken> {
             bytes: &[],
             meta: PacketMeta::default(),
@@ -290,6 +290,7 @@ impl Shard {
         let Some(connection) = super::connection(&mut self.slots, index) else {
             return Outcome::Done;
         };
+        connection.note_busy(now);
         let changed = connection.state() != before.state;
         self.settle(index, now, Cause::Visit(before.state));
         if changed {
@@ -307,10 +308,13 @@ impl Shard {
         let Some(connection) = connection(&mut self.slots, index) else {
             return;
         };
+        let Some(keep_alive) = connection.keep_alive else {
+            return;
+        };
         if connection.keep_alive_at > now || !connection.needs_keep_alive() {
             return;
         }
-        connection.keep_alive_at = now + KEEP_ALIVE;
+        connection.keep_alive_at = now + keep_alive.interval;
         if let Some(sent) = connection.sent
             && let Some(token) = device.transmit(now.into())
         {
@@ -376,7 +380,9 @@ impl Shard {
         let keep_alive = connection
             .needs_keep_alive()
             .then_some(connection.keep_alive_at.max(now + SHORTEST_TIMER));
+        let silent = connection.silent_at();
         let others = connection.deadline.into_iter().chain(keep_alive);
+        let others = others.chain(silent);
         let Some(when) = asked.into_iter().chain(others).min() else {
             return;
         };
@@ -405,15 +411,19 @@ impl Shard {
             }
             connection.armed = None;
             let expired = connection.deadline.is_some_and(|deadline| deadline <= now);
+            let silent = connection.silent_at().is_some_and(|silent| silent <= now);
             self.timers.pop();
-            if expired {
+            if silent && !expired {
+                connection.error.get_or_insert(StreamError::TimedOut);
+            }
+            if expired || silent {
                 self.give_up(index, now);
             }
             self.touch(index);
         }
     }
 
-    /// A half-open or released connection has taken too long.
+    /// A half-open or released connection has taken too long, or a peer was silent for too long.
     fn give_up(&mut self, index: u32, now: Instant) {
         let Some(connection) = connection(&mut self.slots, index) else {
             return;
