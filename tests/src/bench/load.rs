@@ -1,0 +1,148 @@
+//! Fixed amounts of work, done by a client through whatever is measured.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use super::backend::Order;
+use super::client::Client;
+use crate::PATIENCE;
+
+/// Connections at once where their number does not matter but waiting should be short.
+const PARALLEL: usize = 4;
+/// Bytes that an upload hands to TLS at once.
+const CHUNK: usize = 256 * 1024;
+
+/// Where the work is done.
+#[derive(Clone)]
+pub struct Target {
+    /// Where TLS is accepted.
+    pub server: SocketAddr,
+    /// The one that connects.
+    pub client: Client,
+}
+
+/// An amount of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// So many connections, four at a time: full handshake, one byte there and back, orderly end.
+    Handshakes(u64),
+    /// So many bytes from the backend to the client over one connection.
+    Download(u64),
+    /// So many bytes from the client to the backend over one connection.
+    Upload(u64),
+    /// So many times 64 bytes there and back over one connection, one after the other.
+    RoundTrips(u64),
+}
+
+impl Work {
+    /// The same work, twice as much.
+    pub fn twice(self) -> Work {
+        match self {
+            Work::Handshakes(count) => Work::Handshakes(2 * count),
+            Work::Download(bytes) => Work::Download(2 * bytes),
+            Work::Upload(bytes) => Work::Upload(2 * bytes),
+            Work::RoundTrips(count) => Work::RoundTrips(2 * count),
+        }
+    }
+
+    /// How many handshakes, bytes or round trips.
+    pub fn units(self) -> u64 {
+        match self {
+            Work::Handshakes(units)
+            | Work::Download(units)
+            | Work::Upload(units)
+            | Work::RoundTrips(units) => units,
+        }
+    }
+}
+
+impl Target {
+    /// Does the work; an error when any of it fails.
+    pub fn run(&self, work: Work) -> io::Result<()> {
+        match work {
+            Work::Handshakes(count) => self.handshakes(count),
+            Work::Download(bytes) => self.download(bytes),
+            Work::Upload(bytes) => self.upload(bytes),
+            Work::RoundTrips(count) => self.round_trips(count),
+        }
+    }
+
+    fn handshakes(&self, count: u64) -> io::Result<()> {
+        let taken = AtomicU64::new(0);
+        let work = || {
+            while taken.fetch_add(1, Ordering::Relaxed) < count {
+                self.handshake()?;
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(work)).collect();
+            let results = workers.into_iter().map(|worker| worker.join());
+            results
+                .map(|result| result.unwrap_or_else(|_| Err(io::Error::other("a client panicked"))))
+                .collect()
+        })
+    }
+
+    fn handshake(&self) -> io::Result<()> {
+        let mut stream = self.client.connect(self.server, PATIENCE)?;
+        stream.send(&Order::Echo.bytes())?;
+        stream.send(b"?")?;
+        stream.skip(1)?;
+        stream.close()
+    }
+
+    fn download(&self, bytes: u64) -> io::Result<()> {
+        let mut stream = self.client.connect(self.server, PATIENCE)?;
+        stream.send(&Order::Give(bytes).bytes())?;
+        stream.skip(bytes)?;
+        stream.close()
+    }
+
+    fn upload(&self, bytes: u64) -> io::Result<()> {
+        let mut stream = self.client.connect(self.server, PATIENCE)?;
+        stream.send(&Order::Take(bytes).bytes())?;
+        let buffer = vec![0xa5; CHUNK];
+        let mut left = bytes;
+        while left > 0 {
+            let most = left.min(CHUNK as u64) as usize;
+            stream.send(&buffer[..most])?;
+            left -= most as u64;
+        }
+        stream.skip(1)?;
+        stream.close()
+    }
+
+    fn round_trips(&self, count: u64) -> io::Result<()> {
+        let mut stream = self.client.connect(self.server, PATIENCE)?;
+        stream.send(&Order::Echo.bytes())?;
+        for _ in 0..count {
+            stream.send(&[0x40; 64])?;
+            stream.skip(64)?;
+        }
+        stream.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twice_the_work_has_twice_the_units() {
+        for work in [
+            Work::Handshakes(3),
+            Work::Download(3),
+            Work::Upload(3),
+            Work::RoundTrips(3),
+        ] {
+            assert_eq!(work.twice().units(), 6);
+            assert_eq!(
+                std::mem::discriminant(&work),
+                std::mem::discriminant(&work.twice())
+            );
+        }
+    }
+}

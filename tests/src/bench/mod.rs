@@ -1,0 +1,228 @@
+//! Measures what the tunnel costs, and what others cost for the same work in the same run.
+//!
+//! Machines run under QEMU's translator, where a plugin counts the guest's instructions: those
+//! counts repeat to a fraction of a per cent on any machine, however busy. Times do not; each is
+//! taken several times, and the processor time that something used is told instead of how long it
+//! took wherever that is possible.
+//!
+//! The program is `stockade-bench`, which `cargo xtask bench` runs in a network namespace of its
+//! own. It writes one line for each figure to standard output:
+//!
+//! ```text
+//! figure SUBJECT KEY SAMPLE...
+//! ```
+
+pub mod backend;
+pub mod client;
+pub mod load;
+pub mod machine;
+pub mod measure;
+pub mod subject;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use crate::namespace;
+use load::Work;
+use subject::{Running, Subject};
+
+/// Memory among which the smallest that serves is searched, in MiB.
+const MEMORY: (u32, u32) = (4, 256);
+
+/// What to measure, and how thoroughly.
+pub struct Plan {
+    /// In the order of the figures.
+    pub subjects: Vec<Subject>,
+    /// QEMU's plugin that counts instructions.
+    pub plugin: PathBuf,
+    /// How often each figure is taken.
+    pub samples: usize,
+    /// Handshakes for one count.
+    pub handshakes: u64,
+    /// Bytes for one count.
+    pub bytes: u64,
+    /// Round trips for one count.
+    pub round_trips: u64,
+    /// Handshakes for one look at a process's time.
+    pub native_handshakes: u64,
+    /// Bytes for one look at a process's time.
+    pub native_bytes: u64,
+}
+
+impl Plan {
+    /// Three samples of each figure.
+    pub fn thorough(subjects: Vec<Subject>, plugin: PathBuf) -> Plan {
+        Plan {
+            subjects,
+            plugin,
+            samples: 3,
+            handshakes: 100,
+            bytes: 8 << 20,
+            round_trips: 500,
+            native_handshakes: 3000,
+            native_bytes: 1 << 30,
+        }
+    }
+
+    /// One sample of each figure, of less work: the counts are a little less exact.
+    pub fn quick(subjects: Vec<Subject>, plugin: PathBuf) -> Plan {
+        Plan {
+            samples: 1,
+            handshakes: 50,
+            bytes: 4 << 20,
+            round_trips: 200,
+            native_handshakes: 1000,
+            native_bytes: 256 << 20,
+            ..Plan::thorough(subjects, plugin)
+        }
+    }
+}
+
+/// Measures everything, writes the figures to standard output and progress to standard error.
+/// Gives the number of measurements that failed; each has said why.
+pub fn run(plan: &Plan) -> usize {
+    namespace::require();
+    let mut report = Report {
+        done: 0,
+        all: plan.subjects.len() * STAGES.len(),
+        failed: 0,
+    };
+    // Ports of closed connections may be taken again at once; without, long runs could run out.
+    let _ = fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "1");
+    let _ = fs::write("/proc/sys/net/ipv4/ip_local_port_range", "10000 65000");
+    for (name, stage) in STAGES {
+        for subject in &plan.subjects {
+            report.stage(subject.name(), name);
+            if let Err(error) = stage(plan, subject, &mut report) {
+                report.failed += 1;
+                eprintln!("  failed: {error}");
+            }
+        }
+    }
+    report.failed
+}
+
+type Stage = fn(&Plan, &Subject, &mut Report) -> io::Result<()>;
+
+/// One stage of all subjects after the other, so that a busy minute hits all of them.
+const STAGES: [(&str, Stage); 4] = [
+    ("boot and idleness", boot),
+    ("guest instructions", count),
+    ("processor time as a process", native),
+    ("smallest memory", memory),
+];
+
+/// Tells how it comes along, and the figures.
+struct Report {
+    done: usize,
+    all: usize,
+    failed: usize,
+}
+
+impl Report {
+    fn stage(&mut self, subject: &str, stage: &str) {
+        self.done += 1;
+        eprintln!("[{}/{}] {subject}: {stage} ...", self.done, self.all);
+    }
+
+    fn figure(&self, subject: &Subject, key: &str, samples: &[f64]) {
+        let words: Vec<String> = samples.iter().map(f64::to_string).collect();
+        let line = format!("figure {} {key} {}\n", subject.name(), words.join(" "));
+        // Without a reader there is nothing left to do with a figure.
+        let _ = io::stdout().write_all(line.as_bytes());
+        eprintln!("  {key}: {}", words.join(" "));
+    }
+}
+
+fn boot(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
+    let (mut first_bytes, mut served) = (Vec::new(), Vec::new());
+    let mut idle = None;
+    // One more than of others: the first reads the files from the disk and is not counted.
+    for sample in 0..=plan.samples {
+        let (running, first) = measure::boot(subject, None)?;
+        if sample > 0 {
+            first_bytes.push(first.first_byte.as_secs_f64() * 1e3);
+            served.push(first.served.as_secs_f64() * 1e3);
+        }
+        idle = Some(running);
+    }
+    report.figure(subject, "first-byte-ms", &first_bytes);
+    report.figure(subject, "first-handshake-ms", &served);
+    if let Some(running) = idle {
+        let ticks = measure::idle_ticks(&running)?;
+        report.figure(subject, "idle-ticks", &[ticks as f64]);
+    }
+    Ok(())
+}
+
+fn count(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
+    let (running, _) = measure::boot(subject, Some(&plan.plugin))?;
+    let boot = running.machine.counters().instructions;
+    report.figure(subject, "boot-instructions", &[boot as f64]);
+    let idle = measure::idle_instructions(&running);
+    report.figure(subject, "idle-instructions", &[idle as f64]);
+    let works = [
+        ("handshake-instructions", Work::Handshakes(plan.handshakes)),
+        ("download-instructions", Work::Download(plan.bytes)),
+        ("upload-instructions", Work::Upload(plan.bytes)),
+        (
+            "round-trip-instructions",
+            Work::RoundTrips(plan.round_trips),
+        ),
+    ];
+    for (key, work) in works {
+        // The first of a kind allocates and translates.
+        running.target.run(work)?;
+        report.figure(subject, key, &counts(plan, &running, work)?);
+    }
+    Ok(())
+}
+
+fn counts(plan: &Plan, running: &Running, work: Work) -> io::Result<Vec<f64>> {
+    (0..plan.samples)
+        .map(|_| measure::instructions_each(running, work))
+        .collect()
+}
+
+fn native(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
+    const GIGABIT: f64 = 1e9 / 8.0;
+    let native = subject.start_native()?;
+    let works = [
+        (
+            "handshakes-per-second",
+            Work::Handshakes(plan.native_handshakes),
+            1.0,
+        ),
+        (
+            "download-gigabits-per-second",
+            Work::Download(plan.native_bytes),
+            GIGABIT,
+        ),
+        (
+            "upload-gigabits-per-second",
+            Work::Upload(plan.native_bytes),
+            GIGABIT,
+        ),
+    ];
+    for (key, work, unit) in works {
+        let mut samples = Vec::new();
+        for _ in 0..plan.samples {
+            samples.push(measure::units_per_second(&native, work)? / unit);
+        }
+        report.figure(subject, key, &samples);
+    }
+    Ok(())
+}
+
+fn memory(_: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
+    let (least, most) = MEMORY;
+    let smallest = measure::smallest_memory(subject, least, most, |memory, serves| {
+        eprintln!(
+            "  {memory} MiB: {}",
+            if serves { "serves" } else { "does not serve" }
+        );
+    })?;
+    report.figure(subject, "memory-mib", &[f64::from(smallest)]);
+    Ok(())
+}
