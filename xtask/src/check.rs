@@ -34,5 +34,5 @@ pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
                 .into(),
         );
     };
-    run::check_conf(root, options, &path)
+    run::check_conf(root, &options, &path)
 }

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use stockade_config::{Config, Settings};
-use stockade_host::conf::{LogFile, PidFile};
 use stockade_host::{Accel, Backend, Network, Qemu, READY, Vm, pki, probe};
 
 use crate::{Result, image, packages};
 pub(crate) use conf::check as check_conf;
 use conf::{Conf, Refused};
+use keeping::Keeping;
 use options::Net;
 pub(crate) use options::Options;
 use plan::{Plan, Ports};
 use words::shown;
 
 mod conf;
+mod keeping;
 mod network;
 mod options;
 mod plan;
@@ -112,7 +112,7 @@ pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     }
     let image = image::build(root, false)?;
 
-    let stop = stop_on_signals()?;
+    let stop = keeping::stop_on_signals(plan.conf.is_some())?;
     let tap = match &plan.net {
         Net::Bridge(bridge) => Some(network::make_tap(bridge, &config)?),
         _ => None,
@@ -151,43 +151,6 @@ pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     let code = serve(&vm, &stop, &keeping, &guidance);
     drop((vm, tap, backend, keeping));
     code
-}
-
-/// What is kept on this host while a stunnel configuration is served.
-struct Keeping {
-    log: Option<Arc<LogFile>>,
-    /// Removed at the end.
-    _pid: Option<PidFile>,
-    /// SIGUSR1 came: the log file is to be opened again (stunnel(8), "SIGNALS").
-    reopen: Arc<AtomicBool>,
-}
-
-impl Keeping {
-    fn start(conf: Option<&Conf>) -> Result<Keeping> {
-        let mut keeping = Keeping {
-            log: None,
-            _pid: None,
-            reopen: Arc::default(),
-        };
-        if let Some(conf) = conf {
-            let global = &conf.configuration.global;
-            signal_hook::flag::register(SIGUSR1, Arc::clone(&keeping.reopen))?;
-            keeping.log = LogFile::open(global)?.map(Arc::new);
-            let pid = global.pid.as_deref().filter(|path| !path.is_empty());
-            keeping._pid = pid.map(PidFile::write).transpose()?;
-        }
-        Ok(keeping)
-    }
-
-    /// Opens the log file again if that was asked for.
-    fn look(&self) {
-        if self.reopen.swap(false, Ordering::SeqCst)
-            && let Some(log) = &self.log
-            && let Err(error) = log.reopen()
-        {
-            eprintln!("warning: {error}");
-        }
-    }
 }
 
 /// Watches the machine until a signal or its own end.
@@ -378,14 +341,4 @@ fn accelerator(asked: Accel, image: &Path) -> Result<(Accel, String)> {
         Accel::Kvm => (Accel::Kvm, "KVM".to_owned()),
         Accel::Tcg => (Accel::Tcg, "TCG".to_owned()),
     })
-}
-
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // The second one ends us at once; what QEMU leaves then, the kernel takes.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
 }

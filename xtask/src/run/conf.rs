@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use stockade_config::Config;
 use stockade_config::stunnel::{Configuration, Diagnostic, Notice, Recording};
-use stockade_host::conf::{
-    self, Gateway, Passphrases, PortProblem, Publication, Published, WARNING,
-};
+use stockade_host::conf::{self, Found, Gateway, Passphrases, Publication, Published};
 
 use super::options::{Net, Options};
 use super::plan::{self, Plan};
@@ -119,13 +117,32 @@ pub(super) fn publication(
 }
 
 /// `cargo xtask check`: prints what becomes of each option, then everything that is wrong.
-pub(crate) fn check(root: &Path, options: Options, path: &str) -> Result<ExitCode> {
+pub(crate) fn check(root: &Path, options: &Options, path: &str) -> Result<ExitCode> {
     let found = conf::find(path, Passphrases::available());
+    let verdict = judge(root, options, found)?;
+    print!("{}", verdict.told);
+    eprint!("{}", verdict.errors);
+    Ok(if verdict.errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What is to be said of a configuration.
+struct Verdict {
+    /// The table of options and the notices; for standard output.
+    told: String,
+    /// The errors, empty when there are none; for standard error.
+    errors: String,
+}
+
+/// Does everything of a run that starts nothing.
+fn judge(root: &Path, options: &Options, found: Found) -> Result<Verdict> {
     let word = conf::word(&found)?;
-    print!("{}", conf::report(&found.examination.report));
+    let mut told = conf::report(&found.examination.report);
     let mut notices = found.examination.notices;
-    let mut errors: Vec<String> = texts(&found.examination.errors);
-    let net = plan::net(&options);
+    let mut errors = texts(&found.examination.errors);
     if let Some(configuration) = found.examination.configuration {
         let conf = Conf {
             path: found.path,
@@ -133,54 +150,53 @@ pub(crate) fn check(root: &Path, options: Options, path: &str) -> Result<ExitCod
             recording: Arc::new(found.recording),
             word,
         };
-        let plan = Plan::new(&options, net, None, None, Some(conf))?;
-        match super::settings(&options, &plan, root)? {
-            Err(error) => errors.push(error),
-            Ok(settings) => {
-                let conf = plan.conf.as_ref().map(|conf| &conf.configuration);
-                let judged = conf.map(|conf| publication(conf, &plan.net, &settings.config));
-                match judged.unwrap_or_else(|| Ok(Publication::default())) {
-                    Err(found) => errors.extend(texts(&found)),
-                    Ok(found) => {
-                        notices.extend(found.notices);
-                        let problems = conf::check_ports(&found.ports);
-                        notices.extend(problems.iter().filter(|problem| problem.busy).map(busy));
-                        let lasting = problems.iter().filter(|problem| !problem.busy);
-                        errors.extend(lasting.map(|problem| problem.diagnostic.to_string()));
-                    }
-                }
-            }
-        }
+        let (more, wrong) = judge_run(root, options, conf)?;
+        notices.extend(more);
+        errors.extend(wrong);
     }
-    if !notices.is_empty() {
-        println!();
+    for (index, notice) in notices.iter().enumerate() {
+        let space = if index == 0 { "\n" } else { "" };
+        told += &format!("{space}{}\n", conf::notice_line(notice));
     }
-    for notice in &notices {
-        println!("{}", conf::notice_line(notice));
-    }
-    println!();
     if errors.is_empty() {
-        println!("Configuration successful");
-        return Ok(ExitCode::SUCCESS);
+        told += "\nConfiguration successful\n";
+    } else {
+        errors.push("Configuration failed".to_owned());
     }
-    for error in &errors {
-        eprintln!("{error}");
-    }
-    eprintln!("Configuration failed");
-    Ok(ExitCode::FAILURE)
+    let errors = errors.iter().map(|line| format!("{line}\n")).collect();
+    Ok(Verdict { told, errors })
+}
+
+/// What a run would tell, and why it would refuse to start.
+fn judge_run(root: &Path, options: &Options, conf: Conf) -> Result<(Vec<Notice>, Vec<String>)> {
+    let plan = Plan::new(options, plan::net(options), None, None, Some(conf))?;
+    let settings = match super::settings(options, &plan, root)? {
+        Ok(settings) => settings,
+        Err(error) => return Ok((Vec::new(), vec![error])),
+    };
+    let Some(conf) = &plan.conf else {
+        return Ok(Default::default());
+    };
+    let found = match publication(&conf.configuration, &plan.net, &settings.config) {
+        Ok(found) => found,
+        Err(errors) => return Ok((Vec::new(), texts(&errors))),
+    };
+    let (busy, lasting): (Vec<_>, Vec<_>) = conf::check_ports(&found.ports)
+        .into_iter()
+        .partition(|problem| problem.busy);
+    let mut notices = found.notices;
+    // Most likely the stunnel has it whose configuration this is.
+    notices.extend(busy.into_iter().map(|problem| Notice {
+        origin: problem.diagnostic.origin,
+        level: conf::WARNING,
+        text: problem.diagnostic.text,
+    }));
+    let errors = lasting.iter().map(|problem| problem.diagnostic.to_string());
+    Ok((notices, errors.collect()))
 }
 
 fn texts<'a>(errors: impl IntoIterator<Item = &'a Diagnostic>) -> Vec<String> {
     errors.into_iter().map(Diagnostic::to_string).collect()
-}
-
-/// A port that another process has now, most likely the stunnel whose configuration this is.
-fn busy(problem: &PortProblem) -> Notice {
-    Notice {
-        origin: problem.diagnostic.origin.clone(),
-        level: WARNING,
-        text: problem.diagnostic.text.clone(),
-    }
 }
 
 /// What stands for this host's loopback.
@@ -200,3 +216,6 @@ fn refuse<'a>(errors: impl IntoIterator<Item = &'a Diagnostic>) -> Refused {
     eprint!("{}", conf::error_lines(errors));
     Refused
 }
+
+#[cfg(test)]
+mod tests;

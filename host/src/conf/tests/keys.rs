@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use stockade_config::Zeroizing;
@@ -11,33 +11,7 @@ use stockade_config::stunnel::{FileError, Files};
 
 use super::super::files::HostFiles;
 use super::super::keys::{self, Passphrases};
-
-/// A folder of this test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let name = format!("stockade-conf-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
-        fs::write(self.0.join(name), bytes).unwrap();
-        self.path(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use super::Folder;
 
 fn openssl(words: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("openssl")
@@ -55,13 +29,13 @@ fn openssl(words: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 /// A leaf, its key and the authority, PEM.
-struct Chain {
-    authority: String,
-    leaf: String,
-    key: String,
+pub(super) struct Chain {
+    pub(super) authority: String,
+    pub(super) leaf: String,
+    pub(super) key: String,
 }
 
-fn chain() -> Chain {
+pub(super) fn chain() -> Chain {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -80,7 +54,7 @@ fn chain() -> Chain {
 }
 
 /// The chain as PKCS #12, the authority's certificate first among those it was made from.
-fn pkcs12(chain: &Chain, folder: &Folder, extra: &[&str]) -> Vec<u8> {
+pub(super) fn pkcs12(chain: &Chain, folder: &Folder, extra: &[&str]) -> Vec<u8> {
     let authority = folder.write("authority.pem", chain.authority.as_bytes());
     let leaf = folder.write("leaf.pem", (chain.leaf.clone() + &chain.key).as_bytes());
     let mut words = vec!["pkcs12", "-export", "-in", &leaf, "-certfile", &authority];

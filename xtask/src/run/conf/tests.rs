@@ -1,0 +1,143 @@
+//! What `cargo xtask check` says.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use stockade_host::conf;
+
+use super::*;
+
+/// A configuration file of this test's own, removed at its end.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> File {
+        let name = format!("stockade-check-{name}-{}.conf", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        File(path)
+    }
+
+    /// What the check says, with `FILE` for the file's path.
+    fn judge(&self, words: &[&str]) -> (String, String) {
+        let options = Options {
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            ..Options::default()
+        };
+        let path = self.0.to_str().unwrap();
+        let found = conf::find(path, Passphrases::Nobody);
+        let verdict = judge(Path::new("/"), &options, found).unwrap();
+        (
+            verdict.told.replace(path, "FILE"),
+            verdict.errors.replace(path, "FILE"),
+        )
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A listener that keeps its port, and the port.
+fn taken() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[test]
+fn each_option_is_told_with_its_place_and_fate() {
+    let (listener, port) = taken();
+    drop(listener);
+    let file = File::new(
+        "fine",
+        &format!(
+            "; a client\nclient = yes\nchroot = /var/lib/stunnel\n[redis]\n\
+             accept = 127.0.0.1:{port}\nCONNECT = peer:6379\n"
+        ),
+    );
+    let (told, errors) = file.judge(&[]);
+    assert_eq!(errors, "");
+    let wide = "accept = 127.0.0.1:".len() + port.to_string().len();
+    let row = |place: &str, option: String, fate: &str| {
+        let width = wide.max("chroot = /var/lib/stunnel".len());
+        format!("FILE:{place}  {option:width$}  {fate}\n")
+    };
+    let expect = [
+        row("2         ", "client = yes".into(), "honoured"),
+        row(
+            "3         ",
+            "chroot = /var/lib/stunnel".into(),
+            "accepted without effect: an image has no users, no other processes and no directories",
+        ),
+        row(
+            "5  [redis]",
+            format!("accept = 127.0.0.1:{port}"),
+            "honoured",
+        ),
+        row("6  [redis]", "connect = peer:6379".into(), "honoured"),
+    ];
+    // The place's column is as wide as the path; "FILE" stands for it here.
+    let told = told.lines().map(|line| line.to_owned() + "\n");
+    let table: String = told.clone().take(4).collect();
+    assert_eq!(table, expect.concat());
+    let rest: String = told.skip(4).collect();
+    assert!(
+        rest.starts_with("4 options: 3 honoured, 1 accepted without effect, 0 refused\n"),
+        "{rest}"
+    );
+    assert!(rest.ends_with("\nConfiguration successful\n"), "{rest}");
+}
+
+#[test]
+fn every_error_is_told_at_once_in_stunnel_s_words() {
+    let file = File::new(
+        "wrong",
+        "client = yes\n[a]\nnonsense\naccept = 1111\nconnect = 1\nengineId = x\n[b]\nconnect = 2\n",
+    );
+    let (_, errors) = file.judge(&[]);
+    let lines: Vec<&str> = errors.lines().collect();
+    assert_eq!(lines.len(), 4, "{errors}");
+    assert_eq!(lines[0], "FILE:3: \"nonsense\": No '=' found");
+    assert!(lines[1].starts_with("FILE:6: "), "{errors}");
+    assert!(
+        lines[2].contains("Each service must define two endpoints"),
+        "{errors}"
+    );
+    assert_eq!(lines[3], "Configuration failed");
+}
+
+#[test]
+fn a_busy_port_is_a_warning_since_stunnel_may_still_run() {
+    let (_listener, port) = taken();
+    let text = format!("client = yes\n[a]\naccept = 127.0.0.1:{port}\nconnect = peer:1\n");
+    let (told, errors) = File::new("busy", &text).judge(&[]);
+    assert_eq!(errors, "");
+    let warning = format!(
+        "FILE:3: warning: Binding service [a] to 127.0.0.1:{port}: Address already in use (98)"
+    );
+    assert!(told.contains(&warning), "{told}");
+    assert!(told.ends_with("\nConfiguration successful\n"), "{told}");
+}
+
+#[test]
+fn the_network_s_errors_are_told_too() {
+    let text = "client = yes\n[a]\naccept = localhost:1111\nconnect = peer:1\n";
+    let (_, errors) = File::new("tap", text).judge(&["--ipv4=10.0.0.2/24"]);
+    assert!(
+        errors.starts_with("FILE:3: accept = localhost:1111: localhost is the host's loopback"),
+        "{errors}"
+    );
+    assert!(errors.ends_with("\nConfiguration failed\n"), "{errors}");
+}
+
+#[test]
+fn options_beside_the_file_that_it_replaces_are_errors() {
+    let text = "client = yes\n[a]\naccept = localhost:1111\nconnect = peer:1\n";
+    let (_, errors) = File::new("beside", text).judge(&["--accept=443"]);
+    assert!(errors.contains("--accept"), "{errors}");
+    assert!(errors.ends_with("\nConfiguration failed\n"), "{errors}");
+}
