@@ -5,9 +5,12 @@
 //! keep the log and pid files that stunnel would keep.
 
 use std::fs;
+use std::sync::Arc;
 
 use stockade_config::archive::Builder;
-use stockade_config::stunnel::{Diagnostic, Examination, Notice, Recorder, Recording, examine};
+use stockade_config::stunnel::{
+    Diagnostic, Disposition, Examination, Notice, Recorder, Recording, examine,
+};
 
 use crate::Error;
 
@@ -55,16 +58,49 @@ pub fn find(path: &str, passphrases: Passphrases) -> Found {
     let mut recorder = Recorder::new(&mut files);
     let mut examination = examine(path, &mut recorder);
     let recording = recorder.into_files();
+    keep_on_host(&mut examination);
     let warnings = exposed(&files, &examination);
     examination.notices.extend(warnings);
+    in_order(&mut examination.notices);
     if let Some(configuration) = &mut examination.configuration {
         configuration.notices.clone_from(&examination.notices);
+        configuration.report.clone_from(&examination.report);
     }
     Found {
         path: path.to_owned(),
         examination,
         recording,
     }
+}
+
+/// Options that mean nothing to an image and that its launcher honours.
+const KEPT_ON_HOST: [&str; 3] = ["pid", "output", "log"];
+
+/// Corrects what the parser says of options that are honoured here.
+fn keep_on_host(examination: &mut Examination) {
+    for reported in &mut examination.report {
+        if KEPT_ON_HOST.contains(&reported.option)
+            && matches!(reported.disposition, Disposition::WithoutEffect(_))
+        {
+            reported.disposition = Disposition::Honoured;
+            let place = &reported.origin;
+            examination.notices.retain(|notice| notice.origin != *place);
+        }
+    }
+}
+
+/// Sorts notices by their lines; files stay in the order in which they come up.
+pub fn in_order(notices: &mut [Notice]) {
+    let mut files: Vec<Arc<str>> = Vec::new();
+    for notice in notices.iter() {
+        if !files.contains(&notice.origin.file) {
+            files.push(Arc::clone(&notice.origin.file));
+        }
+    }
+    notices.sort_by_key(|notice| {
+        let file = files.iter().position(|file| *file == notice.origin.file);
+        (file, notice.origin.line)
+    });
 }
 
 /// One warning for each file with a secret in it that others may read, at the option that names

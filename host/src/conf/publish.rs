@@ -75,13 +75,16 @@ pub fn publication(
                 }
             };
             let port = place_on_host.port;
-            publication
-                .notices
-                .extend(place_on_host.left_out.map(|text| Notice {
-                    origin: origin.clone(),
-                    level: NOTICE,
-                    text,
-                }));
+            // Once is enough: it is the same for each such line.
+            if publication.notices.is_empty() {
+                publication
+                    .notices
+                    .extend(place_on_host.left_out.map(|text| Notice {
+                        origin: origin.clone(),
+                        level: NOTICE,
+                        text,
+                    }));
+            }
             for address in place_on_host.addresses {
                 let wanted = Published {
                     publish: Publish {
@@ -201,10 +204,11 @@ fn place_on_host(
     };
     match host {
         None => wide(format!(
-            "accept = {text}: published on 0.0.0.0:{port}, not on :::{port}: {ipv4_only}"
+            "accept = {text} means all IPv4 addresses of this host and none of IPv6, here and wherever \
+             no host is named: {ipv4_only}"
         )),
         Some(Host::Address(IpAddr::V6(address))) if address.is_unspecified() => wide(format!(
-            "accept = {text}: published on 0.0.0.0:{port} alone: {ipv4_only}"
+            "accept = {text} means all IPv4 addresses of this host alone: {ipv4_only}"
         )),
         Some(Host::Address(IpAddr::V4(address))) => Ok(whole(vec![*address])),
         Some(Host::Address(IpAddr::V6(address))) => Err(format!(

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use stockade_config::Config;
-use stockade_config::stunnel::{Configuration, Diagnostic, Notice, Recording};
+use stockade_config::stunnel::{
+    Configuration, Diagnostic, Disposition, Notice, Recording, Reported,
+};
 use stockade_host::conf::{self, Found, Gateway, Passphrases, Publication, Published};
 
 use super::options::{Net, Options};
@@ -141,7 +143,7 @@ struct Verdict {
 fn judge(root: &Path, options: &Options, found: Found) -> Result<Verdict> {
     let word = conf::word(&found)?;
     let mut told = conf::report(&found.examination.report);
-    let mut notices = found.examination.notices;
+    let mut notices = untold(found.examination.notices, &found.examination.report);
     let mut errors = texts(&found.examination.errors);
     if let Some(configuration) = found.examination.configuration {
         let conf = Conf {
@@ -154,6 +156,7 @@ fn judge(root: &Path, options: &Options, found: Found) -> Result<Verdict> {
         notices.extend(more);
         errors.extend(wrong);
     }
+    conf::in_order(&mut notices);
     for (index, notice) in notices.iter().enumerate() {
         let space = if index == 0 { "\n" } else { "" };
         told += &format!("{space}{}\n", conf::notice_line(notice));
@@ -165,6 +168,21 @@ fn judge(root: &Path, options: &Options, found: Found) -> Result<Verdict> {
     }
     let errors = errors.iter().map(|line| format!("{line}\n")).collect();
     Ok(Verdict { told, errors })
+}
+
+/// The notices that the table has not told already.
+fn untold(mut notices: Vec<Notice>, report: &[Reported]) -> Vec<Notice> {
+    notices.retain(|notice| {
+        let at_its_line = |row: &&Reported| row.origin == notice.origin;
+        !report
+            .iter()
+            .filter(at_its_line)
+            .any(|row| match &row.disposition {
+                Disposition::WithoutEffect(why) => notice.text.contains(why.as_str()),
+                Disposition::Honoured | Disposition::Refused(_) => false,
+            })
+    });
+    notices
 }
 
 /// What a run would tell, and why it would refuse to start.

@@ -83,7 +83,7 @@ fn a_port_alone_is_published_on_all_addresses_and_tells_of_ipv6() {
         (&*found.notices[0].origin.file, found.notices[0].origin.line),
         ("off.conf", 4)
     );
-    assert!(found.notices[0].text.contains("not on :::8443"));
+    assert!(found.notices[0].text.contains("none of IPv6"));
     check(&["accept = :::8443"], &["0.0.0.0:8443:8443 s0"]);
 }
 
