@@ -75,7 +75,7 @@ fn each_option_is_told_with_its_place_and_fate() {
             "accepted without effect: an image has no users, no other processes and no directories",
         ),
         row(
-            "5  [redis]",
+            "6  [redis]",
             format!("accept = 127.0.0.1:{port}"),
             "honoured",
         ),
