@@ -150,7 +150,10 @@ impl Entry {
             "AESGCM" => self.is_gcm(),
             "CHACHA20" => self.cipher == Chacha20,
             "TLSv1.2" => self.is_aead(),
-            "SHA1" | "SHA" | "SHA256" | "SHA384" => !self.is_aead() && self.name.ends_with(word),
+            "SHA1" | "SHA" => !self.is_aead() && self.name.ends_with("SHA"),
+            "SHA256" | "SHA384" => !self.is_aead() && self.name.ends_with(word),
+            "TLSv1" | "TLSv1.0" => !self.is_aead() && self.exchange == EcdhePsk,
+            "SSLv3" => !self.is_aead() && self.exchange == Psk,
             "FIPS" => self.cipher != Chacha20,
             "COMPLEMENTOFALL"
             | "COMPLEMENTOFDEFAULT"
@@ -187,9 +190,6 @@ impl Entry {
             | "SEED"
             | "MD5"
             | "CBC"
-            | "TLSv1"
-            | "TLSv1.0"
-            | "SSLv3"
             | "kGOST"
             | "aGOST"
             | "aGOST01"

@@ -9,7 +9,7 @@ use super::types::Origin;
 /// Most errors that are kept; the rest is only counted.
 const MAX_ERRORS: usize = 64;
 
-/// Every error of one configuration, in the order of its files.
+/// Every error of one configuration, in the order in which they are found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
     list: Vec<Diagnostic>,

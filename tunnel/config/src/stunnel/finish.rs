@@ -27,6 +27,8 @@ pub(super) struct Section {
     pub name: String,
     pub origin: Origin,
     pub draft: Draft,
+    /// Whether an option's line is wrong already, so that the whole may be wrong because of it.
+    pub flawed: bool,
 }
 
 /// Cipher suites and what goes with them.
@@ -51,10 +53,10 @@ impl Section {
             findings,
         };
         let draft = &self.draft;
-        check.endpoints();
+        let (cert, key) = check.identity();
         check.verification();
         let virtual_of = check.virtual_names(earlier);
-        let (cert, key) = check.identity();
+        check.endpoints();
         let authorities = check.authorities();
         let revocation_lists = check.revocation_lists();
         let psk = check.psk();
@@ -133,6 +135,9 @@ struct Check<'a, 'f> {
 impl Check<'_, '_> {
     /// What is wrong with the section as a whole.
     fn wrong(&mut self, text: &str) {
+        if self.section.flawed {
+            return;
+        }
         let name = super::lines::shown(&self.section.name);
         let text = format!("Service [{name}]: {text}");
         self.findings

@@ -15,12 +15,15 @@ const MAX_IDENTITY: usize = 256;
 /// Shortest and longest key in bytes (the longest is OpenSSL 3's `PSK_MAX_PSK_LEN`).
 const KEY: core::ops::RangeInclusive<usize> = 16..=512;
 
+/// Identities and their keys.
+type Secrets = Vec<(String, Zeroizing<Vec<u8>>)>;
+
 /// The identities and their keys, in the file's order.
 ///
 /// # Errors
 ///
 /// The first line that is wrong, in stunnel's words.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, String> {
+pub(super) fn read(bytes: &[u8]) -> Result<Secrets, String> {
     let mut secrets = Vec::new();
     for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1u32..) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

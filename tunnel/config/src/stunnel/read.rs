@@ -10,7 +10,7 @@ use super::files::Files;
 use super::finish::{Findings, Section};
 use super::lines::{self, Line, shown};
 use super::material::Material;
-use super::table::{self, Action, Effect, Row};
+use super::table::{self, Action, Row, Taken};
 use super::types::{Configuration, Disposition, Global, Notice, Origin, Reported, Service};
 use super::{Errors, Examination};
 
@@ -36,6 +36,8 @@ pub(super) struct Reader<'f> {
     sections: usize,
     options: usize,
     included: usize,
+    /// Whether a line before the first section is wrong.
+    flawed: bool,
     /// Whether a bound was passed, so that reading ends.
     ended: bool,
     errors: Vec<(Origin, String)>,
@@ -57,6 +59,7 @@ impl<'f> Reader<'f> {
             sections: 0,
             options: 0,
             included: 0,
+            flawed: false,
             ended: false,
             errors: Vec::new(),
             notices: Vec::new(),
@@ -80,11 +83,31 @@ impl<'f> Reader<'f> {
             }
         };
         self.close_section();
-        if self.sections == 0 && !self.ended {
+        if self.sections == 0 && self.errors.is_empty() {
             let line = u32::try_from(last).unwrap_or(u32::MAX);
             self.no_section(Origin { file, line });
         }
+        self.paths();
         self.examination()
+    }
+
+    /// stunnel leaves the directory that it is started in, unless it stays in the foreground.
+    fn paths(&mut self) {
+        if self.global.foreground {
+            return;
+        }
+        let paths = [
+            ("output", "Log file", &self.global.output),
+            ("pid", "Pid file", &self.global.pid),
+        ];
+        for (option, what, path) in paths {
+            let relative = path.as_ref().is_some_and(|path| !path.starts_with('/'));
+            let given = self.report.iter().rfind(|given| given.option == option);
+            if let (true, Some(given)) = (relative, given) {
+                let text = format!("Global options: {what} must include full path name");
+                self.errors.push((given.origin.clone(), text));
+            }
+        }
     }
 
     fn examination(self) -> Examination {
@@ -149,18 +172,26 @@ impl<'f> Reader<'f> {
                     let text = if hidden { "…" } else { text };
                     self.wrong(&origin, text, "No '=' found");
                 }
-                Line::NotText => self.errors.push((origin, "not UTF-8 text".into())),
+                Line::NotText => self.broken(&origin, "not UTF-8 text".into()),
                 Line::TooLong => {
                     let text = format!("longer than {} bytes", lines::MAX_LINE);
-                    self.errors.push((origin, text));
+                    self.broken(&origin, text);
                 }
             }
         }
     }
 
+    /// What is wrong with a line.
     fn wrong(&mut self, origin: &Origin, text: &str, error: &str) {
-        let text = format!("\"{}\": {error}", shown(text));
+        self.broken(origin, format!("\"{}\": {error}", shown(text)));
+    }
+
+    fn broken(&mut self, origin: &Origin, text: String) {
         self.errors.push((origin.clone(), text));
+        match &mut self.section {
+            Some(section) => section.flawed = true,
+            None => self.flawed = true,
+        }
     }
 
     fn end(&mut self, origin: Origin, text: String) {
@@ -182,6 +213,7 @@ impl<'f> Reader<'f> {
                 is_defaults: false,
                 ..self.defaults.clone()
             },
+            flawed: self.flawed,
         });
     }
 
@@ -230,7 +262,7 @@ impl<'f> Reader<'f> {
         }
     }
 
-    fn set(&mut self, row: &Row, given: &Given<'_>, depth: usize) -> Result<Effect, String> {
+    fn set(&mut self, row: &Row, given: &Given<'_>, depth: usize) -> Result<Taken, String> {
         let draft = match &mut self.section {
             Some(section) => &mut section.draft,
             None => &mut self.defaults,
@@ -239,29 +271,29 @@ impl<'f> Reader<'f> {
             Action::Global(set) => set(&mut self.global, given),
             Action::Service(set) => set(draft, given),
             Action::GlobalWithoutEffect(reason) | Action::WithoutEffect(reason) => {
-                Ok(Effect::WithoutEffect(reason.into()))
+                Ok(Taken::WithoutEffect(reason.into()))
             }
             Action::GlobalRefused(reason) | Action::Refused(reason) => {
-                Ok(Effect::Refused(reason.into()))
+                Ok(Taken::Refused(reason.into()))
             }
             Action::Include => self.include(given.value, depth),
         }
     }
 
-    fn settle(&mut self, row: &Row, given: &Given<'_>, value: &str, effect: Effect) {
+    fn settle(&mut self, row: &Row, given: &Given<'_>, value: &str, effect: Taken) {
         let origin = given.origin;
         let disposition = match effect {
-            Effect::Honoured => Disposition::Honoured,
-            Effect::Told(level, text) => {
+            Taken::Honoured => Disposition::Honoured,
+            Taken::Told(level, text) => {
                 self.tell(level, origin, format!("\"{}\": {text}", shown(given.text)));
                 Disposition::Honoured
             }
-            Effect::WithoutEffect(reason) => {
+            Taken::WithoutEffect(reason) => {
                 let text = format!("\"{}\" has no effect: {reason}", shown(given.text));
                 self.tell(5, origin, text);
                 Disposition::WithoutEffect(reason)
             }
-            Effect::Refused(reason) => {
+            Taken::Refused(reason) => {
                 self.wrong(origin, given.text, &reason);
                 Disposition::Refused(reason)
             }
@@ -289,8 +321,9 @@ impl<'f> Reader<'f> {
 
     /// Reads every file of a directory in its place, in the order of their names; sections that
     /// begin there go on after it.
-    fn include(&mut self, directory: &str, depth: usize) -> Result<Effect, String> {
+    fn include(&mut self, directory: &str, depth: usize) -> Result<Taken, String> {
         if depth >= MAX_DEPTH {
+            self.ended = true;
             return Err(format!(
                 "files include each other more than {MAX_DEPTH} deep"
             ));
@@ -300,8 +333,12 @@ impl<'f> Reader<'f> {
             .names(directory)
             .map_err(|error| format!("Failed to include directory: {error}"))?;
         for name in names {
+            if self.ended {
+                break;
+            }
             self.included += 1;
             if self.included > MAX_INCLUDED {
+                self.ended = true;
                 return Err(format!("more than {MAX_INCLUDED} files are included"));
             }
             let path = format!("{}/{name}", directory.trim_end_matches('/'));
@@ -311,7 +348,7 @@ impl<'f> Reader<'f> {
                 .map_err(|error| format!("Failed to include a file: {path}: {error}"))?;
             self.lines(&Arc::from(path.as_str()), &bytes, depth + 1);
         }
-        Ok(Effect::Honoured)
+        Ok(Taken::Honoured)
     }
 }
 

@@ -5,28 +5,28 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::draft::{Draft, Given, Named};
-use super::table::Effect;
+use super::table::Taken;
 use super::tls_options::Protocol;
 use super::types::{Connect, Global};
 use super::{endpoint, sockets, values};
 
 /// What setting an option gives.
-type Outcome = Result<Effect, String>;
+type Outcome = Result<Taken, String>;
 
 /// Most values of one option in a section.
 const MAX_VALUES: usize = 256;
 
 /// Nothing more to say.
 fn honoured(_: ()) -> Outcome {
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 fn without_effect(reason: &str) -> Outcome {
-    Ok(Effect::WithoutEffect(reason.into()))
+    Ok(Taken::WithoutEffect(reason.into()))
 }
 
 fn refused(reason: &str) -> Outcome {
-    Ok(Effect::Refused(reason.into()))
+    Ok(Taken::Refused(reason.into()))
 }
 
 fn push<T>(list: &mut Vec<T>, value: T) -> Outcome {
@@ -34,7 +34,7 @@ fn push<T>(list: &mut Vec<T>, value: T) -> Outcome {
         return Err(format!("more than {MAX_VALUES} values"));
     }
     list.push(value);
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 // Global options.
@@ -52,14 +52,14 @@ pub(super) fn fips(_: &mut Global, given: &Given<'_>) -> Outcome {
     if values::flag(given.value)? {
         return refused("FIPS mode is not available: use \"fips = no\"");
     }
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn foreground(global: &mut Global, given: &Given<'_>) -> Outcome {
     global.foreground = given.value.eq_ignore_ascii_case("quiet")
         || values::flag(given.value)
             .map_err(|_| String::from("The argument needs to be either 'yes', 'quiet' or 'no'"))?;
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn log(global: &mut Global, given: &Given<'_>) -> Outcome {
@@ -70,26 +70,22 @@ pub(super) fn log(global: &mut Global, given: &Given<'_>) -> Outcome {
     } else {
         return Err("The argument needs to be either 'append' or 'overwrite'".into());
     };
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn output(global: &mut Global, given: &Given<'_>) -> Outcome {
-    global.output = path(given.value, "Log file must include full path name")?;
-    Ok(Effect::Honoured)
+    global.output = path(given.value);
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn pid(global: &mut Global, given: &Given<'_>) -> Outcome {
-    global.pid = path(given.value, "Pid file must include full path name")?;
+    global.pid = path(given.value);
     without_effect("an image is no process that could be signalled")
 }
 
-/// A path from the root; none when it is empty.
-fn path(value: &str, error: &str) -> Result<Option<String>, String> {
-    match value.as_bytes().first() {
-        None => Ok(None),
-        Some(b'/') => Ok(Some(value.into())),
-        Some(_) => Err(error.into()),
-    }
+/// A path; none when it is empty.
+fn path(value: &str) -> Option<String> {
+    (!value.is_empty()).then(|| value.into())
 }
 
 pub(super) fn random_bytes(_: &mut Global, given: &Given<'_>) -> Outcome {
@@ -106,7 +102,7 @@ pub(super) fn random_overwrite(_: &mut Global, given: &Given<'_>) -> Outcome {
 
 pub(super) fn syslog(global: &mut Global, given: &Given<'_>) -> Outcome {
     global.syslog = values::flag(given.value)?;
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 // Where connections come from and go to.
@@ -156,7 +152,7 @@ pub(super) fn libwrap(_: &mut Draft, given: &Given<'_>) -> Outcome {
             "/etc/hosts.allow and /etc/hosts.deny are not read: use \"libwrap = no\" and a firewall",
         );
     }
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn local(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -164,7 +160,7 @@ pub(super) fn local(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.local = Some(
         address.map_err(|_| String::from("Failed to resolve local address: give it as numbers"))?,
     );
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 /// The protocols that stunnel can negotiate before TLS.
@@ -191,7 +187,7 @@ pub(super) fn protocol(draft: &mut Draft, given: &Given<'_>) -> Outcome {
         return Err("Protocol not supported".into());
     }
     draft.protocol = true;
-    Ok(Effect::Refused(format!(
+    Ok(Taken::Refused(format!(
         "{} can't be negotiated yet: a service begins with TLS from the first byte",
         given.value
     )))
@@ -228,7 +224,7 @@ pub(super) fn socket(draft: &mut Draft, given: &Given<'_>) -> Outcome {
 pub(super) fn transparent(_: &mut Draft, given: &Given<'_>) -> Outcome {
     let is = |word: &str| given.value.eq_ignore_ascii_case(word);
     if is("none") || is("no") {
-        Ok(Effect::Honoured)
+        Ok(Taken::Honoured)
     } else if ["source", "destination", "both", "yes"].into_iter().any(is) {
         refused("connections are made from the image's own address: use \"transparent = none\"")
     } else {
@@ -240,32 +236,32 @@ pub(super) fn transparent(_: &mut Draft, given: &Given<'_>) -> Outcome {
 
 pub(super) fn ca_file(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.ca_file = given.named();
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn ca_path(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.ca_path = given.named();
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn cert(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.cert = given.named();
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn key(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.key = given.named();
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn crl_file(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.crl_file = given.named();
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn crl_path(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.crl_path = given.named();
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn check_host(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -295,7 +291,7 @@ pub(super) fn ocsp_aia(_: &mut Draft, given: &Given<'_>) -> Outcome {
             "revocation is not checked by OCSP here: use CRLfile or CRLpath, or \"OCSPaia = no\"",
         );
     }
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 /// The flags of `OCSPflag`.
@@ -333,19 +329,19 @@ pub(super) fn ocsp_other(_: &mut Draft, given: &Given<'_>) -> Outcome {
 
 pub(super) fn psk_identity(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.psk_identity = given.named();
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn psk_secrets(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.psk_secrets = given.named();
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn require_cert(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     let yes = values::flag(given.value)?;
     draft.verify.request |= yes;
     draft.verify.require = yes;
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 /// 0: ask; 1: verify a chain that is shown; 2: require one; 3: and the certificate itself; 4: the
@@ -358,7 +354,7 @@ pub(super) fn verify(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.verify.require = level >= 2;
     draft.verify.chain = (1..=3).contains(&level);
     draft.verify.peer = level >= 3;
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn verify_chain(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -366,7 +362,7 @@ pub(super) fn verify_chain(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.verify.request |= yes;
     draft.verify.require |= yes;
     draft.verify.chain = yes;
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn verify_peer(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -374,24 +370,24 @@ pub(super) fn verify_peer(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.verify.request |= yes;
     draft.verify.require |= yes;
     draft.verify.peer = yes;
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 // TLS. Lists are read when the section is whole.
 
 pub(super) fn ciphers(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.ciphers = Some(list(given));
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn ciphersuites(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.ciphersuites = Some(list(given));
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn curves(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.curves = Some(list(given));
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 /// The value, empty or not.
@@ -412,7 +408,7 @@ pub(super) fn renegotiation(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     if draft.renegotiation {
         return without_effect("peers can't renegotiate here");
     }
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn reset(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -424,7 +420,7 @@ pub(super) fn reset(draft: &mut Draft, given: &Given<'_>) -> Outcome {
 /// What there is here, 128 bits and RSA keys from 2,048 bits on, is OpenSSL's level 2.
 pub(super) fn security_level(_: &mut Draft, given: &Given<'_>) -> Outcome {
     match values::number(given.value) {
-        Some(2) => Ok(Effect::Honoured),
+        Some(2) => Ok(Taken::Honoured),
         Some(0 | 1) => without_effect("level 2 always holds"),
         Some(3..=5) => refused("levels above 2 can't be asked for: use ciphers and curves"),
         _ => Err("Illegal security level".into()),
@@ -434,7 +430,7 @@ pub(super) fn security_level(_: &mut Draft, given: &Given<'_>) -> Outcome {
 pub(super) fn session_cache_size(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     let size = values::number(given.value).ok_or("Illegal session cache size")?;
     draft.session_cache_size = usize::try_from(size).unwrap_or(usize::MAX);
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn session_cache_timeout(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -453,32 +449,32 @@ pub(super) fn ssl_version(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     let version = Protocol::named(given.value)?;
     draft.min = version;
     draft.max = version;
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn ssl_version_max(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.max = Protocol::named(given.value)?;
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn ssl_version_min(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.min = Protocol::named(given.value)?;
     if matches!(draft.min, Protocol::Old) {
-        return Ok(Effect::Told(5, "TLSv1.2 is the lowest version here".into()));
+        return Ok(Taken::Told(5, "TLSv1.2 is the lowest version here".into()));
     }
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn ticket_key_secret(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     let key = values::ticket_key(given.option, given.value)?;
     draft.ticket_key = Some((key, given.origin.clone()));
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn ticket_mac_secret(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     let key = values::ticket_key(given.option, given.value)?;
     draft.ticket_mac = Some((key, given.origin.clone()));
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 // The rest of a service.
@@ -487,12 +483,12 @@ pub(super) fn ticket_mac_secret(draft: &mut Draft, given: &Given<'_>) -> Outcome
 pub(super) fn debug(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     if !draft.is_defaults {
         draft.debug = values::level(given.value)?;
-        return Ok(Effect::Honoured);
+        return Ok(Taken::Honoured);
     }
     let (facility, level) = values::facility_and_level(given.value)?;
     draft.debug = level;
     draft.facility = facility.or(draft.facility);
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn log_id(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -506,7 +502,7 @@ pub(super) fn service(draft: &mut Draft, given: &Given<'_>) -> Outcome {
         return without_effect("/etc/hosts.allow and /etc/hosts.deny are not read");
     }
     draft.service = Some(given.value.into());
-    Ok(Effect::Honoured)
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn stack(_: &mut Draft, given: &Given<'_>) -> Outcome {

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
-use super::table::Effect;
+use super::table::Taken;
 use super::types::{SocketOptions, Sockets};
 use super::values::number;
 
@@ -58,7 +58,7 @@ enum Value {
 }
 
 /// Takes one value of `socket` in.
-pub(super) fn set(sockets: &mut Sockets, text: &str) -> Result<Effect, String> {
+pub(super) fn set(sockets: &mut Sockets, text: &str) -> Result<Taken, String> {
     let illegal = || String::from("Illegal socket option");
     let (side, rest) = text.split_once(':').ok_or_else(illegal)?;
     let (name, value) = rest.split_once('=').ok_or_else(illegal)?;
@@ -101,7 +101,7 @@ fn read(kind: Kind, text: &str) -> Option<Value> {
     })
 }
 
-fn store(side: &mut SocketOptions, name: &str, value: &Value) -> Effect {
+fn store(side: &mut SocketOptions, name: &str, value: &Value) -> Taken {
     let time = |seconds: &u64| Some(Duration::from_secs((*seconds).min(u64::from(u16::MAX))));
     match (name, value) {
         ("TCP_NODELAY", Value::Flag(on)) => side.nodelay = Some(*on),
@@ -112,7 +112,7 @@ fn store(side: &mut SocketOptions, name: &str, value: &Value) -> Effect {
             side.keepcnt = Some(u32::try_from(*count).unwrap_or(u32::MAX));
         }
         ("SO_LINGER", Value::Linger(time)) => side.linger = Some(*time),
-        _ => return Effect::WithoutEffect(format!("there is no {name} here")),
+        _ => return Taken::WithoutEffect(format!("there is no {name} here")),
     }
-    Effect::Honoured
+    Taken::Honoured
 }

@@ -7,7 +7,7 @@ use super::set;
 use super::types::Global;
 
 /// What became of a value.
-pub(super) enum Effect {
+pub(super) enum Taken {
     /// It does what the manual says.
     Honoured,
     /// It does what the manual says, and the user is told this at this level.
@@ -19,9 +19,9 @@ pub(super) enum Effect {
 }
 
 /// How a value is taken in; an error is in stunnel's words.
-pub(super) type SetGlobal = fn(&mut Global, &Given<'_>) -> Result<Effect, String>;
+pub(super) type SetGlobal = fn(&mut Global, &Given<'_>) -> Result<Taken, String>;
 /// As [`SetGlobal`], for a service.
-pub(super) type SetService = fn(&mut Draft, &Given<'_>) -> Result<Effect, String>;
+pub(super) type SetService = fn(&mut Draft, &Given<'_>) -> Result<Taken, String>;
 
 /// What an option does.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::suites::Group;
-use super::table::Effect;
+use super::table::Taken;
 use super::types::Version;
 
 /// A protocol version as `sslVersion` names it.
@@ -110,7 +110,7 @@ const NEVER: [&str; 42] = [
 impl SslOptions {
     /// Takes one value of `options` in: a name of SSL_CTX_set_options(3) without `SSL_OP_`,
     /// with `-` in front to clear it.
-    pub fn set(&mut self, text: &str) -> Result<Effect, String> {
+    pub fn set(&mut self, text: &str) -> Result<Taken, String> {
         let (on, name) = match text.strip_prefix('-') {
             Some(name) => (false, name),
             None => (true, text),
@@ -129,16 +129,16 @@ impl SslOptions {
             self.server_preference = on;
         } else if ALWAYS.into_iter().any(is) {
             if !on {
-                return Ok(Effect::WithoutEffect(format!("{name} always holds here")));
+                return Ok(Taken::WithoutEffect(format!("{name} always holds here")));
             }
         } else if NEVER.into_iter().any(is) {
             if on {
-                return Ok(Effect::WithoutEffect(format!("there is no {name} here")));
+                return Ok(Taken::WithoutEffect(format!("there is no {name} here")));
             }
         } else {
             return Err("Illegal TLS option".into());
         }
-        Ok(Effect::Honoured)
+        Ok(Taken::Honoured)
     }
 }
 
