@@ -42,6 +42,14 @@ pub const FIXED_RESERVE: usize = 1024 * 1024;
 /// The largest number of sessions served at once, whatever the memory.
 pub const MAX_SESSIONS: usize = 50_000;
 
+/// The largest number of TLS sessions that one service keeps for resumption.
+pub const MAX_SESSION_CACHE: usize = 20_000;
+
+/// Heap that one such session takes, in bytes: its secrets, table entries, the allocator's own
+/// overhead. With a client's certificate chain in it, which most often has a kilobyte or two and
+/// at most 32, the rest of [`FIXED_RESERVE`] has to do.
+pub const KEPT_SESSION: usize = 512;
+
 /// Stream buffers on a machine with memory to spare, in bytes: the most that TCP can announce
 /// without window scaling (RFC 9293 §3.1), and about what one segmentation-offload frame holds.
 /// A byte more and the window's edge, rounded to the scale, would move back now and then, so that
@@ -54,6 +62,15 @@ const SMALL_BUFFER: usize = 20 * 1024;
 
 /// Heap from which [`LARGE_BUFFER`] is used, in bytes.
 const LARGE_HEAP: usize = 64 * 1024 * 1024;
+
+/// What services need besides what each session does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Any of them asks clients for certificates.
+    pub client_certificates: bool,
+    /// TLS sessions kept for resumption beyond those of [`FIXED_RESERVE`], by all together.
+    pub kept_sessions: usize,
+}
 
 /// How the heap is divided among sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +85,22 @@ impl Memory {
     /// Divides `heap` free bytes: each session's named worst case is reserved before its SYN is
     /// answered, so that every admitted session can finish.
     pub fn for_heap(heap: usize) -> Self {
+        Self::for_services(heap, &Needs::default())
+    }
+
+    /// The same, with what the services need besides.
+    pub fn for_services(heap: usize, needs: &Needs) -> Self {
         let stream_buffer = if heap >= LARGE_HEAP {
             LARGE_BUFFER
         } else {
             SMALL_BUFFER
         };
-        let sessions = heap.saturating_sub(FIXED_RESERVE) / Self::worst_case(stream_buffer);
+        let mut session = Self::worst_case(stream_buffer);
+        if needs.client_certificates {
+            session += tls::CLIENT_CERTIFICATE_MEMORY;
+        }
+        let kept = needs.kept_sessions.saturating_mul(KEPT_SESSION);
+        let sessions = heap.saturating_sub(FIXED_RESERVE).saturating_sub(kept) / session;
         Self {
             sessions: sessions.clamp(1, MAX_SESSIONS),
             stream_buffer,
@@ -110,6 +137,21 @@ mod tests {
         // 63 MiB in pieces of almost 392 KiB.
         check(LARGE_HEAP, 164, LARGE_BUFFER);
         check(usize::MAX, MAX_SESSIONS, LARGE_BUFFER);
+    }
+
+    #[test]
+    fn what_services_need_besides_is_reserved() {
+        let heap = FIXED_RESERVE + 10 * (216 + 256) * 1024 + 100 * KEPT_SESSION;
+        let needs = Needs {
+            client_certificates: true,
+            kept_sessions: 100,
+        };
+        assert_eq!(Memory::for_services(heap, &needs).sessions, 10);
+        let more = Needs {
+            kept_sessions: 101,
+            ..needs
+        };
+        assert_eq!(Memory::for_services(heap, &more).sessions, 9);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tls::{Identity, IdentityError, Provider, ServerOptions, WallClock};
 
 use crate::{
     journal::{Channel, LogId, Severity},
-    limits::Timeouts,
+    limits::{Needs, Timeouts},
 };
 
 pub mod backend;
@@ -22,6 +22,10 @@ mod tls_end;
 
 pub use backend::Backend;
 pub use tls_end::{Tls, kept_backend};
+
+/// TLS sessions that a service keeps unless it is told otherwise; one service's are part of
+/// [`FIXED_RESERVE`](crate::limits::FIXED_RESERVE).
+const DEFAULT_KEPT_SESSIONS: usize = 1024;
 
 /// One service: where it accepts, what it does to the bytes, where they go.
 pub struct Service {
@@ -46,6 +50,10 @@ pub struct Service {
     pub reset: bool,
     /// The image's address to dial from; `None`: the one that fits the way.
     pub source: Option<IpAddr>,
+    /// Clients are asked for certificates, which take memory.
+    pub asks_clients: bool,
+    /// TLS sessions that it keeps for resumption at most.
+    pub kept_sessions: usize,
 }
 
 /// Where a service accepts connections.
@@ -135,6 +143,8 @@ impl Service {
             sockets: Sockets::default(),
             reset: true,
             source: None,
+            asks_clients: false,
+            kept_sessions: DEFAULT_KEPT_SESSIONS,
         }
     }
 
@@ -184,6 +194,18 @@ impl Service {
     /// The first virtual host that is for `name`.
     pub fn virtual_host(&self, name: &str) -> Option<&VirtualHost> {
         self.virtual_hosts.iter().find(|host| host.is_for(name))
+    }
+}
+
+/// What services need besides what each session does.
+pub fn needs(services: &[Service]) -> Needs {
+    let extra = |service: &Service| service.kept_sessions.saturating_sub(DEFAULT_KEPT_SESSIONS);
+    Needs {
+        client_certificates: services.iter().any(|service| service.asks_clients),
+        kept_sessions: match services {
+            [only] => extra(only),
+            services => services.iter().map(|service| service.kept_sessions).sum(),
+        },
     }
 }
 

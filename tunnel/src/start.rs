@@ -1,12 +1,25 @@
 //! From a machine and its command line to a running tunnel.
 
-use alloc::{string::ToString, vec};
+use alloc::{string::ToString, vec, vec::Vec};
 
-use config::{Config, Services, Settings, exit::ExitStatus};
+use config::{
+    Config, Services, Settings,
+    exit::ExitStatus,
+    stunnel::{Configuration, Diagnostic},
+};
 use net::{Ipv4Config, Ipv6Config};
 use tls::WallClock;
 
-use crate::{Machine, limits::Memory, server::Server, service::Service};
+use crate::{
+    Machine,
+    journal::{Facility, Journal, Severity, Syslog},
+    limits::Memory,
+    server::Server,
+    service::{
+        self, Service,
+        conf::{Ground, OwnAddress},
+    },
+};
 
 /// Reads the configuration and serves until the machine goes away.
 ///
@@ -17,17 +30,24 @@ pub fn start<M: Machine>(
     command_line: &[u8],
     archive: Option<&[u8]>,
 ) -> ExitStatus {
+    let clock = WallClock::new(machine.wall_clock());
     let settings = match Settings::read(command_line, archive) {
         Ok(settings) => settings,
         Err(error) => {
             log_lines(&error);
+            if let config::ReadError::Conf(_) = error {
+                let mut journal = Journal::new(clock, Severity::Notice);
+                journal.tunnel().configuration_failed();
+            }
             return ExitStatus::Configuration;
         }
     };
-    log::set_max_level(settings.config.log);
-    match assemble(machine, &settings) {
+    match assemble(machine, &settings, clock) {
         Ok(mut server) => loop {
             if let Some(wake) = server.poll(machine) {
+                if let Some(status) = server.failure() {
+                    return status;
+                }
                 machine.idle_until(wake);
             }
         },
@@ -36,20 +56,17 @@ pub fn start<M: Machine>(
 }
 
 /// Puts the tunnel together: memory divided, TLS set up, the network stack on the card.
-fn assemble<M: Machine>(machine: &mut M, settings: &Settings) -> Result<Server, ExitStatus> {
+fn assemble<M: Machine>(
+    machine: &mut M,
+    settings: &Settings,
+    clock: WallClock,
+) -> Result<Server, ExitStatus> {
     let config = &settings.config;
-    let clock = WallClock::new(machine.wall_clock());
-    let Services::Single { certificate, key } = &settings.services else {
-        log::error!("--conf: this build can't serve a stunnel configuration");
-        return Err(ExitStatus::Configuration);
-    };
-    let service = Service::from_config(config, certificate, key, &clock).map_err(|error| {
-        log_lines(&error);
-        ExitStatus::Configuration
-    })?;
+    let mut journal = journal(settings, &clock);
+    let services = services(settings, &clock, &mut journal)?;
     log::info!("cryptography: {}", config.crypto);
 
-    let memory = Memory::for_heap(machine.heap_free());
+    let memory = Memory::for_services(machine.heap_free(), &service::needs(&services));
     log::info!(
         "memory: {} sessions at once, {} KiB a stream buffer",
         memory.sessions,
@@ -63,7 +80,133 @@ fn assemble<M: Machine>(machine: &mut M, settings: &Settings) -> Result<Server, 
         log_lines(&error);
         ExitStatus::Configuration
     })?;
-    Ok(Server::new(stack, vec![service], memory, clock, now))
+    Ok(Server::with_journal(
+        stack, services, memory, clock, journal, now,
+    ))
+}
+
+/// The log, as the command line or the configuration wants it.
+fn journal(settings: &Settings, clock: &WallClock) -> Journal {
+    let config = &settings.config;
+    let (level, filter) = match &settings.services {
+        Services::Single { .. } => (Severity::of_tunnel(config.log), config.log),
+        Services::Conf(configuration) => {
+            let level = Severity::from_number(configuration.global.debug);
+            let services = configuration.services.iter().map(|service| service.debug);
+            let most = services.chain([configuration.global.debug]).max();
+            // Whoever started the image waits for the line that says it is ready.
+            let most = Severity::from_number(most.unwrap_or_default()).max(Severity::Notice);
+            (level, most.log_filter())
+        }
+    };
+    log::set_max_level(filter);
+    let mut journal = Journal::new(clock.clone(), level);
+    if let Some(server) = config.syslog {
+        let (facility, name, wanted) = match &settings.services {
+            Services::Single { .. } => (None, "stockade", true),
+            Services::Conf(configuration) => {
+                let global = &configuration.global;
+                let number = global.facility as u8;
+                (Some(number), global.service.as_str(), global.syslog)
+            }
+        };
+        let facility = facility.and_then(|number| Option::from(Facility::from_number(number)));
+        if wanted {
+            journal.set_syslog(Syslog::new(
+                server,
+                facility.unwrap_or(Facility::DAEMON),
+                name,
+            ));
+        }
+    }
+    journal
+}
+
+/// Everything that is served, or why it cannot be.
+fn services(
+    settings: &Settings,
+    clock: &WallClock,
+    journal: &mut Journal,
+) -> Result<Vec<Service>, ExitStatus> {
+    let config = &settings.config;
+    match &settings.services {
+        Services::Single { certificate, key } => {
+            let service = Service::from_config(config, certificate, key, clock);
+            service.map(|service| vec![service]).map_err(|error| {
+                log_lines(&error);
+                ExitStatus::Configuration
+            })
+        }
+        Services::Conf(configuration) => {
+            let ground = ground(config, clock);
+            tell_configuration(configuration, journal);
+            match service::conf::services(configuration, &ground) {
+                Ok(services) => {
+                    journal.tunnel().configuration_successful();
+                    Ok(services)
+                }
+                Err(errors) => {
+                    tell_errors(&errors, journal);
+                    Err(ExitStatus::Configuration)
+                }
+            }
+        }
+    }
+}
+
+/// stunnel's own lines while it reads.
+fn tell_configuration(configuration: &Configuration, journal: &mut Journal) {
+    let path = match configuration.services.first() {
+        Some(first) => &first.origin.file,
+        None => "",
+    };
+    journal.tunnel().reading_configuration(path);
+    for service in &configuration.services {
+        let mut lines = journal.tunnel();
+        let name = &service.name;
+        lines.line(
+            Severity::Info,
+            format_args!("Initializing service [{name}]"),
+        );
+    }
+    for notice in &configuration.notices {
+        let severity = Severity::from_number(notice.level);
+        let mut lines = journal.tunnel();
+        lines.line(severity, format_args!("{}: {}", notice.origin, notice.text));
+    }
+    for (service, text) in service::conf::loopback_backends(configuration) {
+        journal.tunnel().line(
+            Severity::Notice,
+            format_args!("Service [{service}]: {text} is on the host, reached by the gateway"),
+        );
+    }
+}
+
+fn tell_errors(errors: &[Diagnostic], journal: &mut Journal) {
+    for error in errors {
+        journal
+            .tunnel()
+            .line(Severity::Error, format_args!("{error}"));
+    }
+    journal.tunnel().configuration_failed();
+}
+
+/// What the command line says of the network, as far as services have to know.
+fn ground(config: &Config, clock: &WallClock) -> Ground {
+    Ground {
+        provider: service::provider(config.crypto),
+        clock: clock.clone(),
+        published: config.published,
+        ipv4: match config.ipv4 {
+            config::Ipv4::Disabled => OwnAddress::None,
+            config::Ipv4::Dhcp => OwnAddress::Unknown,
+            config::Ipv4::Static { address, .. } => OwnAddress::Known(address),
+        },
+        ipv6: match config.ipv6 {
+            None => OwnAddress::None,
+            Some(ipv6) => OwnAddress::Known(ipv6.address),
+        },
+    }
 }
 
 fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> net::Config {

@@ -43,7 +43,8 @@ pub(super) struct Active {
     pub(super) connected: bool,
 }
 
-/// How far it has come.
+/// How far it has come. (All of it is boxed, as a part of [`Active`].)
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Stage {
     /// Nothing is known of the client: its ClientHello says which service it is for.
     Greeting { since: Instant },

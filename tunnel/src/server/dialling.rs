@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use net::{Instant, Stream};
+use net::{Instant, KeepAlive, Stream};
 
 use super::{
     Server,
@@ -147,7 +147,7 @@ impl Server {
         }
         let stream = self
             .stack
-            .connect(address, now)
+            .connect_from(service.source, address, now)
             .map_err(DialError::Refused)?;
         if let Some(mut stream) = self.stack.stream(stream) {
             set_options(&mut stream, &service.sockets.dialled);
@@ -186,5 +186,26 @@ fn prefer_kept(route: &mut Route, session: &Session) {
     }
 }
 
-/// Gives a stream the socket options of its service.
-pub(super) fn set_options(_stream: &mut Stream<'_>, _options: &SocketOptions) {}
+/// Gives a stream the socket options of its service. What they leave open stays as the stack has
+/// it: small pieces are sent at once, and idle peers are asked whether they are there.
+pub(super) fn set_options(stream: &mut Stream<'_>, options: &SocketOptions) {
+    if options.nodelay == Some(false) {
+        stream.set_nodelay(false);
+    }
+    let times = options.keepidle.is_some() || options.keepintvl.is_some();
+    match options.keepalive {
+        Some(false) => stream.set_keep_alive(None),
+        Some(true) if times || options.keepcnt.is_some() => {
+            let default = KeepAlive::default();
+            stream.set_keep_alive(Some(KeepAlive {
+                idle: options.keepidle.unwrap_or(default.idle),
+                interval: options.keepintvl.unwrap_or(default.interval),
+                count: options.keepcnt.unwrap_or(default.count),
+            }));
+        }
+        _ => {}
+    }
+    if let Some(Some(linger)) = options.linger {
+        stream.set_linger(linger);
+    }
+}

@@ -1,0 +1,305 @@
+//! Certificates, verification, versions and sessions: a section's options as TLS takes them.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use config::{
+    Host,
+    stunnel::{self, Connect, File, Service as Section},
+};
+use tls::{
+    ClientAuth, ClientOptions, ClientVerify, ConfigError, Group, Identity, IdentityError,
+    NameCheck, PathOptions, PeerName, PemText, ServerOptions, Suite, TicketSecret, Trust,
+    VerifyMode, Version, Versions,
+};
+
+use super::Builder;
+use crate::{limits::MAX_SESSION_CACHE, service::Tls};
+
+/// Backends whose sessions a client keeps, at most.
+const CLIENT_SESSIONS: usize = 256;
+
+/// What stunnel says before the reason.
+const FAILED: &str = "Failed to initialize TLS context";
+
+impl Builder<'_> {
+    pub(super) fn tls(&mut self, section: &Section) -> Option<Tls> {
+        let errors = self.errors.len();
+        if section.psk.is_some() {
+            let fault = "pre-shared keys are not supported yet: use certificates".into();
+            self.wrong(section, "PSKsecrets", None, fault);
+        }
+        if section.check_revocation && verifies_path(section) && section.revocation_lists.is_empty()
+        {
+            let fault = format!("{FAILED}: there is no revocation list: every peer is refused");
+            let option = self.revocation_option(section);
+            self.wrong(section, option, None, fault);
+        }
+        let identity = self.identity(section);
+        if self.errors.len() > errors {
+            return None;
+        }
+        match section.client {
+            true => self.client(section, identity),
+            // Without an identity that has been told before.
+            false => identity.and_then(|identity| self.server(section, identity)),
+        }
+    }
+
+    fn identity(&mut self, section: &Section) -> Option<Identity> {
+        let cert = section.cert.as_ref()?;
+        let key = section.key.as_ref().unwrap_or(cert);
+        match Identity::from_pem(&cert.bytes, &key.bytes, self.ground.provider) {
+            Ok(identity) => {
+                for warning in identity.warnings(self.ground.clock.now()) {
+                    log::warn!("Service [{}]: {}: {warning}", section.name, cert.path);
+                }
+                Some(identity)
+            }
+            Err(error) => {
+                let (option, file) = match is_about_key(&error) {
+                    true if section.key.is_some() => ("key", key),
+                    _ => ("cert", cert),
+                };
+                let fault = format!("{FAILED}: {}: {error}", file.path);
+                let origin = self.origin(section, option, None);
+                // The key may be in the certificate's file, and then there is no such option.
+                let option = match origin == section.origin {
+                    true => "cert",
+                    false => option,
+                };
+                self.wrong(section, option, None, fault);
+                None
+            }
+        }
+    }
+
+    fn server(&mut self, section: &Section, identity: Identity) -> Option<Tls> {
+        let mut options = ServerOptions::new(identity, self.ground.clock.clone());
+        options.versions = versions(section);
+        options.suites = suites(section);
+        options.groups = groups(section);
+        options.prefer_own_order = section.server_preference;
+        options.resumption = section.session_resume;
+        options.tickets = section.tickets;
+        options.session_cache = session_cache(section);
+        options.session_lifetime = section.session_cache_timeout;
+        options.session_context = section.name.as_bytes().to_vec();
+        options.ticket_secret = section
+            .ticket_keys
+            .as_ref()
+            .map(|keys| TicketSecret::new(&keys.key, &keys.mac));
+        options.client_auth = client_auth(section);
+        match tls::Server::new(options) {
+            Ok(server) => Some(Tls::Server(server)),
+            Err(error) => {
+                self.config_error(section, &error);
+                None
+            }
+        }
+    }
+
+    fn client(&mut self, section: &Section, identity: Option<Identity>) -> Option<Tls> {
+        let verified = verifies_path(section);
+        let roots = match verified {
+            true => texts(&section.authorities),
+            false => Vec::new(),
+        };
+        let mut options = ClientOptions::new(roots, self.ground.clock.clone());
+        options.provider = self.ground.provider;
+        options.identity = identity;
+        options.verify = match verified {
+            true => VerifyMode::Path(path_options(section)),
+            false => VerifyMode::None,
+        };
+        options.versions = versions(section);
+        options.suites = suites(section);
+        options.groups = groups(section);
+        options.resumption = section.session_resume;
+        options.session_cache = CLIENT_SESSIONS.min(session_cache(section));
+        options.session_lifetime = section.session_cache_timeout;
+        let client = match tls::Client::new(options) {
+            Ok(client) => client,
+            Err(error) => {
+                self.config_error(section, &error);
+                return None;
+            }
+        };
+        let server_name = server_name(section);
+        if let Err(error) = client.connect_to(server_name.as_deref(), "") {
+            let name = server_name.unwrap_or_default();
+            let fault = format!("{FAILED}: {name:?}: {error}");
+            self.wrong(section, "sni", None, fault);
+            return None;
+        }
+        Some(Tls::Client {
+            client,
+            server_name,
+        })
+    }
+
+    fn config_error(&mut self, section: &Section, error: &ConfigError) {
+        let about = |files: &[File], index: usize, reason: &str| {
+            let path = files.get(index).map_or("", |file| &file.path);
+            format!("{FAILED}: {path}: {reason}")
+        };
+        let (option, fault) = match error {
+            ConfigError::Root { index, reason } => (
+                self.authority_option(section),
+                about(&section.authorities, *index, reason),
+            ),
+            ConfigError::NoRoots => (
+                self.authority_option(section),
+                format!("{FAILED}: No trusted certificates found"),
+            ),
+            ConfigError::RevocationList { index, reason } => (
+                self.revocation_option(section),
+                about(&section.revocation_lists, *index, reason),
+            ),
+            ConfigError::PeerName { .. } => ("checkHost", format!("{FAILED}: {error}")),
+            ConfigError::Suites => ("ciphers", format!("{FAILED}: {error}")),
+            ConfigError::Groups => ("curves", format!("{FAILED}: {error}")),
+            ConfigError::Versions => ("sslVersion", format!("{FAILED}: {error}")),
+            _ => ("", format!("{FAILED}: {error}")),
+        };
+        self.wrong(section, option, None, fault);
+    }
+
+    fn authority_option(&self, section: &Section) -> &'static str {
+        self.first_of(section, ["CAfile", "CApath"])
+    }
+
+    fn revocation_option(&self, section: &Section) -> &'static str {
+        self.first_of(section, ["CRLfile", "CRLpath"])
+    }
+
+    /// Which of two options a service has.
+    fn first_of(&self, section: &Section, [one, other]: [&'static str; 2]) -> &'static str {
+        match self.origin(section, one, None) == section.origin {
+            true => other,
+            false => one,
+        }
+    }
+}
+
+fn is_about_key(error: &IdentityError) -> bool {
+    matches!(
+        error,
+        IdentityError::NoKey { .. }
+            | IdentityError::SeveralKeys { .. }
+            | IdentityError::EncryptedKey
+            | IdentityError::Key
+            | IdentityError::Mismatch
+            | IdentityError::Pem {
+                text: PemText::Key,
+                ..
+            }
+    )
+}
+
+/// Whether the peer's certificate is judged at all, and not only asked for.
+fn verifies_path(section: &Section) -> bool {
+    section.verify.request && (section.verify.chain || section.verify.peer)
+}
+
+fn client_auth(section: &Section) -> ClientAuth {
+    let verify = match verifies_path(section) {
+        true => ClientVerify::Path {
+            roots: texts(&section.authorities),
+            options: path_options(section),
+        },
+        false => ClientVerify::Any,
+    };
+    match section.verify {
+        stunnel::Verify { request: false, .. } => ClientAuth::Off,
+        _ if !section.redirect.is_empty() => ClientAuth::Note(verify),
+        stunnel::Verify { require: true, .. } => ClientAuth::Require(verify),
+        _ => ClientAuth::Request(verify),
+    }
+}
+
+fn path_options(section: &Section) -> PathOptions {
+    let hosts = section.check_host.iter().cloned().map(PeerName::Host);
+    let mailboxes = section.check_email.iter().cloned().map(PeerName::Email);
+    let addresses = section.check_ip.iter().copied().map(PeerName::Address);
+    let names: Vec<PeerName> = hosts.chain(mailboxes).chain(addresses).collect();
+    PathOptions {
+        trust: match (section.verify.chain, section.verify.peer) {
+            (true, true) => Trust::ChainAndPeer,
+            (false, true) => Trust::Peer,
+            _ => Trust::Chain,
+        },
+        names: match names.is_empty() {
+            true => NameCheck::Nobody,
+            false => NameCheck::AnyOf(names),
+        },
+        revocation_lists: texts(&section.revocation_lists),
+    }
+}
+
+fn texts(files: &[File]) -> Vec<Vec<u8>> {
+    files.iter().map(|file| file.bytes.to_vec()).collect()
+}
+
+fn versions(section: &Section) -> Versions {
+    let version = |version| match version {
+        stunnel::Version::Tls12 => Version::Tls12,
+        stunnel::Version::Tls13 => Version::Tls13,
+    };
+    let (min, max) = section.versions;
+    Versions {
+        min: version(min),
+        max: version(max),
+    }
+}
+
+/// The name to send (RFC 6066 §3): stunnel's default is the host of the first `connect`.
+fn server_name(section: &Section) -> Option<String> {
+    match (&section.sni, section.connect.first()) {
+        (Some(name), _) if name.is_empty() => None,
+        (Some(name), _) => Some(name.clone()),
+        (None, Some(Connect::Tcp { host, .. })) => Some(match host {
+            Host::Address(address) => address.to_string(),
+            Host::Name(name) => name.clone(),
+        }),
+        (None, _) => None,
+    }
+}
+
+/// Sessions kept: 0 is stunnel's word for as many as there are.
+pub(super) fn session_cache(section: &Section) -> usize {
+    match section.session_cache_size {
+        0 => MAX_SESSION_CACHE,
+        size => size.min(MAX_SESSION_CACHE),
+    }
+}
+
+fn suites(section: &Section) -> Vec<Suite> {
+    use stunnel::Suite as S;
+    let suite = |suite: &S| match suite {
+        S::Aes128GcmSha256 => Suite::Aes128GcmSha256,
+        S::Aes256GcmSha384 => Suite::Aes256GcmSha384,
+        S::Chacha20Poly1305Sha256 => Suite::Chacha20Poly1305Sha256,
+        S::EcdheEcdsaAes128GcmSha256 => Suite::EcdheEcdsaAes128GcmSha256,
+        S::EcdheEcdsaAes256GcmSha384 => Suite::EcdheEcdsaAes256GcmSha384,
+        S::EcdheEcdsaChacha20Poly1305Sha256 => Suite::EcdheEcdsaChacha20Poly1305,
+        S::EcdheRsaAes128GcmSha256 => Suite::EcdheRsaAes128GcmSha256,
+        S::EcdheRsaAes256GcmSha384 => Suite::EcdheRsaAes256GcmSha384,
+        S::EcdheRsaChacha20Poly1305Sha256 => Suite::EcdheRsaChacha20Poly1305,
+    };
+    section.suites.iter().map(suite).collect()
+}
+
+fn groups(section: &Section) -> Vec<Group> {
+    use stunnel::Group as G;
+    let group = |group: &G| match group {
+        G::X25519 => Group::X25519,
+        G::P256 => Group::P256,
+        G::P384 => Group::P384,
+        G::X25519MlKem768 => Group::X25519MlKem768,
+    };
+    section.groups.iter().map(group).collect()
+}
