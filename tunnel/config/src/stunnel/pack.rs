@@ -73,7 +73,7 @@ impl<F: Files> Files for Recorder<F> {
         if let Some(bytes) = self.read.get(path) {
             return Ok(bytes.clone());
         }
-        if path.contains(['\n', '\r', '\0']) {
+        if path.contains('\n') {
             return Err(FileError::new("Invalid argument"));
         }
         let bytes = self.files.read(path)?;
@@ -86,11 +86,11 @@ impl<F: Files> Files for Recorder<F> {
         if let Some(names) = self.listed.get(directory) {
             return Ok(names.clone());
         }
-        if directory.contains(['\n', '\r', '\0']) {
+        if directory.contains('\n') {
             return Err(FileError::new("Invalid argument"));
         }
         let mut names = self.files.list(directory)?;
-        names.retain(|name| !name.contains(['\n', '\r', '\0']));
+        names.retain(|name| !name.contains(['\n', '\r']));
         names.sort_unstable();
         self.listed.insert(directory.to_owned(), names.clone());
         Ok(names)
@@ -131,6 +131,8 @@ impl Recording {
 #[derive(Default)]
 pub struct PackedFiles<'a> {
     files: BTreeMap<String, &'a [u8]>,
+    /// Whether the archive has an index.
+    indexed: bool,
     /// Paths by entry name.
     paths: BTreeMap<&'a str, &'a str>,
     listed: BTreeMap<&'a str, Vec<String>>,
@@ -154,6 +156,7 @@ impl<'a> PackedFiles<'a> {
             }
             return packed;
         };
+        packed.indexed = true;
         let mut directory = None;
         for line in index.lines() {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -198,7 +201,10 @@ impl Files for PackedFiles<'_> {
         let bytes = self
             .files
             .get(path)
-            .or_else(|| self.files.get(path.trim_start_matches('/')));
+            .or_else(|| match self.indexed {
+                true => None,
+                false => self.files.get(path.trim_start_matches('/')),
+            });
         match bytes {
             Some(bytes) => Ok(Zeroizing::new(bytes.to_vec())),
             None => Err(FileError::new("No such file or directory")),
@@ -217,7 +223,7 @@ impl Files for PackedFiles<'_> {
             .filter(|name| !name.contains('/'))
             .map(ToOwned::to_owned)
             .collect();
-        if names.is_empty() {
+        if self.indexed || names.is_empty() {
             return Err(FileError::new("No such file or directory"));
         }
         Ok(names)
