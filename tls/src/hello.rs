@@ -147,9 +147,11 @@ impl<'a> Records<'a> {
             Some(&HANDSHAKE) => {}
             Some(&ALERT) => return Err("an alert instead of a ClientHello"),
             Some(byte) if byte.is_ascii_uppercase() => return Err("text instead of TLS"),
-            Some(byte) if byte & 0x80 != 0 && self.rest.get(2) == Some(&CLIENT_HELLO) => {
-                return Err("a ClientHello of SSL 2.0");
-            }
+            Some(byte) if byte & 0x80 != 0 => match self.rest.get(2) {
+                None => return Ok(None),
+                Some(&CLIENT_HELLO) => return Err("a ClientHello of SSL 2.0"),
+                Some(_) => return Err("something that is not TLS"),
+            },
             Some(_) => return Err("something that is not TLS"),
         }
         if self.rest.get(1).is_some_and(|major| *major != 3) {

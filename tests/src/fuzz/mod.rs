@@ -10,6 +10,7 @@
 
 mod boot_archive;
 mod certificates;
+mod client_hello;
 mod command_line;
 mod dhcp;
 mod dns;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use boot_archive::boot_archive;
 pub use certificates::certificates;
+pub use client_hello::client_hello;
 pub use command_line::command_line;
 pub use dhcp::dhcp;
 pub use dns::dns;

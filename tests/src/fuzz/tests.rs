@@ -56,3 +56,8 @@ fn dhcp_inputs() {
 fn certificates_inputs() {
     replay("certificates", certificates);
 }
+
+#[test]
+fn client_hello_inputs() {
+    replay("client_hello", client_hello);
+}
