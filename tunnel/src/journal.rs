@@ -14,6 +14,7 @@ use net::{Instant, Stack};
 use tls::WallClock;
 
 mod certificate;
+mod date;
 mod id;
 mod severity;
 mod syslog;
@@ -22,9 +23,10 @@ mod tests;
 mod text;
 mod texts;
 
+pub use date::Date;
 pub use id::{Id, LogId, MARK};
 pub use severity::Severity;
-pub use syslog::{Facility, Syslog};
+pub use syslog::{Facility, SYSLOG_PORT, Syslog};
 pub use texts::{Closed, Operation, Role, Timeout};
 
 use text::Text;
@@ -121,6 +123,10 @@ impl Journal {
             Some(syslog) => syslog.send(stack, now),
             None => None,
         };
+        let dropped = self.syslog.as_mut().map_or(0, Syslog::take_dropped);
+        if dropped > 0 {
+            self.tunnel().syslog_dropped(dropped);
+        }
         report.into_iter().chain(sending).min()
     }
 
