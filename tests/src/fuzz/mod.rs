@@ -17,6 +17,7 @@ mod dns;
 mod frames;
 mod host;
 mod input;
+mod stunnel_conf;
 
 #[cfg(test)]
 mod tests;
@@ -28,3 +29,4 @@ pub use command_line::command_line;
 pub use dhcp::dhcp;
 pub use dns::dns;
 pub use frames::frames;
+pub use stunnel_conf::stunnel_conf;

@@ -61,3 +61,8 @@ fn certificates_inputs() {
 fn client_hello_inputs() {
     replay("client_hello", client_hello);
 }
+
+#[test]
+fn stunnel_conf_inputs() {
+    replay("stunnel_conf", stunnel_conf);
+}
