@@ -9,6 +9,7 @@ use super::*;
 use crate::ServiceSource;
 use crate::types::{Accept, Connect, Crypto, Host, Ipv4, Ipv6, Source};
 
+mod conf;
 mod malformed;
 
 /// What every right line needs; appended to the lines of most tests.

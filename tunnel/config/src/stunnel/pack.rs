@@ -198,13 +198,10 @@ impl<'a> PackedFiles<'a> {
 
 impl Files for PackedFiles<'_> {
     fn read(&mut self, path: &str) -> Result<Zeroizing<Vec<u8>>, FileError> {
-        let bytes = self
-            .files
-            .get(path)
-            .or_else(|| match self.indexed {
-                true => None,
-                false => self.files.get(path.trim_start_matches('/')),
-            });
+        let bytes = self.files.get(path).or_else(|| match self.indexed {
+            true => None,
+            false => self.files.get(path.trim_start_matches('/')),
+        });
         match bytes {
             Some(bytes) => Ok(Zeroizing::new(bytes.to_vec())),
             None => Err(FileError::new("No such file or directory")),
