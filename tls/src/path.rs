@@ -105,7 +105,8 @@ pub struct PathOptions {
     pub names: NameCheck,
     /// Revocation lists: each entry PEM (any number of lists) or one list in DER. When there is one,
     /// there must be a current one of the issuer of the peer's certificate, as with OpenSSL's
-    /// `X509_V_FLAG_CRL_CHECK`; authorities above it are not checked.
+    /// `X509_V_FLAG_CRL_CHECK`; authorities above it are not checked. An empty entry stands for a
+    /// place that holds no list, such as an empty directory: the check is on all the same.
     pub revocation_lists: Vec<Vec<u8>>,
 }
 
@@ -157,12 +158,15 @@ impl PathValidator {
         }
         let mut lists = Vec::new();
         for (index, text) in options.revocation_lists.iter().enumerate() {
+            if text.is_empty() {
+                continue;
+            }
             let list = crl::lists_in(text);
             lists.extend(list.map_err(|reason| ConfigError::RevocationList { index, reason })?);
         }
         Ok(PathValidator {
             store: read_store(roots)?,
-            lists: (!lists.is_empty()).then_some(lists),
+            lists: (!options.revocation_lists.is_empty()).then_some(lists),
             trust: options.trust,
             names: options.names,
             purpose,

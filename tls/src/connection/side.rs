@@ -140,15 +140,22 @@ impl Side {
     }
 }
 
-/// The one call that rustls's two connection types have under separate names.
+/// The calls that rustls's two connection types have under separate names.
 trait Unbuffered {
     type Data;
+
+    /// Whether something is queued to be sent.
+    fn wants_write(&self) -> bool;
 
     fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
 }
 
 impl Unbuffered for UnbufferedServerConnection {
     type Data = ServerConnectionData;
+
+    fn wants_write(&self) -> bool {
+        CommonState::wants_write(self)
+    }
 
     fn process<'c, 'i>(
         &'c mut self,
@@ -160,6 +167,10 @@ impl Unbuffered for UnbufferedServerConnection {
 
 impl Unbuffered for UnbufferedClientConnection {
     type Data = ClientConnectionData;
+
+    fn wants_write(&self) -> bool {
+        CommonState::wants_write(self)
+    }
 
     fn process<'c, 'i>(
         &'c mut self,
@@ -183,6 +194,9 @@ fn drive<C: Unbuffered>(
         match step? {
             Step::Again => {}
             Step::Blocked => return Ok(done),
+            // Nothing else can have come up, and asking would cost as much as the sealing's frame.
+            Step::Sealed if !connection.wants_write() => return Ok(done),
+            Step::Sealed => {}
         }
     }
 }
@@ -190,6 +204,8 @@ fn drive<C: Unbuffered>(
 enum Step {
     Again,
     Blocked,
+    /// A record was sealed.
+    Sealed,
 }
 
 /// Handles one state; returns the bytes to discard, and what comes next.
@@ -274,7 +290,10 @@ fn write<D>(
                 return Ok(Step::Blocked);
             }
             *written = match traffic.encrypt(plaintext, output) {
-                Ok(written) => Ok(written),
+                Ok(sealed) => {
+                    *written = Ok(sealed);
+                    return Ok(Step::Sealed);
+                }
                 // A key update came in between; it is queued, and the next turn encodes it.
                 Err(EncryptError::InsufficientSize(_)) => Err(NotSealed::Wait),
                 Err(EncryptError::EncryptExhausted) => Err(NotSealed::KeysUsedUp),

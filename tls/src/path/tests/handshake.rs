@@ -352,3 +352,16 @@ fn options_that_cannot_be_are_named() {
     });
     assert_eq!(server.unwrap_err(), ConfigError::ClientName);
 }
+
+/// A place without lists is not the same as no place: nobody is let in unchecked.
+#[test]
+fn an_empty_place_for_revocation_lists_refuses_everybody() {
+    let setup = setup(Provider::Ring, Version::Tls13, "test-p256.pem");
+    let options = PathOptions {
+        revocation_lists: Vec::from([Vec::new()]),
+        ..PathOptions::default()
+    };
+    let checked = client(&setup, "test-ca.pem", options);
+    let reason = refused(connect(&setup, &checked, Some("localhost")));
+    assert!(matches!(reason, RefusalReason::NoRevocationList { .. }));
+}
