@@ -1,18 +1,30 @@
 //! The serial console: COM1, a 16550, behind [`log`].
 //!
-//! A line looks like `[    0.012345] info  tunnel: text`: seconds since power-on, level, crate,
-//! message. Nothing here allocates, panics or waits without bound: a host that stops reading
-//! costs log lines, not connections.
+//! Lines are stunnel's, for the people and programs that read those: date and time (UTC), a level
+//! as syslog counts them, whom the line is about, and the message.
+//!
+//! ```text
+//! 2026.11.22 07:00:00 LOG5[0]: Service [x] accepted connection from 192.0.2.1:50000
+//! ```
+//!
+//! Before the clock is known, and on a machine without one, a line begins with a sign for its level
+//! instead: `[!]` for errors, `[:]` for warnings, `[.]` for notices and `[ ]` for the rest.
+//!
+//! A record whose target begins with `#` tells by the rest of the target whom it is about, such as
+//! a connection's number, and is always written: who logs it has judged its importance. Every
+//! other one is about the machine as a whole, `ui`.
+//!
+//! Nothing here allocates, panics or waits without bound: a host that stops reading costs log
+//! lines, not connections.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use core::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::once::OneAtATime;
 use crate::port::Port;
-use crate::time;
+use crate::time::{self, Date};
 
 /// COM1's registers (16550 data sheet): data, FIFO control, line control, modem control, status.
 const COM1: u16 = 0x3f8;
@@ -25,10 +37,12 @@ const FIFO: usize = 16;
 const PATIENCE: u32 = 20_000;
 /// Bytes gathered before they go to the port.
 const BUFFER: usize = 256;
-/// Columns for the crate that a message comes from, so that messages begin in one line.
-const LEVELS: [&str; 6] = ["off  ", "error", "warn ", "info ", "debug", "trace"];
-/// What crates of this workspace are called with; the log leaves it out.
-const CRATE_PREFIX: &str = "stockade_";
+/// What crates of this workspace are called with.
+const CRATE_PREFIX: &str = "stockade";
+/// What a target begins with that tells whom a record is about.
+const MARK: char = '#';
+/// Whom every other record is about, in stunnel's words.
+const MACHINE: &str = "ui";
 
 /// The serial port.
 struct Serial;
@@ -154,15 +168,15 @@ fn write(arguments: fmt::Arguments<'_>) -> u32 {
 }
 
 /// Says how much was lost, once the host reads again.
-fn report_loss(now: Duration) {
+fn report_loss(now: Option<u64>) {
     let lost = LOST.load(Ordering::Relaxed);
     if lost == 0 {
         return;
     }
     // What got through last was cut somewhere, so this begins a line of its own.
-    let prefix = Prefix(now, Level::Warn, "console");
+    let prefix = Prefix(now, Level::Warn, "");
     let is_through = write(format_args!(
-        "\n{prefix} {lost} bytes of log lost: the host did not read the console\n"
+        "\n{prefix}{lost} bytes of log lost: the host did not read the console\n"
     )) == 0;
     if is_through {
         LOST.fetch_sub(lost, Ordering::Relaxed);
@@ -182,10 +196,10 @@ impl Log for Console {
             return;
         }
         PORT.try_with(|()| {
-            let now = time::since_power_on();
+            let now = time::log_time();
             report_loss(now);
             let prefix = Prefix(now, record.level(), record.target());
-            print(format_args!("{prefix} {}\n", record.args()));
+            print(format_args!("{prefix}{}\n", record.args()));
         });
     }
 
@@ -197,6 +211,9 @@ impl Log for Console {
 /// Crates from elsewhere log single packets and records below `warn`, as often as strangers please;
 /// only who asks for everything gets that.
 fn admits(level: LevelFilter, metadata: &Metadata<'_>) -> bool {
+    if metadata.target().starts_with(MARK) {
+        return true;
+    }
     let ours = metadata.target().starts_with(CRATE_PREFIX);
     let level = match level {
         LevelFilter::Info | LevelFilter::Debug if !ours => LevelFilter::Warn,
@@ -205,21 +222,38 @@ fn admits(level: LevelFilter, metadata: &Metadata<'_>) -> bool {
     metadata.level() <= level
 }
 
-/// A line's beginning: time, level and the crate that speaks.
-struct Prefix<'a>(Duration, Level, &'a str);
+/// A line's beginning: time, level and target.
+struct Prefix<'a>(Option<u64>, Level, &'a str);
 
 impl fmt::Display for Prefix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Prefix(now, level, target) = *self;
-        let speaker = target.split("::").next().unwrap_or(target);
-        write!(
-            f,
-            "[{:5}.{:06}] {} {}:",
-            now.as_secs(),
-            now.subsec_micros(),
-            LEVELS.get(level as usize).unwrap_or(&"?"),
-            speaker.strip_prefix(CRATE_PREFIX).unwrap_or(speaker),
-        )
+        match now {
+            Some(now) => {
+                let date = Date::from_unix(now);
+                let level = match level {
+                    Level::Error => 3,
+                    Level::Warn => 4,
+                    Level::Info => 5,
+                    Level::Debug => 6,
+                    Level::Trace => 7,
+                };
+                let subject = target.strip_prefix(MARK).unwrap_or(MACHINE);
+                write!(f, "{date} LOG{level}[{subject}]: ")?;
+            }
+            None => f.write_str(match level {
+                Level::Error => "[!] ",
+                Level::Warn => "[:] ",
+                Level::Info => "[.] ",
+                Level::Debug | Level::Trace => "[ ] ",
+            })?,
+        }
+        // Our own parts are known by what they say.
+        let foreign = !target.starts_with(MARK) && !target.starts_with(CRATE_PREFIX);
+        match target.split("::").next() {
+            Some(speaker) if foreign && !speaker.is_empty() => write!(f, "{speaker}: "),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -301,14 +335,34 @@ mod tests {
     }
 
     #[test]
-    fn a_line_begins_with_time_level_and_crate() {
-        let prefix = Prefix(
-            Duration::from_micros(12_345),
-            Level::Info,
-            "stockade_tunnel::session",
+    fn a_line_begins_as_stunnel_s() {
+        let check = |now, level, target, expected| {
+            assert_eq!(Prefix(now, level, target).to_string(), expected);
+        };
+        let now = Some(1_795_330_800);
+        check(now, Level::Info, "#17", "2026.11.22 07:00:00 LOG5[17]: ");
+        check(now, Level::Error, "#ui", "2026.11.22 07:00:00 LOG3[ui]: ");
+        check(
+            now,
+            Level::Warn,
+            "stockade_net::stack",
+            "2026.11.22 07:00:00 LOG4[ui]: ",
         );
-        assert_eq!(prefix.to_string(), "[    0.012345] info  tunnel:");
-        let prefix = Prefix(Duration::from_secs(123_456), Level::Error, "rustls");
-        assert_eq!(prefix.to_string(), "[123456.000000] error rustls:");
+        check(
+            now,
+            Level::Trace,
+            "smoltcp::iface",
+            "2026.11.22 07:00:00 LOG7[ui]: smoltcp: ",
+        );
+        check(None, Level::Error, "stockade_kernel", "[!] ");
+        check(None, Level::Warn, "rustls::server", "[:] rustls: ");
+        check(None, Level::Info, "#ui", "[.] ");
+        check(None, Level::Debug, "#3", "[ ] ");
+    }
+
+    #[test]
+    fn who_marks_a_record_has_judged_its_importance() {
+        let metadata = Metadata::builder().target("#0").level(Level::Trace).build();
+        assert!(admits(LevelFilter::Error, &metadata));
     }
 }

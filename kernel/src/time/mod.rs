@@ -1,6 +1,7 @@
 //! Time: a monotonic clock since power-on, and the wall clock.
 
 mod calibrate;
+mod date;
 mod kvm;
 mod rtc;
 
@@ -9,6 +10,7 @@ use core::time::Duration;
 
 use crate::cpu;
 use crate::once::OneAtATime;
+pub(crate) use date::Date;
 use kvm::KvmClock;
 
 /// Nanoseconds in a second.
@@ -154,12 +156,11 @@ impl Scale {
 /// The logger's copy of the clock.
 static LOG_CLOCK: OneAtATime<Option<Clock>> = OneAtATime::new(None);
 
-/// Time since power-on for the log; zero until a clock has started.
-pub(crate) fn since_power_on() -> Duration {
+/// Unix seconds for the log; `None` until a clock has started, or when there is no wall clock.
+pub(crate) fn log_time() -> Option<u64> {
     LOG_CLOCK
-        .try_with(|slot| slot.as_ref().map(Clock::now))
+        .try_with(|slot| slot.as_ref().and_then(Clock::unix_time))
         .flatten()
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
