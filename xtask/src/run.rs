@@ -103,7 +103,11 @@ pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     let Ok(ports) = plan.ports(&options, &config) else {
         return Ok(ExitCode::FAILURE);
     };
-    network::check_ports(&ports.publish)?;
+    if plan.conf.is_none() {
+        network::check_ports(&ports.publish)?;
+    } else if let Err(Refused) = Conf::check_ports(&ports.published) {
+        return Ok(ExitCode::FAILURE);
+    }
     packages::require(tools, !options.no_install)?;
     if let Net::Bridge(bridge) = &plan.net
         && !stockade_host::bridge_exists(bridge)

@@ -11,8 +11,11 @@ use std::thread;
 use stockade_config::Zeroizing;
 use stockade_config::stunnel::FileError;
 
-/// How often a passphrase may be wrong; stunnel asks as often.
-const ATTEMPTS: usize = 3;
+/// How often the passphrase of a PKCS #12 file may be wrong; stunnel asks as often.
+const PKCS12_ATTEMPTS: usize = 3;
+
+/// As [`PKCS12_ATTEMPTS`] for a PEM key, for which openssl asks again by itself.
+const PEM_ATTEMPTS: usize = 1;
 
 /// Who can be asked for a passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,8 @@ pub(super) fn from_pkcs12(
             return leaf_first(&output.stdout);
         }
         if needs_passphrase(&message) {
-            return ask(&words, bytes, path, passphrases).and_then(|pem| leaf_first(&pem));
+            return ask(&words, bytes, path, passphrases, PKCS12_ATTEMPTS)
+                .and_then(|pem| leaf_first(&pem));
         }
         last = message;
     }
@@ -86,7 +90,7 @@ pub(super) fn decrypted(
     let Some((from, to)) = encrypted_key(pem) else {
         return Ok(None);
     };
-    let key = ask(&["pkey"], &pem[from..to], path, passphrases)?;
+    let key = ask(&["pkey"], &pem[from..to], path, passphrases, PEM_ATTEMPTS)?;
     // Room for all of it at once: growing would leave a copy of the key behind.
     let mut plain = Zeroizing::new(Vec::with_capacity(pem.len() + key.len()));
     plain.extend_from_slice(&pem[..from]);
@@ -146,6 +150,7 @@ fn ask(
     bytes: &[u8],
     path: &str,
     passphrases: Passphrases,
+    attempts: usize,
 ) -> Result<Zeroizing<Vec<u8>>, FileError> {
     if passphrases == Passphrases::Nobody {
         return Err(FileError::new(
@@ -155,13 +160,13 @@ fn ask(
     }
     eprintln!("The private key in {path} is encrypted.");
     let mut last = String::new();
-    for attempt in 1..=ATTEMPTS {
+    for attempt in 1..=attempts {
         let (output, message) = openssl(words, None, bytes)?;
         if output.status.success() {
             return Ok(Zeroizing::new(output.stdout));
         }
         last = message;
-        if attempt < ATTEMPTS {
+        if attempt < attempts {
             eprintln!("Wrong passphrase: retrying");
         }
     }
@@ -204,11 +209,18 @@ fn openssl(
     Ok((output, message))
 }
 
-/// The part of openssl's messages that tells something: the reason of its last error line.
+/// What openssl says in words; the lines about its own source code are left out.
 fn complaint(messages: &str) -> String {
-    let lines = messages.lines().map(str::trim);
-    let telling: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    match telling.as_slice() {
+    let lower = messages.to_ascii_lowercase();
+    if lower.contains("bad decrypt") || lower.contains("wrong password") {
+        return "wrong passphrase".to_owned();
+    }
+    let lines: Vec<&str> = messages
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.contains(":error:"))
+        .collect();
+    match lines.as_slice() {
         [] => "it does not say why".to_owned(),
         lines => lines.join("; "),
     }

@@ -55,13 +55,6 @@ impl Conf {
             Ok(publication) => publication,
             Err(errors) => return Err(refuse(&errors)),
         };
-        let busy: Vec<Diagnostic> = conf::check_ports(&publication.ports)
-            .into_iter()
-            .map(|problem| problem.diagnostic)
-            .collect();
-        if !busy.is_empty() {
-            return Err(refuse(&busy));
-        }
         // The image tells the parser's notices itself, on its console.
         let own = self
             .configuration
@@ -72,6 +65,15 @@ impl Conf {
             eprintln!("{}", conf::notice_line(notice));
         }
         Ok(publication.ports)
+    }
+
+    /// Finds out now which ports can't be had, and prints each.
+    pub(super) fn check_ports(ports: &[Published]) -> std::result::Result<(), Refused> {
+        let problems = conf::check_ports(ports);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(refuse(problems.iter().map(|problem| &problem.diagnostic)))
     }
 
     /// The start-up text: a line for the file, and one for each service.
