@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+mod bench;
 mod check;
 mod clippy;
 mod fuzz;
@@ -32,6 +33,7 @@ Commands:
   check    Tell what becomes of a stunnel configuration file
   image    Build target/image/stockade and print its size by part
   test     Install what the tests need, then run all of them
+  bench    Measure the image beside Debian's stunnel and nginx
   fuzz     Fuzz what strangers' bytes reach, with AddressSanitizer
   clippy   Lint the host crates, then the image with its own flags
   tidy     Check the conventions of the source tree
@@ -71,6 +73,7 @@ fn dispatch_to(command: &OsStr, root: &Path, parser: lexopt::Parser) -> Result<E
         Some("check") => check::main(root, parser),
         Some("image") => image::main(root, parser),
         Some("test") => test::main(root, parser),
+        Some("bench") => bench::main(root, parser),
         Some("fuzz") => fuzz::main(root, parser),
         Some("clippy") => clippy::main(root, parser),
         Some("tidy") => tidy_main(root, parser),

@@ -84,6 +84,8 @@ pub(crate) const BUILD: &[Tool] = &[GCC, OBJCOPY];
 pub(crate) const RUN: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, CURL];
 /// What running the image on a bridge takes.
 pub(crate) const RUN_ON_BRIDGE: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, CURL, IP];
+/// What the measurements take, besides what they unpack and do not install.
+pub(crate) const BENCH: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, UNSHARE, IP];
 /// What the tests take.
 pub(crate) const TEST: &[Tool] = &[
     GCC,

@@ -168,23 +168,10 @@ fn isolated_tests(root: &Path, name: &str, image: &Path, filter: Option<&str>) -
     let messages = process::output(&mut build)?;
     let program = test_program(&messages).ok_or_else(|| format!("cargo built no {name} test"))?;
 
-    let mut command = Command::new("unshare");
-    command.arg("--net");
-    if !packages::is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    // `$0` is the test program; its arguments follow.
+    let mut command = isolated(&program)?;
     command
-        .args([
-            "--",
-            "sh",
-            "-c",
-            "ip link set dev lo up && exec \"$0\" \"$@\"",
-        ])
-        .arg(program)
         .args(filter)
         .current_dir(root.join("tests"))
-        .env("PATH", path_with_system_programs()?)
         .env(IMAGE_VARIABLE, image);
     process::run(&mut command).map_err(|error| {
         if packages::is_root() {
@@ -196,6 +183,26 @@ fn isolated_tests(root: &Path, name: &str, image: &Path, filter: Option<&str>) -
         )
         .into()
     })
+}
+
+/// A command that runs this program in a network namespace of its own; arguments may be added.
+pub(crate) fn isolated(program: &Path) -> Result<Command> {
+    let mut command = Command::new("unshare");
+    command.arg("--net");
+    if !packages::is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    // `$0` is the program; its arguments follow.
+    command
+        .args([
+            "--",
+            "sh",
+            "-c",
+            "ip link set dev lo up && exec \"$0\" \"$@\"",
+        ])
+        .arg(program)
+        .env("PATH", path_with_system_programs()?);
+    Ok(command)
 }
 
 /// The test executable that cargo's messages name, among other programs of the package.

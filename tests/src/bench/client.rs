@@ -18,6 +18,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, WriteTraffic};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 
+use super::backend::Order;
 use crate::PATIENCE;
 use crate::certificates::NAME;
 
@@ -157,6 +158,14 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Orders an echo and has one byte sent to the backend and back, in one record each way.
+    pub fn echo_byte(&mut self) -> io::Result<()> {
+        let mut message = Order::Echo.bytes().to_vec();
+        message.push(b'?');
+        self.send(&message)?;
+        self.skip(1)
     }
 
     /// Ends both directions in order: close_notify and FIN, then the server's.

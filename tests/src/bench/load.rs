@@ -88,9 +88,7 @@ impl Target {
 
     fn handshake(&self) -> io::Result<()> {
         let mut stream = self.client.connect(self.server, PATIENCE)?;
-        stream.send(&Order::Echo.bytes())?;
-        stream.send(b"?")?;
-        stream.skip(1)?;
+        stream.echo_byte()?;
         stream.close()
     }
 

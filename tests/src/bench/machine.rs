@@ -109,10 +109,28 @@ impl Machine {
         bytes.map_or(Counters::default(), |bytes| counters(&bytes))
     }
 
+    /// Processor time that QEMU has used so far, in all of its threads that still run
+    /// (`/proc/PID/task/TID/schedstat`: the first number is in nanoseconds).
+    pub fn processor_time(&self) -> io::Result<Duration> {
+        let mut nanoseconds = 0;
+        for task in fs::read_dir(self.tasks())? {
+            // A thread may end meanwhile.
+            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            let first = text.split_ascii_whitespace().next();
+            nanoseconds += first
+                .and_then(|word| word.parse::<u64>().ok())
+                .unwrap_or_default();
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    fn tasks(&self) -> PathBuf {
+        format!("/proc/{}/task", self.process.id()).into()
+    }
+
     /// Processor time of the thread that runs the guest, in clock ticks of 10 ms.
     pub fn processor_ticks(&self) -> io::Result<u64> {
-        let tasks = PathBuf::from(format!("/proc/{}/task", self.process.id()));
-        for task in fs::read_dir(tasks)? {
+        for task in fs::read_dir(self.tasks())? {
             let stat = fs::read_to_string(task?.path().join("stat"))?;
             if let Some((name, ticks)) = thread_ticks(&stat)
                 && PROCESSOR_THREAD.contains(&name)

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::backend::Order;
 use super::load::{Target, Work};
 use super::machine::{Counters, Machine};
 use super::subject::{Native, Running, Subject};
@@ -14,8 +13,9 @@ use super::subject::{Native, Running, Subject};
 const MEMORY_MIB: u32 = 256;
 /// How long a guest with enough memory may take to serve, on a busy machine.
 const BOOT_MOST: Duration = Duration::from_secs(60);
-/// How long a guest may take before its memory counts as too small. Linux serves after 2.5 s.
-const SMALL_BOOT_MOST: Duration = Duration::from_secs(15);
+/// How long a guest may take before its memory counts as too small, as a multiple of what it
+/// takes with all of it, and never less than so long.
+const SMALL_BOOT_MOST: (u32, Duration) = (5, Duration::from_secs(5));
 /// How long a guest is left alone before it counts as idle.
 const SETTLE: Duration = Duration::from_secs(4);
 /// How long idleness is watched.
@@ -36,6 +36,8 @@ pub struct FirstServed {
     pub first_byte: Duration,
     /// A completed handshake, and one byte to the backend and back.
     pub served: Duration,
+    /// Processor time that QEMU had used by then.
+    pub processor_time: Duration,
 }
 
 /// Starts a guest and waits until it serves.
@@ -66,14 +68,14 @@ fn first_served(running: &mut Running, limit: Duration) -> io::Result<FirstServe
 fn try_first(machine: &Machine, target: &Target, patience: Duration) -> io::Result<FirstServed> {
     let mut stream = target.client.connect(target.server, patience)?;
     let first_byte = stream.first_byte().ok_or(io::ErrorKind::UnexpectedEof)?;
-    stream.send(&Order::Echo.bytes())?;
-    stream.send(b"?")?;
-    stream.skip(1)?;
+    stream.echo_byte()?;
     let served = machine.age();
+    let processor_time = machine.processor_time()?;
     stream.close()?;
     Ok(FirstServed {
         first_byte: first_byte - machine.started(),
         served,
+        processor_time,
     })
 }
 
@@ -101,10 +103,15 @@ pub fn smallest_memory(
     most: u32,
     mut tried: impl FnMut(u32, bool),
 ) -> io::Result<u32> {
+    let mut limit = BOOT_MOST;
     smallest(least, most, |memory| {
-        let serves = serves_with(subject, memory);
-        tried(memory, serves);
-        serves
+        let served = serves_with(subject, memory, limit);
+        tried(memory, served.is_ok());
+        if let (true, Ok(first)) = (memory == most, &served) {
+            let (times, minimum) = SMALL_BOOT_MOST;
+            limit = (times * first.served).clamp(minimum, BOOT_MOST);
+        }
+        served.is_ok()
     })
     .ok_or_else(|| io::Error::other(format!("it does not serve with {most} MiB")))
 }
@@ -126,13 +133,11 @@ fn smallest(least: u32, most: u32, mut passes: impl FnMut(u32) -> bool) -> Optio
     Some(good)
 }
 
-fn serves_with(subject: &Subject, memory: u32) -> bool {
-    let serve = || {
-        let mut running = subject.start(memory, None)?;
-        first_served(&mut running, SMALL_BOOT_MOST)?;
-        running.target.run(SMALL_WORK)
-    };
-    serve().is_ok()
+fn serves_with(subject: &Subject, memory: u32, limit: Duration) -> io::Result<FirstServed> {
+    let mut running = subject.start(memory, None)?;
+    let first = first_served(&mut running, limit)?;
+    running.target.run(SMALL_WORK)?;
+    Ok(first)
 }
 
 /// Guest instructions and turns for a piece of work, tidying up included.

@@ -38,6 +38,8 @@ pub struct Plan {
     pub plugin: PathBuf,
     /// How often each figure is taken.
     pub samples: usize,
+    /// How often the time from QEMU's start is taken, which varies most.
+    pub boots: usize,
     /// Handshakes for one count.
     pub handshakes: u64,
     /// Bytes for one count.
@@ -57,6 +59,7 @@ impl Plan {
             subjects,
             plugin,
             samples: 3,
+            boots: 5,
             handshakes: 100,
             bytes: 8 << 20,
             round_trips: 500,
@@ -69,6 +72,7 @@ impl Plan {
     pub fn quick(subjects: Vec<Subject>, plugin: PathBuf) -> Plan {
         Plan {
             samples: 1,
+            boots: 2,
             handshakes: 50,
             bytes: 4 << 20,
             round_trips: 200,
@@ -136,19 +140,21 @@ impl Report {
 }
 
 fn boot(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
-    let (mut first_bytes, mut served) = (Vec::new(), Vec::new());
+    let (mut first_bytes, mut served, mut used) = (Vec::new(), Vec::new(), Vec::new());
     let mut idle = None;
-    // One more than of others: the first reads the files from the disk and is not counted.
-    for sample in 0..=plan.samples {
+    // One more: the first reads the files from the disk and is not counted.
+    for sample in 0..=plan.boots {
         let (running, first) = measure::boot(subject, None)?;
         if sample > 0 {
             first_bytes.push(first.first_byte.as_secs_f64() * 1e3);
             served.push(first.served.as_secs_f64() * 1e3);
+            used.push(first.processor_time.as_secs_f64() * 1e3);
         }
         idle = Some(running);
     }
     report.figure(subject, "first-byte-ms", &first_bytes);
     report.figure(subject, "first-handshake-ms", &served);
+    report.figure(subject, "first-handshake-processor-ms", &used);
     if let Some(running) = idle {
         let ticks = measure::idle_ticks(&running)?;
         report.figure(subject, "idle-ticks", &[ticks as f64]);
