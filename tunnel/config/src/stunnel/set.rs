@@ -80,7 +80,7 @@ pub(super) fn output(global: &mut Global, given: &Given<'_>) -> Outcome {
 
 pub(super) fn pid(global: &mut Global, given: &Given<'_>) -> Outcome {
     global.pid = path(given.value);
-    without_effect("an image is no process that could be signalled")
+    Ok(Taken::Honoured)
 }
 
 /// A path; none when it is empty.

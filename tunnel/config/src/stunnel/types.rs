@@ -85,7 +85,7 @@ pub struct Global {
     pub append: bool,
     /// `syslog`: whether log lines may go to a syslog server.
     pub syslog: bool,
-    /// `pid`: the path of the file for the process's number, on the host.
+    /// `pid`: the path of the file for the launcher's process number, on the host.
     pub pid: Option<String>,
     /// `service`: the name under which syslog shows the lines.
     pub service: String,

@@ -174,7 +174,7 @@ fn the_report_has_each_option_once_in_order() {
     assert_eq!(
         lines,
         [
-            "1 - pid /p without effect",
+            "1 - pid /p honoured",
             "2 - fips yes refused",
             "4 x client yes honoured",
             "6 x stack 5 without effect",

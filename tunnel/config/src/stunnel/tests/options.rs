@@ -281,7 +281,6 @@ const IDLE: &[&str] = &[
     "iconError = a.ico",
     "iconIdle = a.ico",
     "taskbar = yes",
-    "pid = /run/stunnel.pid",
     "RNDbytes = 1024",
     "RNDfile = /dev/urandom",
     "RNDoverwrite = yes",

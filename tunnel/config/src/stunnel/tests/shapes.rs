@@ -47,7 +47,7 @@ fn a_reverse_proxy_s_two_sides() {
             .iter()
             .all(|s| s.verify.peer && s.verify.require)
     );
-    assert_eq!(configuration.notices.len(), 3, "setuid, setgid, pid");
+    assert_eq!(configuration.notices.len(), 2, "setuid and setgid");
 }
 
 /// What xapi writes for its proxy on a UNIX socket.
@@ -97,7 +97,7 @@ fn efs_s_mount_helper() {
         .filter(|given| given.disposition != Disposition::Honoured)
         .map(|given| given.option)
         .collect();
-    assert_eq!(idle, ["socket", "socket", "pid", "retry"]);
+    assert_eq!(idle, ["socket", "socket", "retry"]);
     let service = &configuration.services[0];
     assert_eq!(service.debug, 7);
     assert_eq!(service.timeouts.close.as_secs(), 0);
