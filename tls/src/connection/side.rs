@@ -194,9 +194,15 @@ fn drive<C: Unbuffered>(
         match step? {
             Step::Again => {}
             Step::Blocked => return Ok(done),
-            // Nothing else can have come up, and asking would cost as much as the sealing's frame.
-            Step::Sealed if !connection.wants_write() => return Ok(done),
-            Step::Sealed => {}
+            // Asked again, rustls would only say that it waits for more.
+            Step::Done
+                if matches!(hands.intent, Intent::Listen)
+                    && done >= input.len()
+                    && !connection.wants_write() =>
+            {
+                return Ok(done);
+            }
+            Step::Done => {}
         }
     }
 }
@@ -204,8 +210,8 @@ fn drive<C: Unbuffered>(
 enum Step {
     Again,
     Blocked,
-    /// A record was sealed.
-    Sealed,
+    /// A record was sealed, or all plaintext there was is handed over.
+    Done,
 }
 
 /// Handles one state; returns the bytes to discard, and what comes next.
@@ -225,7 +231,7 @@ fn step<D>(
             Ok(Step::Again)
         }
         ConnectionState::ReadTraffic(mut traffic) => {
-            let mut next = Ok(Step::Again);
+            let mut next = Ok(Step::Done);
             while let Some(record) = traffic.next_record() {
                 match record {
                     Ok(record) => {
@@ -292,7 +298,7 @@ fn write<D>(
             *written = match traffic.encrypt(plaintext, output) {
                 Ok(sealed) => {
                     *written = Ok(sealed);
-                    return Ok(Step::Sealed);
+                    return Ok(Step::Done);
                 }
                 // A key update came in between; it is queued, and the next turn encodes it.
                 Err(EncryptError::InsufficientSize(_)) => Err(NotSealed::Wait),
