@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::ciphers;
 use super::draft::{Draft, Named};
+use super::files::FileError;
 use super::material::Material;
 use super::psk;
 use super::suites::{Group, Suite};
@@ -194,7 +195,7 @@ impl Check<'_, '_> {
 
     fn verification(&mut self) {
         let draft = &self.section.draft;
-        let verifies = draft.verify.chain || draft.verify.peer;
+        let verifies = self.verifies();
         if verifies && draft.ca_file.is_none() && draft.ca_path.is_none() {
             self.wrong("Either \"CAengine\", \"CAfile\" or \"CApath\" has to be configured");
         }
@@ -263,6 +264,11 @@ impl Check<'_, '_> {
         (file, key)
     }
 
+    /// Whether certificates are verified, so that what is needed for it must be there.
+    fn verifies(&self) -> bool {
+        self.section.draft.verify.chain || self.section.draft.verify.peer
+    }
+
     /// Read only when certificates are asked for, as stunnel does.
     fn authorities(&mut self) -> Vec<File> {
         let draft = &self.section.draft;
@@ -271,7 +277,10 @@ impl Check<'_, '_> {
         }
         let mut files: Vec<File> = Vec::new();
         if let Some(named) = &draft.ca_file {
-            files.extend(self.file(named));
+            match self.material.file(&named.value) {
+                Ok(file) => files.push(file),
+                Err(error) => self.lacking(named, &error),
+            }
         }
         if let Some(named) = &draft.ca_path {
             files.extend(self.directory(named, ""));
@@ -308,13 +317,21 @@ impl Check<'_, '_> {
                 }
                 files = list.files;
             }
-            Err(error) => {
-                let path = super::lines::shown(&named.value);
-                let text = format!("Failed to initialize TLS context: {path}: {error}");
-                self.wrong_at(named, &text);
-            }
+            Err(error) => self.lacking(named, &error),
         }
         files
+    }
+
+    /// What is needed to verify certificates can't be read: an error if they are verified.
+    fn lacking(&mut self, named: &Named, error: &FileError) {
+        let path = super::lines::shown(&named.value);
+        if self.verifies() {
+            let text = format!("Failed to initialize TLS context: {path}: {error}");
+            self.wrong_at(named, &text);
+        } else {
+            let text = format!("{path}: {error}; nothing is verified, so it is not needed");
+            self.tell(4, &named.origin, text);
+        }
     }
 
     fn psk(&mut self) -> Option<Psk> {

@@ -194,14 +194,16 @@ pub(super) fn protocol(draft: &mut Draft, given: &Given<'_>) -> Outcome {
 }
 
 pub(super) fn pty(_: &mut Draft, given: &Given<'_>) -> Outcome {
-    values::flag(given.value)?;
-    without_effect("it is part of exec")
+    match values::flag(given.value)? {
+        true => without_effect("it is part of exec"),
+        false => Ok(Taken::Honoured),
+    }
 }
 
 /// `yes`, `no`, or milliseconds (since stunnel 5.70).
 pub(super) fn retry(_: &mut Draft, given: &Given<'_>) -> Outcome {
-    if values::number(given.value).is_none() {
-        values::flag(given.value)?;
+    if values::number(given.value).is_none() && !values::flag(given.value)? {
+        return Ok(Taken::Honoured);
     }
     without_effect("it is for services with exec and connect")
 }
@@ -209,12 +211,7 @@ pub(super) fn retry(_: &mut Draft, given: &Given<'_>) -> Outcome {
 /// Meant for a client or a server, which only the whole section tells. An empty value turns a
 /// client's off.
 pub(super) fn sni(draft: &mut Draft, given: &Given<'_>) -> Outcome {
-    let named = Named {
-        value: given.value.into(),
-        text: given.text.into(),
-        origin: given.origin.clone(),
-    };
-    push(&mut draft.sni, named)
+    push(&mut draft.sni, list(given))
 }
 
 pub(super) fn socket(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -245,12 +242,12 @@ pub(super) fn ca_path(draft: &mut Draft, given: &Given<'_>) -> Outcome {
 }
 
 pub(super) fn cert(draft: &mut Draft, given: &Given<'_>) -> Outcome {
-    draft.cert = given.named();
+    draft.cert = Some(list(given));
     Ok(Taken::Honoured)
 }
 
 pub(super) fn key(draft: &mut Draft, given: &Given<'_>) -> Outcome {
-    draft.key = given.named();
+    draft.key = Some(list(given));
     Ok(Taken::Honoured)
 }
 
@@ -328,12 +325,12 @@ pub(super) fn ocsp_other(_: &mut Draft, given: &Given<'_>) -> Outcome {
 }
 
 pub(super) fn psk_identity(draft: &mut Draft, given: &Given<'_>) -> Outcome {
-    draft.psk_identity = given.named();
+    draft.psk_identity = Some(list(given));
     Ok(Taken::Honoured)
 }
 
 pub(super) fn psk_secrets(draft: &mut Draft, given: &Given<'_>) -> Outcome {
-    draft.psk_secrets = given.named();
+    draft.psk_secrets = Some(list(given));
     Ok(Taken::Honoured)
 }
 

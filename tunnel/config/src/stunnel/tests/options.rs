@@ -89,6 +89,9 @@ const VECTORS: &[Vector] = &[
     ("CApath = /pem\nverifyPeer = yes", client, |s| contents(&s.authorities), "", "an authority"),
     ("CAfile = /ca.pem\nCApath = /pem\nverifyPeer = yes", client, |s| contents(&s.authorities), "", "authorities; an authority"),
     ("CAfile = /missing.pem\nCApath = /missing", client, |s| contents(&s.authorities), "", ""),
+    ("verify = 0\nCAfile = /missing.pem\nCApath = /missing", server, |s| contents(&s.authorities), "", ""),
+    ("verify = 0\nCAfile = /ca.pem", server, |s| contents(&s.authorities), "", "authorities"),
+    ("CRLpath = /missing", client, |s| contents(&s.revocation_lists), "", ""),
     ("CRLfile = /crl.pem", client, |s| contents(&s.revocation_lists), "", "a revocation list"),
     ("CRLpath = /ca", client, |s| contents(&s.revocation_lists), "", "a list of the second"),
     ("CRLpath = /none", client, |s| show(s.check_revocation), "false", "true"),
@@ -260,6 +263,8 @@ const NATIVE: &[&str] = &[
     "options = SINGLE_ECDH_USE",
     "options = SINGLE_DH_USE",
     "options = -ALL",
+    "retry = no",
+    "pty = no",
 ];
 
 #[test]
@@ -336,7 +341,19 @@ fn secrets_are_never_shown() {
     let key = "ticketKeySecret = 00112233445566778899aabbccddeeff";
     let mac = "ticketMacSecret = ffeeddccbbaa99887766554433221100";
     let text = server(&[password, key, mac].join("\n"));
-    let shown = format!("{:?}", right(text));
+    let configuration = right(text);
+    let reported = configuration.report.iter();
+    let password = reported
+        .clone()
+        .find(|given| given.option == "protocolPassword");
+    let password = password.expect("it is told");
+    assert_eq!(password.value, "…");
+    assert!(matches!(
+        password.disposition,
+        Disposition::WithoutEffect(_)
+    ));
+    assert_eq!(reported.filter(|given| given.value == "…").count(), 3);
+    let shown = format!("{configuration:?}");
     for secret in ["hush", "0011", "ffee", "17, 34", "238, 221"] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
