@@ -101,7 +101,7 @@ fn openssl_resumes(option: &str, version: &str) {
     let second = openssl(&running, &[option, "-sess_in", &file], &command);
     let second = String::from_utf8_lossy(&second.stdout).into_owned();
     assert!(second.contains(&format!("Reused, {version}")), "{second}");
-    running.guest.wait_for("resumed");
+    running.guest.wait_for("previous session reused");
 }
 
 #[test]

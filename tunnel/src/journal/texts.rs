@@ -224,25 +224,39 @@ impl Lines<'_> {
 
     /// A handshake is over.
     pub fn handshake(&mut self, role: Role, handshake: &tls::Handshake) {
-        if !self.writes(Severity::Info) {
-            return;
-        }
+        let tls::Handshake {
+            version,
+            suite,
+            group,
+            resumed,
+            ..
+        } = *handshake;
+        self.negotiated(role, version, suite, group, resumed);
+    }
+
+    pub(super) fn negotiated(
+        &mut self,
+        role: Role,
+        version: tls::Version,
+        suite: &'static str,
+        group: Option<&'static str>,
+        resumed: bool,
+    ) {
         let what = match role {
             Role::Server => "accepted",
             Role::Client => "connected",
         };
-        let session = match handshake.resumed {
+        let session = match resumed {
             false => "new session negotiated",
             true => "previous session reused",
         };
         self.info(format_args!("TLS {what}: {session}"));
         self.info(format_args!(
-            "{} ciphersuite: {} ({}-bit encryption)",
-            handshake.version,
-            Suite(handshake.suite),
-            key_bits(handshake.suite)
+            "{version} ciphersuite: {} ({}-bit encryption)",
+            Suite(suite),
+            key_bits(suite)
         ));
-        match handshake.group {
+        match group {
             None => self.info(format_args!("No peer temporary key received")),
             Some(group) => self.info(format_args!("Peer temporary key: {}", Group(group))),
         }
