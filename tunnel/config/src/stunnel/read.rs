@@ -11,8 +11,11 @@ use super::finish::{Findings, Section};
 use super::lines::{self, Line, shown};
 use super::material::Material;
 use super::table::{self, Action, Row, Taken};
-use super::types::{Configuration, Disposition, Global, Notice, Origin, Reported, Service};
+use super::types::{
+    Accept, Configuration, Connect, Disposition, Global, Notice, Origin, Reported, Service,
+};
 use super::{Errors, Examination};
+use crate::types::Host;
 
 /// Longest configuration file in bytes.
 pub(super) const MAX_FILE: usize = 1024 * 1024;
@@ -20,6 +23,9 @@ pub(super) const MAX_FILE: usize = 1024 * 1024;
 const MAX_OPTIONS: usize = 16 * 1024;
 /// Most sections.
 const MAX_SERVICES: usize = 512;
+/// Most memory of all services' texts and keys together, in bytes: what stands before the first
+/// section is there once for each.
+const MAX_SIZE: usize = 8 * 1024 * 1024;
 /// How deep files may include others.
 const MAX_DEPTH: usize = 8;
 /// Most files that are included.
@@ -34,6 +40,8 @@ pub(super) struct Reader<'f> {
     section: Option<Section>,
     services: Vec<Service>,
     sections: usize,
+    /// The services' texts and keys together, in bytes.
+    size: usize,
     options: usize,
     included: usize,
     /// Whether a line before the first section is wrong.
@@ -57,6 +65,7 @@ impl<'f> Reader<'f> {
             section: None,
             services: Vec::new(),
             sections: 0,
+            size: 0,
             options: 0,
             included: 0,
             flawed: false,
@@ -201,6 +210,9 @@ impl<'f> Reader<'f> {
 
     fn open_section(&mut self, name: &str, origin: Origin) {
         self.close_section();
+        if self.ended {
+            return;
+        }
         self.sections += 1;
         if self.sections > MAX_SERVICES {
             self.end(origin, format!("more than {MAX_SERVICES} services"));
@@ -223,6 +235,12 @@ impl<'f> Reader<'f> {
         };
         let mut findings = Findings::default();
         let service = section.finish(&self.services, &mut self.material, &mut findings);
+        self.size += size(&service);
+        if self.size > MAX_SIZE {
+            let text = format!("the services together are larger than {MAX_SIZE} bytes");
+            self.end(service.origin, text);
+            return;
+        }
         self.services.push(service);
         self.errors.extend(findings.errors);
         for notice in findings.notices {
@@ -350,6 +368,45 @@ impl<'f> Reader<'f> {
         }
         Ok(Taken::Honoured)
     }
+}
+
+/// The memory of a service's texts and keys in bytes, about.
+fn size(service: &Service) -> usize {
+    let name = |host: &Host| match host {
+        Host::Address(_) => 0,
+        Host::Name(name) => name.len(),
+    };
+    let accept = |accept: &Accept| match accept {
+        Accept::Tcp { host, text, .. } => host.as_ref().map_or(0, name) + text.len(),
+        Accept::Unix(path) => path.len(),
+    };
+    let connect = |connect: &Connect| match connect {
+        Connect::Tcp { host, text, .. } => name(host) + text.len(),
+        Connect::Unix(path) => path.len(),
+    };
+    let entries = [
+        sum(&service.accept, accept),
+        sum(&service.connect, connect),
+        sum(&service.redirect, connect),
+        sum(&service.check_host, String::len),
+        sum(&service.check_email, String::len),
+        sum(&service.check_ip, |_| 0),
+        sum(&service.virtual_of, |name| {
+            name.primary.len() + name.pattern.len()
+        }),
+        sum(&service.authorities, |file| file.path.len()),
+        sum(&service.revocation_lists, |file| file.path.len()),
+    ];
+    let keys = service.psk.as_ref().map_or(0, |psk| {
+        sum(&psk.secrets, |(identity, key)| identity.len() + key.len())
+    });
+    let sni = service.sni.as_ref().map_or(0, String::len);
+    entries.into_iter().sum::<usize>() + keys + sni + service.name.len()
+}
+
+/// The entries of a list, with what they hold elsewhere.
+fn sum<T>(list: &[T], held: impl Fn(&T) -> usize) -> usize {
+    list.iter().map(|entry| size_of::<T>() + held(entry)).sum()
 }
 
 /// How PEM sections begin (RFC 7468 §2).

@@ -281,6 +281,15 @@ fn bounds_end_the_reading_with_an_error() {
         values.starts_with("261: \"checkHost=a\": more than 256 values"),
         "{values}"
     );
+    let defaults = format!(
+        "verifyPeer = yes\nCAfile = /ca.pem\ncheckHost={}\n",
+        "a".repeat(16_000)
+    );
+    let large = wrong(defaults.repeat(10) + &client("").repeat(500));
+    assert_eq!(
+        large,
+        "291: the services together are larger than 8388608 bytes"
+    );
     let long = wrong(client(&format!("checkHost={}", "a".repeat(16_374))));
     assert_eq!(long, "5: longer than 16383 bytes");
     assert_eq!(
