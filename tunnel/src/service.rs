@@ -52,6 +52,10 @@ pub struct Service {
     pub source: Option<IpAddr>,
     /// Clients are asked for certificates, which take memory.
     pub asks_clients: bool,
+    /// Clients without one are refused.
+    pub requires_client: bool,
+    /// The peer's certificate is judged, not only looked at.
+    pub verifies: bool,
     /// TLS sessions that it keeps for resumption at most.
     pub kept_sessions: usize,
 }
@@ -144,6 +148,8 @@ impl Service {
             reset: true,
             source: None,
             asks_clients: false,
+            requires_client: false,
+            verifies: false,
             kept_sessions: DEFAULT_KEPT_SESSIONS,
         }
     }

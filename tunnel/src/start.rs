@@ -110,7 +110,7 @@ fn journal(settings: &Settings, clock: &WallClock) -> Journal {
                 (Some(number), global.service.as_str(), global.syslog)
             }
         };
-        let facility = facility.and_then(|number| Option::from(Facility::from_number(number)));
+        let facility = facility.and_then(Facility::from_number);
         if wanted {
             journal.set_syslog(Syslog::new(
                 server,

@@ -209,6 +209,10 @@ impl Server {
         let likely = likely.map(|candidate| candidate.address);
         match service.tls.connection(likely) {
             Ok(connection) => {
+                if mode == Mode::Server {
+                    let mut lines = self.journal.connection(&service.channel, active.id);
+                    lines.certificate_wanted(service.requires_client);
+                }
                 let session = Session::new(connection, mode, service.timeouts, since);
                 active.stage = Stage::Session(match service.reset {
                     true => session,

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use net::{Instant, KeepAlive, Stream};
+use tls::Verdict;
 
 use super::{
     Server,
@@ -10,7 +11,7 @@ use super::{
     listening::look_up,
 };
 use crate::{
-    journal::Lines,
+    journal::{Lines, Severity},
     service::{
         Service, SocketOptions,
         backend::{Candidate, Route},
@@ -169,12 +170,21 @@ fn is_redirected(service: &Service, session: &Session, lines: &mut Lines<'_>) ->
     if service.redirect.is_none() {
         return false;
     }
-    let verdict = session.connection().client_verdict();
-    let redirected = verdict.is_some_and(|verdict| !verdict.is_good());
-    if redirected {
-        lines.redirected();
+    let Some(verdict) = session.connection().client_verdict() else {
+        return false;
+    };
+    match verdict {
+        Verdict::Good => return false,
+        Verdict::Missing => lines.certificate_missing(),
+        Verdict::Refused {
+            refusal: Some(refusal),
+            ..
+        } => lines.certificate_refused(refusal),
+        Verdict::Refused { .. } => {}
     }
-    redirected
+    lines.line(Severity::Warning, format_args!("{verdict}"));
+    lines.redirected();
+    true
 }
 
 /// Goes where the session went that is resumed.

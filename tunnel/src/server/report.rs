@@ -1,5 +1,7 @@
 //! What the log says of connections.
 
+use core::net::IpAddr;
+
 use net::{Instant, Status};
 
 use super::{
@@ -8,7 +10,8 @@ use super::{
 };
 use crate::{
     journal::{Closed, Lines, Operation, Role, Severity, Timeout},
-    session::{DialError, Mode, SessionError},
+    service::{Service, Tls},
+    session::{DialError, Mode, Session, SessionError},
     throttle::Throttle,
 };
 
@@ -26,10 +29,8 @@ impl Server {
         {
             active.introduced = true;
             let mut lines = self.journal.connection(&service.channel, active.id);
-            if lines.writes(Severity::Info) {
-                for certificate in session.connection().peer_chain().iter().rev() {
-                    lines.certificate_accepted(certificate.depth, &certificate.subject);
-                }
+            if lines.writes(Severity::Notice) {
+                tell_peer(&mut lines, service, session);
             }
             lines.line(Severity::Info, format_args!("Handshake: {handshake}"));
             lines.handshake(role(session.mode()), handshake);
@@ -44,6 +45,7 @@ impl Server {
             if stream.status() == Status::Open {
                 let mut lines = self.journal.connection(&service.channel, active.id);
                 lines.connected(address, local);
+                tell_hello(&mut lines, service);
             }
         }
     }
@@ -95,7 +97,13 @@ impl Server {
             }
         }
         let how = match result {
-            Ok(()) | Err(SessionError::CloseTimeout) => Closed::Closed,
+            Ok(()) => {
+                lines.tls_closed(false);
+                lines.socket_closed();
+                Closed::Closed
+            }
+            Err(SessionError::CloseTimeout) => Closed::Closed,
+            Err(_) if !service.reset => Closed::Closed,
             Err(_) => Closed::Reset,
         };
         lines.closed(how, sent, received);
@@ -110,13 +118,43 @@ fn role(mode: Mode) -> Role {
     }
 }
 
+/// What is known of a peer whose handshake is over.
+fn tell_peer(lines: &mut Lines<'_>, service: &Service, session: &Session) {
+    let chain = session.connection().peer_chain();
+    for certificate in chain.iter().rev() {
+        // Judged, or merely shown.
+        match service.verifies {
+            true => lines.certificate_accepted(certificate.depth, &certificate.subject),
+            false => {
+                lines.verification_disabled();
+                break;
+            }
+        }
+    }
+    if chain.is_empty() && service.asks_clients {
+        lines.certificate_missing();
+    }
+}
+
+/// What is asked of the server behind the connection that has just been made.
+fn tell_hello(lines: &mut Lines<'_>, service: &Service) {
+    if let Tls::Client { server_name, .. } = &service.tls {
+        let name = server_name.as_deref().unwrap_or_default();
+        // An address is never sent (RFC 6066 §3).
+        if !name.is_empty() && name.parse::<IpAddr>().is_err() {
+            lines.sni_sent(name);
+        }
+        lines.certificate_wanted(service.verifies);
+    }
+}
+
 /// The importance of an end's explanation.
 fn severity(error: &SessionError) -> Severity {
     match error {
-        SessionError::Connect(_) | SessionError::Handshake(_) | SessionError::Tls(_) => {
-            Severity::Error
+        SessionError::HandshakeTimeout | SessionError::Idle | SessionError::CloseTimeout => {
+            Severity::Info
         }
-        _ => Severity::Info,
+        _ => Severity::Error,
     }
 }
 

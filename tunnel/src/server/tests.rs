@@ -1,7 +1,13 @@
 //! The whole product on a virtual wire: a server machine at one end, and at the other a host
 //! that is client, gateway and backend at once.
 
-use alloc::{collections::VecDeque, rc::Rc, vec, vec::Vec};
+use alloc::{
+    collections::VecDeque,
+    rc::Rc,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use core::{cell::RefCell, net::SocketAddr, time::Duration};
 
 use net::{Ipv4Config, Limits, Status, phy};
@@ -11,8 +17,18 @@ use super::*;
 use crate::{
     journal::{Channel, LogId},
     relay,
-    service::{Backend, Listen, Tls},
+    service::{
+        Backend, Listen, Tls,
+        backend::{Failover, Place},
+    },
 };
+
+mod authentication;
+mod choosing;
+mod names;
+mod waiting;
+
+use names::NameServer;
 
 type Frames = Rc<RefCell<VecDeque<Vec<u8>>>>;
 
@@ -122,12 +138,17 @@ fn network(last: u8, gateway: Option<u8>) -> net::Config {
     }
 }
 
-/// One client and, once the server has dialled, its backend stream.
-struct Customer {
+/// One end of a connection at the host: a client, or a backend, which echoes.
+struct Party {
     stream: StreamId,
-    connection: tls::Connection,
+    /// The port that was connected to.
+    port: u16,
+    /// Of those that speak TLS.
+    connection: Option<tls::Connection>,
     to_send: Vec<u8>,
     received: Vec<u8>,
+    echoes: bool,
+    failure: Option<tls::Error>,
 }
 
 struct World {
@@ -136,80 +157,144 @@ struct World {
     host: Stack,
     host_nic: Wire,
     client: Client,
-    customers: Vec<Customer>,
-    backends: Vec<(StreamId, Vec<u8>)>,
-    /// The host's streams as its stack has ended them.
+    customers: Vec<Party>,
+    backends: Vec<Party>,
+    /// With it, backends speak TLS.
+    backend_tls: Option<tls::Server>,
+    /// Takes its frames before the host's stack does.
+    names: Option<NameServer>,
     scratch: Scratch,
 }
 
+fn clock() -> WallClock {
+    WallClock::new(1_800_000_000)
+}
+
+/// A certificate for `name`, signed by its own key, and the key.
+fn certificate(name: &str) -> (String, String) {
+    let certified = rcgen::generate_simple_self_signed([name.to_string()]).unwrap();
+    (certified.cert.pem(), certified.signing_key.serialize_pem())
+}
+
+fn identity(name: &str) -> Identity {
+    let (chain, key) = certificate(name);
+    Identity::from_pem(chain.as_bytes(), key.as_bytes(), tls::Provider::Ring).unwrap()
+}
+
+fn server_options(name: &str) -> ServerOptions {
+    ServerOptions::new(identity(name), clock())
+}
+
+fn client_options() -> ClientOptions {
+    ClientOptions {
+        verify: VerifyMode::None,
+        ..ClientOptions::new(Vec::new(), clock())
+    }
+}
+
+fn channel(name: &str) -> Channel {
+    Channel::new(name, Severity::Debug, LogId::Sequential)
+}
+
+/// A TLS server on `ports`, in front of these ports of the host.
+fn service(name: &str, ports: &[u16], backends: &[u16]) -> Service {
+    let listeners = ports.iter().map(|port| Listen {
+        local: None,
+        port: *port,
+    });
+    Service::new(
+        channel(name),
+        listeners.collect(),
+        Tls::Server(tls::Server::new(server_options(name)).unwrap()),
+        backend(backends, Failover::Priority),
+    )
+}
+
+fn backend(ports: &[u16], failover: Failover) -> Backend {
+    let places = ports.iter().map(|port| (Place::Gateway, *port));
+    Backend::of(places, failover, false)
+}
+
 fn world(sessions: usize) -> World {
+    world_of(sessions, vec![service("tls", &[443], &[80])])
+}
+
+fn world_of(sessions: usize, services: Vec<Service>) -> World {
     let (near, far) = wire();
     let mut machine = TestMachine {
         nic: near,
         now: Instant::ZERO,
     };
     let mut host_nic = far;
-    let clock = WallClock::new(1_800_000_000);
-    let certified = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
-    let identity = Identity::from_pem(
-        certified.cert.pem().as_bytes(),
-        certified.signing_key.serialize_pem().as_bytes(),
-        tls::Provider::Ring,
-    )
-    .unwrap();
-    let service = Service::new(
-        Channel::new("tls", Severity::Debug, LogId::Sequential),
-        vec![Listen {
-            local: None,
-            port: 443,
-        }],
-        Tls::Server(tls::Server::new(ServerOptions::new(identity, clock.clone())).unwrap()),
-        Backend::new(&config::Connect {
-            host: None,
-            port: 80,
-        }),
-    );
     let now = machine.now;
     let stack = Stack::new(network(2, Some(1)), &mut machine.nic, now).unwrap();
     let memory = Memory {
         sessions,
         stream_buffer: 32 * 1024,
     };
-    let server = Server::new(stack, vec![service], memory, clock.clone(), now);
+    let server = Server::new(stack, services, memory, clock(), now);
     let mut host = Stack::new(network(1, None), &mut host_nic, now).unwrap();
     host.set_admission(500);
-    let client = Client::new(ClientOptions {
-        verify: VerifyMode::None,
-        ..ClientOptions::new(Vec::new(), clock)
-    })
-    .unwrap();
     World {
         machine,
         server,
         host,
         host_nic,
-        client,
+        client: Client::new(client_options()).unwrap(),
         customers: Vec::new(),
         backends: Vec::new(),
+        backend_tls: None,
+        names: None,
         scratch: Scratch::new(),
     }
 }
 
 impl World {
-    fn with_backend(mut self) -> Self {
-        self.host.listen(None, 80).unwrap();
+    fn with_backend(self) -> Self {
+        self.with_backends(&[80])
+    }
+
+    fn with_backends(mut self, ports: &[u16]) -> Self {
+        for port in ports {
+            self.host.listen(None, *port).unwrap();
+        }
         self
     }
 
     fn connect(&mut self, to_send: &[u8]) {
-        let remote: SocketAddr = "10.9.0.2:443".parse().unwrap();
+        let connection = self.client.connect(Some("localhost")).unwrap();
+        self.connect_with(443, Some(connection), to_send);
+    }
+
+    /// Connects by TLS, or without; returns the customer's number.
+    fn connect_with(
+        &mut self,
+        port: u16,
+        connection: Option<tls::Connection>,
+        to_send: &[u8],
+    ) -> usize {
+        let remote = SocketAddr::new("10.9.0.2".parse().unwrap(), port);
         let stream = self.host.connect(remote, self.machine.now).unwrap();
-        self.customers.push(Customer {
+        self.customers.push(Party {
             stream,
-            connection: self.client.connect(Some("localhost")).unwrap(),
+            port,
+            connection,
             to_send: to_send.into(),
             received: Vec::new(),
+            echoes: false,
+            failure: None,
         });
+        self.customers.len() - 1
+    }
+
+    fn status(&mut self, customer: usize) -> Status {
+        let id = self.customers[customer].stream;
+        self.host.stream(id).unwrap().status()
+    }
+
+    /// The ports that the server has dialled, in order.
+    fn dialled(&self) -> Vec<u16> {
+        self.backends.iter().map(|party| party.port).collect()
     }
 
     /// Lets `steps` milliseconds pass. Backends echo; customers send and read.
@@ -218,57 +303,67 @@ impl World {
             self.machine.now = self.machine.now + Duration::from_millis(1);
             let now = self.machine.now;
             while self.server.poll(&mut self.machine).is_none() {}
+            if let Some(names) = &mut self.names {
+                names.serve(&self.host_nic);
+            }
             while self.host.poll(&mut self.host_nic, now) {}
             while let Some(event) = self.host.poll_event() {
                 if let Event::Accepted { stream, .. } = event {
-                    self.backends.push((stream, Vec::new()));
-                }
-            }
-            for (stream, unsent) in &mut self.backends {
-                let Some(mut stream) = self.host.stream(*stream) else {
-                    continue;
-                };
-                stream.with_recv(|bytes| {
-                    unsent.extend_from_slice(bytes);
-                    (bytes.len(), ())
-                });
-                let sent = stream.send(unsent);
-                unsent.drain(..sent);
-                if unsent.is_empty() && stream.recv_finished() {
-                    stream.finish();
-                }
-            }
-            for customer in &mut self.customers {
-                let Some(mut stream) = self.host.stream(customer.stream) else {
-                    continue;
-                };
-                let Customer {
-                    connection,
-                    to_send,
-                    received,
-                    ..
-                } = customer;
-                relay::transmit(connection, &mut stream);
-                let opened = relay::open(
-                    connection,
-                    &mut stream,
-                    usize::MAX,
-                    &mut self.scratch,
-                    |bytes| {
-                        received.extend_from_slice(bytes);
-                    },
-                );
-                opened.unwrap();
-                relay::transmit(connection, &mut stream);
-                if connection.may_send() && !to_send.is_empty() {
-                    let read = stream.with_send(|output| {
-                        let sealed = connection.send(to_send, output).unwrap();
-                        (sealed.written, sealed.read)
+                    let port = self.host.stream(stream).unwrap().local().port();
+                    let tls = self.backend_tls.as_ref();
+                    self.backends.push(Party {
+                        stream,
+                        port,
+                        connection: tls.map(|tls| tls.accept().unwrap()),
+                        to_send: Vec::new(),
+                        received: Vec::new(),
+                        echoes: true,
+                        failure: None,
                     });
-                    to_send.drain(..read);
+                }
+            }
+            for party in self.customers.iter_mut().chain(&mut self.backends) {
+                if let Some(mut stream) = self.host.stream(party.stream) {
+                    party.act(&mut stream, &mut self.scratch);
                 }
             }
             self.host.flush(&mut self.host_nic, now);
+        }
+    }
+}
+
+impl Party {
+    fn act(&mut self, stream: &mut net::Stream<'_>, scratch: &mut Scratch) {
+        let received = self.received.len();
+        match &mut self.connection {
+            None => stream.with_recv(|bytes| {
+                self.received.extend_from_slice(bytes);
+                (bytes.len(), ())
+            }),
+            Some(connection) => {
+                relay::transmit(connection, stream);
+                let opened = relay::open(connection, stream, usize::MAX, scratch, |bytes| {
+                    self.received.extend_from_slice(bytes);
+                });
+                self.failure = self.failure.take().or(opened.err());
+                relay::transmit(connection, stream);
+            }
+        }
+        if self.echoes {
+            self.to_send.extend_from_slice(&self.received[received..]);
+        }
+        let sent = match &mut self.connection {
+            None => stream.send(&self.to_send),
+            Some(connection) if connection.may_send() && !self.to_send.is_empty() => stream
+                .with_send(|output| {
+                    let sealed = connection.send(&self.to_send, output).unwrap();
+                    (sealed.written, sealed.read)
+                }),
+            Some(_) => 0,
+        };
+        self.to_send.drain(..sent);
+        if self.echoes && self.to_send.is_empty() && stream.recv_finished() {
+            stream.finish();
         }
     }
 }

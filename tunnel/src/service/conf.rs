@@ -171,6 +171,8 @@ impl Builder<'_> {
         service.reset = section.reset;
         service.source = section.local;
         service.asks_clients = !section.client && section.verify.request;
+        service.requires_client = service.asks_clients && section.verify.require;
+        service.verifies = tls_options::verifies_path(section);
         service.kept_sessions = match section.session_resume {
             true => tls_options::session_cache(section),
             false => 0,

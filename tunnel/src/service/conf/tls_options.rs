@@ -201,7 +201,7 @@ fn is_about_key(error: &IdentityError) -> bool {
 }
 
 /// Whether the peer's certificate is judged at all, and not only asked for.
-fn verifies_path(section: &Section) -> bool {
+pub(super) fn verifies_path(section: &Section) -> bool {
     section.verify.request && (section.verify.chain || section.verify.peer)
 }
 
