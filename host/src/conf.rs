@@ -8,9 +8,7 @@ use std::fs;
 use std::sync::Arc;
 
 use stockade_config::archive::Builder;
-use stockade_config::stunnel::{
-    Diagnostic, Disposition, Examination, Notice, Recorder, Recording, examine,
-};
+use stockade_config::stunnel::{Diagnostic, Examination, Notice, Recorder, Recording, examine};
 
 use crate::Error;
 
@@ -31,7 +29,7 @@ pub use publish::{
     PortProblem, Publication, Published, check_own_addresses, check_ports, publication, resolve,
 };
 pub use report::report;
-pub use routes::{Gateway, check_routes, routes};
+pub use routes::{Gateway, check_routes, check_services, routes};
 
 /// syslog's severity of a warning (RFC 5424 §6.2.1).
 pub const WARNING: u8 = 4;
@@ -58,34 +56,16 @@ pub fn find(path: &str, passphrases: Passphrases) -> Found {
     let mut recorder = Recorder::new(&mut files);
     let mut examination = examine(path, &mut recorder);
     let recording = recorder.into_files();
-    keep_on_host(&mut examination);
     let warnings = exposed(&files, &examination);
     examination.notices.extend(warnings);
     in_order(&mut examination.notices);
     if let Some(configuration) = &mut examination.configuration {
         configuration.notices.clone_from(&examination.notices);
-        configuration.report.clone_from(&examination.report);
     }
     Found {
         path: path.to_owned(),
         examination,
         recording,
-    }
-}
-
-/// Options that mean nothing to an image and that its launcher honours.
-const KEPT_ON_HOST: [&str; 3] = ["pid", "output", "log"];
-
-/// Corrects what the parser says of options that are honoured here.
-fn keep_on_host(examination: &mut Examination) {
-    for reported in &mut examination.report {
-        if KEPT_ON_HOST.contains(&reported.option)
-            && matches!(reported.disposition, Disposition::WithoutEffect(_))
-        {
-            reported.disposition = Disposition::Honoured;
-            let place = &reported.origin;
-            examination.notices.retain(|notice| notice.origin != *place);
-        }
     }
 }
 

@@ -277,8 +277,10 @@ pub fn check_own_addresses(configuration: &Configuration, config: &Config) -> Ve
             Some(Host::Name(name)) if is_localhost(name) => Err(format!(
                 "accept = {text}: {name} is the host's loopback, and the image has {its}; {advice}"
             )),
-            // The image looks other names up, with the name servers that it is given.
-            Some(Host::Name(_)) => Ok(()),
+            Some(Host::Name(name)) => Err(format!(
+                "accept = {text}: {name} is not looked up for this; write the image's address, {its}, \
+                 or accept = {port} for all of its addresses"
+            )),
         }
     };
     let mut errors = Vec::new();
@@ -343,10 +345,17 @@ pub(super) fn stunnel_words(error: &io::Error) -> String {
     }
 }
 
-/// Whether this name means the loopback wherever it is looked up (RFC 6761 §6.3).
+/// Whether this name means the loopback wherever it is looked up (RFC 6761 §6.3, and Debian's
+/// `/etc/hosts`).
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name == "localhost" || name == "localhost.localdomain" || name.ends_with(".localhost")
+    let known = [
+        "localhost",
+        "localhost.localdomain",
+        "ip6-localhost",
+        "ip6-loopback",
+    ];
+    known.contains(&name.as_str()) || name.ends_with(".localhost")
 }
 
 fn tcp(accept: &Accept) -> Result<(Option<&Host>, u16, &str), String> {

@@ -218,6 +218,7 @@ fn on_a_tap_only_the_image_s_own_addresses_are_accepted() {
         "accept = localhost:2323",
         "accept = 127.0.0.1:1",
         "accept = 10.0.0.3:4444",
+        "accept = two:5555",
     ]);
     assert_eq!(
         lines(&check_own_addresses(&wrong, &config)),
@@ -231,6 +232,8 @@ fn on_a_tap_only_the_image_s_own_addresses_are_accepted() {
             "off.conf:10: accept = 10.0.0.3:4444: the image's address is 10.0.0.2 and 2001:db8::2, not \
              10.0.0.3; write accept = 4444 for all of its addresses, or run without --net and --ipv4: \
              then this host's addresses count",
+            "off.conf:13: accept = two:5555: two is not looked up for this; write the image's address, \
+             10.0.0.2 and 2001:db8::2, or accept = 5555 for all of its addresses",
         ]
     );
 }

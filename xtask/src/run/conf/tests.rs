@@ -147,3 +147,18 @@ fn options_beside_the_file_that_it_replaces_are_errors() {
     assert!(errors.contains("--accept"), "{errors}");
     assert!(errors.ends_with("\nConfiguration failed\n"), "{errors}");
 }
+
+#[test]
+fn pre_shared_keys_are_refused_before_anything_starts() {
+    let secrets = File::new("secrets", "me:a key of sixteen bytes\n");
+    let text = format!(
+        "[a]\naccept = localhost:1111\nconnect = 1\nciphers = PSK\nPSKsecrets = {}\n",
+        secrets.0.display()
+    );
+    let (_, errors) = File::new("psk", &text).judge(&[]);
+    assert_eq!(
+        errors,
+        "FILE:5: Service [a]: pre-shared keys are not supported yet: use certificates\n\
+         Configuration failed\n"
+    );
+}
