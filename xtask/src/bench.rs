@@ -327,7 +327,8 @@ fn circumstances(versions: Vec<(String, String)>, minutes: f64, quick: bool) -> 
         "As a process: ours is stockade-hosted on a TAP device, its TCP in its own process; the others \
          are Debian's programs on the loopback interface, their TCP in the kernel. Processor time is \
          the process's own, user and system.",
-        "stunnel and nginx have Debian's defaults, without session tickets, which ours sends.",
+        "stunnel and nginx have Debian's defaults, but keep no sessions and send no tickets, which \
+         ours does.",
     ];
     Circumstances {
         facts,

@@ -60,11 +60,11 @@ impl Plan {
             plugin,
             samples: 3,
             boots: 5,
-            handshakes: 100,
-            bytes: 8 << 20,
-            round_trips: 500,
-            native_handshakes: 3000,
-            native_bytes: 1 << 30,
+            handshakes: 60,
+            bytes: 6 << 20,
+            round_trips: 300,
+            native_handshakes: 2000,
+            native_bytes: 512 << 20,
         }
     }
 
@@ -73,7 +73,7 @@ impl Plan {
         Plan {
             samples: 1,
             boots: 2,
-            handshakes: 50,
+            handshakes: 40,
             bytes: 4 << 20,
             round_trips: 200,
             native_handshakes: 1000,
