@@ -52,7 +52,7 @@ struct Noted {
     verdict: Option<Verdict>,
     /// Why the handshake failed.
     refusal: Option<Box<Refusal>>,
-    /// The sessions kept in memory.
+    /// Where the session is kept in memory.
     kept: Vec<Vec<u8>>,
 }
 
@@ -194,7 +194,10 @@ impl StoresServerSessions for Accepted {
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         let bytes = self.shared.sessions.as_ref()?.get(key)?;
-        self.open(&bytes)
+        let state = self.open(&bytes)?;
+        // TLS 1.2's session stays where it is, and its data may change.
+        self.noted.lock().kept.push(key.to_vec());
+        Some(state)
     }
 
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {

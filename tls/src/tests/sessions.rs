@@ -245,6 +245,12 @@ fn data_in_memory_can_be_changed_after_the_handshake() {
             .change_session_data(&[0; MAX_SESSION_DATA + 1]);
         let kept = Some(b"decided later".to_vec());
         assert_eq!(again_with(&server, &client, b"other"), (true, kept));
+        // A connection that resumed the session may change it too.
+        let mut pair = Pair::of(&server, &client, Some("localhost"));
+        pair.pump().unwrap();
+        pair.server.0.change_session_data(b"and again");
+        let kept = Some(b"and again".to_vec());
+        assert_eq!(again_with(&server, &client, b"other"), (true, kept));
     }
 }
 
