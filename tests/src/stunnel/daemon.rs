@@ -1,5 +1,6 @@
 //! A child process that serves until it is no longer needed.
 
+use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
@@ -52,6 +53,29 @@ impl Daemon {
     pub fn finish(&mut self) -> ExitStatus {
         let ended = wait_until(PATIENCE, || self.process.try_wait().expect("our own child"));
         ended.unwrap_or_else(|| panic!("{} still runs:\n{}", self.name, self.log.text()))
+    }
+
+    /// Whether it listens on a TCP port (proc(5), `/proc/PID/net/tcp`: state 0A).
+    pub fn listens(&self) -> bool {
+        let folder = format!("/proc/{}", self.process.id());
+        let table = fs::read_to_string(format!("{folder}/net/tcp")).unwrap_or_default();
+        let listening = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let inodes = listening.filter(|words| words.get(3) == Some(&"0A"));
+        let sockets: Vec<_> = inodes
+            .filter_map(|words| words.get(9).map(|inode| format!("socket:[{inode}]")))
+            .collect();
+        let descriptors = fs::read_dir(format!("{folder}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut links = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.any(|link| {
+            sockets
+                .iter()
+                .any(|socket| link.as_os_str() == socket.as_str())
+        })
     }
 
     /// Whether it still runs.

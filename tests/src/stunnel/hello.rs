@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
 
 use crate::client::tcp;
-use crate::{PATIENCE, namespace};
+use crate::{PATIENCE, namespace, wait_until};
 
 const RECORD_HEADER: usize = 5;
 const HANDSHAKE: u8 = 22;
@@ -49,13 +49,16 @@ impl Catcher {
         namespace::require();
         let listener =
             TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        listener.set_nonblocking(true).expect("an open socket");
         Catcher { listener }
     }
 
     /// Connects to `tunnel`, which dials this catcher, and gives the ClientHello that it sends.
     pub fn catch(&self, tunnel: SocketAddr) -> Hello {
         let _client = tcp(tunnel).expect("the tunnel accepts");
-        let (mut stream, _) = self.listener.accept().expect("the tunnel dials");
+        let (mut stream, _) =
+            wait_until(PATIENCE, || self.listener.accept().ok()).expect("the tunnel dials");
+        stream.set_nonblocking(false).expect("an open socket");
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("an open socket");

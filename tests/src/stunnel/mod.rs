@@ -13,5 +13,6 @@ pub mod files;
 pub mod hello;
 pub mod log;
 pub mod ports;
+pub mod shake;
 pub mod subject;
 pub mod talk;

@@ -76,29 +76,36 @@ impl Scene {
         (address, port).into()
     }
 
-    /// Starts the subject and waits until it serves.
+    /// Starts the subject and waits until it serves; panics with what it says against that.
     pub fn start(&self, conf: &str) -> Subject {
-        let path = self.files.add("stunnel.conf", conf);
-        match self.kind {
-            Kind::Debian => Subject::Debian(Debian::start(&path)),
-            Kind::Hosted(program) => {
-                let guest = self.start_hosted(program, &path);
-                guest.wait_until_ready();
-                Subject::Hosted(guest)
-            }
-            Kind::Booted(machine) => Subject::Booted(self.boot(machine, &path)),
-        }
+        let started = self.try_start(conf);
+        started.unwrap_or_else(|words| panic!("refused:\n{words}\n{conf}"))
     }
 
     /// Gives the subject a configuration that it must refuse; gives what it says.
     pub fn refuse(&self, conf: &str) -> String {
+        match self.try_start(conf) {
+            Ok(_) => panic!("it was taken:\n{conf}"),
+            Err(words) => words,
+        }
+    }
+
+    /// Starts the subject and waits until it serves.
+    ///
+    /// # Errors
+    /// The configuration is refused, with these words.
+    pub fn try_start(&self, conf: &str) -> Result<Subject, String> {
         let path = self.files.add("stunnel.conf", conf);
         match self.kind {
-            Kind::Debian => Debian::refuse(&path),
-            Kind::Hosted(_) | Kind::Booted(_) => match stunnel::read(&path, &mut Disk) {
-                Ok(_) => panic!("it was taken:\n{conf}"),
-                Err(errors) => errors.to_string(),
-            },
+            Kind::Debian => Debian::try_start(&path).map(Subject::Debian),
+            Kind::Hosted(program) => {
+                let guest = self.start_hosted(program, &record(&path)?, &path);
+                guest.wait_until_ready();
+                Ok(Subject::Hosted(guest))
+            }
+            Kind::Booted(machine) => {
+                Ok(Subject::Booted(self.boot(machine, &record(&path)?, &path)))
+            }
         }
     }
 
@@ -116,10 +123,14 @@ impl Scene {
         line
     }
 
-    fn start_hosted(&self, program: &str, path: &str) -> hosted::guest::Guest {
-        let recording = record(path);
+    fn start_hosted(
+        &self,
+        program: &str,
+        recording: &Recording,
+        path: &str,
+    ) -> hosted::guest::Guest {
         let mut builder = Builder::default();
-        let conf = pack(&recording, &mut builder, path);
+        let conf = pack(recording, &mut builder, path);
         let archive = MemoryFile::new(builder.finish());
         let options = hosted::Options {
             tap: self.tap.name().to_owned(),
@@ -134,10 +145,9 @@ impl Scene {
         guest
     }
 
-    fn boot(&self, machine: vm::Machine, path: &str) -> vm::Guest {
-        let recording = record(path);
+    fn boot(&self, machine: vm::Machine, recording: &Recording, path: &str) -> vm::Guest {
         let mut builder = Builder::default();
-        let conf = pack(&recording, &mut builder, path);
+        let conf = pack(recording, &mut builder, path);
         let mut qemu = machine.qemu().network(Network::Tap {
             name: self.tap.name().to_owned(),
         });
@@ -152,13 +162,13 @@ impl Scene {
     }
 }
 
-/// The configuration and all that it names; panics with its errors.
-fn record(path: &str) -> Recording {
+/// The configuration and all that it names, or its errors.
+fn record(path: &str) -> Result<Recording, String> {
     let mut recorder = Recorder::new(Disk);
-    if let Err(errors) = stunnel::read(path, &mut recorder) {
-        panic!("{errors}");
+    match stunnel::read(path, &mut recorder) {
+        Ok(_) => Ok(recorder.into_files()),
+        Err(errors) => Err(errors.to_string()),
     }
-    recorder.into_files()
 }
 
 /// Puts it into an archive; gives the configuration's name there.

@@ -4,6 +4,7 @@
 //! machine ([`booted`]), or Debian's stunnel4 ([`reference`]), which shows that the scenario asks
 //! for what stunnel does.
 
+mod options;
 mod peers;
 mod verification;
 mod wild_web;
@@ -32,4 +33,18 @@ scenarios! {
         client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
     verification: of_servers, of_clients;
     wild_web: redis;
+    options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
+}
+
+scenarios! {
+    hosted stockade_tests::stunnel::subject::Kind::Hosted(env!("CARGO_BIN_EXE_stockade-hosted"));
+    peers: server_tls_1_2, server_tls_1_3, server_with_client_certificates_tls_1_2,
+        server_with_client_certificates_tls_1_3, client_tls_1_2, client_tls_1_3,
+        client_with_certificate_tls_1_2, client_with_certificate_tls_1_3,
+        server_resumes_by_ticket_tls_1_2, server_resumes_by_session_id_tls_1_2,
+        server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
+        client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
+    verification: of_servers, of_clients;
+    wild_web: redis;
+    options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
 }

@@ -1,0 +1,1 @@
+//! Options that the launcher heeds, and whether every option has a row.
