@@ -222,6 +222,8 @@ impl Entry {
 /// A list while it is read: what is selected, and what can be, in order.
 struct Pool {
     entries: Vec<(Entry, bool)>,
+    /// A word after `@` that is no command, if there is one.
+    invalid: Option<String>,
 }
 
 /// Reads a list.
@@ -232,6 +234,7 @@ struct Pool {
 pub(super) fn select(list: &str) -> Result<Selection, String> {
     let mut pool = Pool {
         entries: ENTRIES.into_iter().map(|entry| (entry, false)).collect(),
+        invalid: None,
     };
     let mut missing = Vec::new();
     match list {
@@ -251,6 +254,9 @@ pub(super) fn select(list: &str) -> Result<Selection, String> {
             };
             pool.run(rest, &mut missing);
         }
+    }
+    if let Some(word) = pool.invalid {
+        return Err(format!("invalid command: @{word}"));
     }
     let selected = || pool.entries.iter().filter(|(_, on)| *on);
     let suites: Vec<Suite> = selected().filter_map(|(entry, _)| entry.suite).collect();
@@ -285,9 +291,13 @@ impl Pool {
             _ => (b' ', word),
         };
         if sign == b'@' {
-            if word == "STRENGTH" {
-                self.entries
-                    .sort_by_key(|(entry, on)| if *on { 1000 - entry.bits() } else { 0 });
+            match word {
+                "STRENGTH" => self
+                    .entries
+                    .sort_by_key(|(entry, on)| if *on { 1000 - entry.bits() } else { 0 }),
+                // What there is here satisfies level 2; stunnel's own option bounds the level.
+                "SECLEVEL=0" | "SECLEVEL=1" | "SECLEVEL=2" => {}
+                _ => self.invalid = Some(super::lines::shown(word).into_owned()),
             }
             return;
         }

@@ -188,12 +188,16 @@ pub(super) fn groups(list: &str) -> Result<(Vec<Group>, Vec<&str>), String> {
             Some(Some(group)) if groups.contains(&group) => {}
             Some(Some(group)) => groups.push(group),
             Some(None) => missing.push(name),
-            None => return Err(format!("Invalid groups list: there is no curve \"{name}\"")),
+            None => {
+                return Err(format!(
+                    "Invalid groups list in 'curves': there is no curve \"{name}\""
+                ));
+            }
         }
     }
     if groups.is_empty() {
         return Err(String::from(
-            "Invalid groups list: none of them exists here, \
+            "Invalid groups list in 'curves': none of them exists here, \
              use X25519, P-256 or P-384",
         ));
     }

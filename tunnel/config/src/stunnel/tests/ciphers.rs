@@ -139,6 +139,20 @@ fn names_that_select_nothing_are_listed() {
 }
 
 #[test]
+fn commands_are_strength_and_levels_up_to_2() {
+    for list in [
+        "HIGH:@STRENGTHS",
+        "@",
+        "HIGH:@SECLEVEL=3",
+        "@STRENGTH=:HIGH",
+    ] {
+        let error = select(list).unwrap_err();
+        assert!(error.starts_with("invalid command: @"), "{list}: {error}");
+    }
+    assert!(select("DEFAULT@SECLEVEL=1").is_ok());
+}
+
+#[test]
 fn the_suites_of_tls_1_3_are_named_by_iana() {
     let (suites, missing) = select_tls13(
         "TLS_CHACHA20_POLY1305_SHA256::TLS_AES_256_GCM_SHA384:X:TLS_AES_256_GCM_SHA384",

@@ -191,9 +191,9 @@ const SECTIONS: &[(&str, &str)] = &[
     ("[x]\nclient=yes\naccept=1\nconnect=2\nciphers=FOO", "5: Service [x]: Failed to initialize TLS context: no cipher match: none of these cipher suites exists here, use ECDHE+AESGCM:CHACHA20"),
     ("[x]\nclient=yes\naccept=1\nconnect=2\nciphers=", "5: Service [x]: Failed to initialize TLS context: no cipher match: none of these cipher suites exists here, use ECDHE+AESGCM:CHACHA20"),
     ("[x]\nclient=yes\naccept=1\nconnect=2\nciphersuites=FOO", "5: Service [x]: Failed to initialize TLS context: no cipher match: none of these cipher suites exists here, use TLS_AES_128_GCM_SHA256"),
-    ("[x]\nclient=yes\naccept=1\nconnect=2\ncurves=X25519:foo", "5: Service [x]: Failed to initialize TLS context: Invalid groups list: there is no curve \"foo\""),
-    ("[x]\nclient=yes\naccept=1\nconnect=2\ncurves=p-256", "5: Service [x]: Failed to initialize TLS context: Invalid groups list: there is no curve \"p-256\""),
-    ("[x]\nclient=yes\naccept=1\nconnect=2\ncurves=X448:P-521", "5: Service [x]: Failed to initialize TLS context: Invalid groups list: none of them exists here, use X25519, P-256 or P-384"),
+    ("[x]\nclient=yes\naccept=1\nconnect=2\ncurves=X25519:foo", "5: Service [x]: Failed to initialize TLS context: Invalid groups list in 'curves': there is no curve \"foo\""),
+    ("[x]\nclient=yes\naccept=1\nconnect=2\ncurves=p-256", "5: Service [x]: Failed to initialize TLS context: Invalid groups list in 'curves': there is no curve \"p-256\""),
+    ("[x]\nclient=yes\naccept=1\nconnect=2\ncurves=X448:P-521", "5: Service [x]: Failed to initialize TLS context: Invalid groups list in 'curves': none of them exists here, use X25519, P-256 or P-384"),
     ("[x]\nclient=yes\naccept=1\nconnect=2\nPSKsecrets=/psk\nPSKidentity=carl", "6: Service [x]: No key found for the specified PSK identity"),
     ("[x]\nclient=yes\naccept=1\nconnect=2\nPSKsecrets=/no", "5: \"PSKsecrets=/no\": Failed to read PSK secrets: /no: No such file or directory"),
     // No section, and global options inside one.

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn two_ends_with_pre_shared_keys() {
     let server = right(
-        "pid = /home/user/lib/muscle/stunnel.pid\noutput = /home/user/lib/muscle/stunnel.log\n\n\
+        "pid = /var/lib/muscle/stunnel.pid\noutput = /var/lib/muscle/stunnel.log\n\n\
          [muscle]\naccept = 3004\nconnect = 2323\nciphers = PSK\nPSKsecrets = /psk\n",
     );
     let service = &server.services[0];
@@ -14,11 +14,11 @@ fn two_ends_with_pre_shared_keys() {
     assert_eq!(service.psk.as_ref().unwrap().identity, None);
     assert_eq!(
         server.global.output.as_deref(),
-        Some("/home/user/lib/muscle/stunnel.log")
+        Some("/var/lib/muscle/stunnel.log")
     );
 
     let client = right(
-        "pid = /home/user/lib/muscle/stunnel.pid\noutput = /home/user/lib/muscle/stunnel.log\n\n\
+        "pid = /var/lib/muscle/stunnel.pid\noutput = /var/lib/muscle/stunnel.log\n\n\
          [muscle]\nclient = yes\naccept = localhost:2323\nconnect = server-host:3004\n\
          PSKidentity = bert\nPSKsecrets = /psk\n",
     );
