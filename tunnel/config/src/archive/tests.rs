@@ -119,6 +119,17 @@ fn a_prefix_belongs_to_the_name() {
 }
 
 #[test]
+fn leading_dots_are_dropped_however_many() {
+    for name in ["./cert.pem", "././cert.pem", "./././cert.pem"] {
+        let bytes = with_header(&sample(), 2048, |header| {
+            header[..name.len()].copy_from_slice(name.as_bytes());
+        });
+        let archive = Archive::open(&bytes).unwrap();
+        assert!(archive.file("cert.pem").is_some(), "{name}");
+    }
+}
+
+#[test]
 fn other_entries_than_files_are_refused() {
     check(
         PAX,

@@ -158,9 +158,10 @@ fn read_name(header: &[u8], has_prefix: bool) -> Result<String, ArchiveError> {
         joined.push('/');
     }
     joined.push_str(name);
-    Ok(match joined.strip_prefix("./") {
-        Some(rest) if !rest.is_empty() => rest.to_string(),
-        _ => joined,
+    // Each of several: a name that kept one could be read and not written again.
+    Ok(match joined.trim_start_matches("./") {
+        "" => joined,
+        rest => rest.to_string(),
     })
 }
 
