@@ -13,6 +13,10 @@ use crate::stunnel::disk::Disk;
 use crate::stunnel::files::Files;
 use crate::tap::Tap;
 use crate::vm;
+use crate::{PATIENCE, wait_until};
+
+/// What a tunnel says once it serves.
+const READY: &str = "ready:";
 
 /// What serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +104,11 @@ impl Scene {
             Kind::Debian => Debian::try_start(&path).map(Subject::Debian),
             Kind::Hosted(program) => {
                 let guest = self.start_hosted(program, &record(&path)?, &path);
-                guest.wait_until_ready();
-                Ok(Subject::Hosted(guest))
+                ready(Subject::Hosted(guest))
             }
             Kind::Booted(machine) => {
-                Ok(Subject::Booted(self.boot(machine, &record(&path)?, &path)))
+                let guest = self.boot(machine, &record(&path)?, &path);
+                ready(Subject::Booted(guest))
             }
         }
     }
@@ -141,7 +145,9 @@ impl Scene {
         let path = archive.path();
         let guest = hosted::guest::Guest::start_with(program, &options, Some(&path), &line);
         // The program has opened the archive by the time it logs anything.
-        guest.wait_for("");
+        wait_until(PATIENCE, || {
+            (guest.lines() > 0 || !guest.is_running()).then_some(())
+        });
         guest
     }
 
@@ -157,8 +163,20 @@ impl Scene {
             qemu = qemu.file(name, archive.file(name).expect("one of its names"));
         }
         let guest = vm::Guest::start(&qemu.kernel_line(self.command_line(&conf)));
-        guest.wait_until_ready();
         guest
+    }
+}
+
+/// Waits until a tunnel serves, or ends with its log as the reason.
+fn ready(mut subject: Subject) -> Result<Subject, String> {
+    let serves = wait_until(PATIENCE, || {
+        let serves = subject.count(READY) > 0;
+        (serves || !subject.is_running()).then_some(serves)
+    });
+    match serves {
+        Some(true) => Ok(subject),
+        Some(false) => Err(subject.log()),
+        None => panic!("neither serves nor ends:\n{}", subject.log()),
     }
 }
 

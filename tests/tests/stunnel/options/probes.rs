@@ -2,14 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
-use stockade_tests::PATIENCE;
+
 use stockade_tests::certificates::Identity;
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::stunnel::hello::{Catcher, Hello};
 use stockade_tests::stunnel::shake::Shake;
+use stockade_tests::{PATIENCE, wait_until};
 
 use super::stage::Stage;
 
@@ -46,13 +48,14 @@ pub fn resumes(stage: &Stage, arguments: &[&str], between: impl FnOnce()) -> Str
     assert!(shake(stage, &first).is_served());
     between();
     let then = [arguments, &["-sess_in", &session]].concat();
-    let then = shake(stage, &then);
-    assert!(then.is_served());
-    yes(then.is_reused(), "reused", "new")
+    yes(shake(stage, &then).is_reused(), "reused", "new")
 }
 
 /// A session of TLS 1.2 that only the server's cache holds.
 pub const BY_ID: &[&str] = &["-tls1_2", "-no_ticket"];
+
+/// As much time again as a descheduled subject may need to notice what is due.
+pub const GRACE: Duration = Duration::from_millis(500);
 
 /// Which of two connections ends: the tested one was opened before two of the control service,
 /// one after the other, have ended.
@@ -63,7 +66,6 @@ pub fn outlives(stage: &Stage, open: fn(SocketAddr) -> TcpStream) -> String {
         control.set_read_timeout(Some(PATIENCE)).expect("open");
         assert_ne!(end(&control), "open", "the control service waits for ever");
     }
-    // As much time again as a descheduled subject may need to notice.
     tested
         .set_read_timeout(Some(Duration::from_millis(500)))
         .expect("open");
@@ -101,12 +103,28 @@ pub fn idle(server: SocketAddr) -> TcpStream {
     stream.tcp().try_clone().expect("descriptors to spare")
 }
 
-/// A connection whose backend has ended its side.
-pub fn half_closed(server: SocketAddr) -> TcpStream {
-    let mut stream = tls(server);
-    stream.write_all(b"EARLY\n").expect("taken");
-    assert_eq!(stream.read(&mut [0]).expect("a close_notify"), 0);
-    stream.tcp().try_clone().expect("descriptors to spare")
+/// The same for connections whose backends have ended their side: which of them end the other.
+pub fn outlives_half_closed(stage: &Stage) -> String {
+    let open = |server| {
+        let mut stream = tls(server);
+        stream.write_all(b"EARLY\n").expect("taken");
+        assert_eq!(stream.read(&mut [0]).expect("a close_notify"), 0);
+        stream
+    };
+    let _tested = open(stage.port);
+    let ended = |number: usize| {
+        let records = stage.backend.records();
+        records
+            .get(number)
+            .is_some_and(|record| record.end.is_some())
+    };
+    for number in [1, 2] {
+        let _control = open(stage.other);
+        let ends = wait_until(PATIENCE, || ended(number).then_some(()));
+        assert!(ends.is_some(), "the control service waits for ever");
+    }
+    thread::sleep(GRACE);
+    yes(ended(0), "ended", "open")
 }
 
 /// A port that answers nothing: its queue of connections is full (listen(2)).

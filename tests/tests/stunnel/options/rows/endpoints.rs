@@ -23,7 +23,7 @@ pub fn endpoints() -> Vec<Row> {
             client!("cert = {dir}/server.pem"),
             |stage| {
                 let version = shake(stage, &[]).version().to_owned();
-                yes(version == "(NONE)", "dials TLS", "accepts TLS")
+                yes(version.starts_with("TLS"), "accepts TLS", "dials TLS")
             },
             "dials TLS",
             "accepts TLS",

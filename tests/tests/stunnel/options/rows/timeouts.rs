@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use stockade_tests::client::TlsStream;
 
 use super::super::Row;
-use super::super::probes::{Stuck, end, half_closed, idle, outlives, silent, tls, yes};
+use super::super::probes::{
+    GRACE, Stuck, end, idle, outlives, outlives_half_closed, silent, tls, yes,
+};
 use super::super::stage::Stage;
 use super::row;
 
@@ -59,7 +61,7 @@ pub fn timeouts() -> Vec<Row> {
             "TIMEOUTclose",
             "a connection with one side ended",
             both!("TIMEOUTclose = 1"),
-            |stage| outlives(stage, half_closed),
+            outlives_half_closed,
             "ended",
             "open",
         ),
@@ -67,7 +69,7 @@ pub fn timeouts() -> Vec<Row> {
             "TIMEOUTclose",
             "0",
             both!("TIMEOUTclose = 0"),
-            |stage| outlives(stage, half_closed),
+            outlives_half_closed,
             "ended",
             "open",
         ),
@@ -109,7 +111,6 @@ fn overtakes(stage: &Stage) -> String {
         let mut control = ask(stage.other);
         control.read_exact(&mut [0; 5]).expect("the second address");
     }
-    let soon = std::time::Duration::from_millis(500);
-    tested.tcp().set_read_timeout(Some(soon)).expect("open");
+    tested.tcp().set_read_timeout(Some(GRACE)).expect("open");
     yes(tested.read_exact(&mut [0; 5]).is_ok(), "served", "waits")
 }
