@@ -26,7 +26,8 @@ pub use files::HostFiles;
 pub use keys::Passphrases;
 pub use output::{LogFile, PidFile};
 pub use publish::{
-    PortProblem, Publication, Published, check_own_addresses, check_ports, publication, resolve,
+    PortProblem, Publication, Published, check_own_addresses, check_ports, own_addresses,
+    publication, resolve,
 };
 pub use report::report;
 pub use routes::{Gateway, check_routes, check_services, routes};

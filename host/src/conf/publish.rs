@@ -235,16 +235,22 @@ fn place_on_host(
     }
 }
 
+/// The image's own addresses that are on its command line.
+pub fn own_addresses(config: &Config) -> Vec<IpAddr> {
+    let ipv4 = match config.ipv4 {
+        Ipv4::Static { address, .. } => Some(IpAddr::V4(address)),
+        Ipv4::Dhcp | Ipv4::Disabled => None,
+    };
+    let ipv6 = config.ipv6.map(|ipv6| IpAddr::V6(ipv6.address));
+    ipv4.into_iter().chain(ipv6).collect()
+}
+
 /// Checks each `accept` against the image's own addresses, for a TAP or a bridge.
 ///
 /// Without a static address the image's addresses are known to the DHCP server alone; the image
 /// checks then.
 pub fn check_own_addresses(configuration: &Configuration, config: &Config) -> Vec<Diagnostic> {
-    let mut own: Vec<IpAddr> = Vec::new();
-    if let Ipv4::Static { address, .. } = config.ipv4 {
-        own.push(address.into());
-    }
-    own.extend(config.ipv6.map(|ipv6| IpAddr::from(ipv6.address)));
+    let own = own_addresses(config);
     let shown = own.iter().map(IpAddr::to_string).collect::<Vec<_>>();
     let shown = shown.join(" and ");
     let dhcp = config.ipv4 == Ipv4::Dhcp;

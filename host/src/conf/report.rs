@@ -9,8 +9,11 @@ use stockade_config::stunnel::{Disposition, Reported};
 const WIDEST: usize = 48;
 
 /// One line for each option, in columns: place, section, option and value, what became of it.
-/// A last line counts them.
+/// A last line counts them. Empty when there are none.
 pub fn report(options: &[Reported]) -> String {
+    if options.is_empty() {
+        return String::new();
+    }
     let rows: Vec<[String; 4]> = options.iter().map(row).collect();
     let mut widths = [0; 3];
     for row in &rows {

@@ -1,6 +1,6 @@
 //! Where a configuration's services lead, in words and before anything is started.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use stockade_config::stunnel::{Accept, Configuration, Connect, Diagnostic, Service};
 use stockade_config::{Config, Host, Ipv4};
@@ -83,8 +83,14 @@ pub fn check_services(configuration: &Configuration) -> Vec<Diagnostic> {
     errors.collect()
 }
 
-/// One line for each service: where it is reached, and where it leads.
-pub fn routes(configuration: &Configuration, ports: &[Published], gateway: Gateway) -> Vec<String> {
+/// One line for each service: where it is reached, and where it leads. `own` are the image's
+/// addresses, as far as they are known.
+pub fn routes(
+    configuration: &Configuration,
+    ports: &[Published],
+    gateway: Gateway,
+    own: &[IpAddr],
+) -> Vec<String> {
     let width = configuration
         .services
         .iter()
@@ -100,7 +106,7 @@ pub fn routes(configuration: &Configuration, ports: &[Published], gateway: Gatew
         };
         format!(
             "{name:<width$}  {from} from {}, {to} to {}",
-            sources(service, ports),
+            sources(service, ports, own),
             targets(service, gateway),
             width = width + 2
         )
@@ -108,7 +114,7 @@ pub fn routes(configuration: &Configuration, ports: &[Published], gateway: Gatew
     lines.collect()
 }
 
-fn sources(service: &Service, ports: &[Published]) -> String {
+fn sources(service: &Service, ports: &[Published], own: &[IpAddr]) -> String {
     if !service.virtual_of.is_empty() {
         let names = service
             .virtual_of
@@ -124,11 +130,22 @@ fn sources(service: &Service, ports: &[Published]) -> String {
     if !published.is_empty() {
         return published.join(", ");
     }
-    let own = service.accept.iter().map(|accept| match accept {
-        Accept::Tcp { text, .. } => text.as_str(),
-        Accept::Unix(path) => path.as_str(),
+    let places = service.accept.iter().map(|accept| match accept {
+        Accept::Tcp {
+            host: None, port, ..
+        } if own.is_empty() => format!("port {port} of its address"),
+        Accept::Tcp {
+            host: None, port, ..
+        } => {
+            let all = own
+                .iter()
+                .map(|own| SocketAddr::new(*own, *port).to_string());
+            all.collect::<Vec<_>>().join(", ")
+        }
+        Accept::Tcp { text, .. } => text.clone(),
+        Accept::Unix(path) => path.clone(),
     });
-    own.collect::<Vec<_>>().join(", ")
+    places.collect::<Vec<_>>().join(", ")
 }
 
 fn targets(service: &Service, gateway: Gateway) -> String {

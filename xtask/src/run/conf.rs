@@ -89,7 +89,12 @@ impl Conf {
             noun(self.configuration.services.len(), "service"),
             noun(files, "file")
         );
-        for route in conf::routes(&self.configuration, ports, gateway(net, config)) {
+        for route in conf::routes(
+            &self.configuration,
+            ports,
+            gateway(net, config),
+            &conf::own_addresses(config),
+        ) {
             text += &format!("\n             {route}");
         }
         text

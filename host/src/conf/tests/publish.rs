@@ -280,7 +280,7 @@ fn the_routes_say_where_each_service_leads() {
     );
     let found = publication(&configuration, resolve).unwrap();
     assert_eq!(
-        routes(&configuration, &found.ports, Gateway::UserNetwork),
+        routes(&configuration, &found.ports, Gateway::UserNetwork, &[]),
         [
             "[redis]  plain from 127.0.0.1:6380, TLS to peer:6379",
             "[b]      plain from 0.0.0.0:1111, TLS to 127.0.0.1:2222 of this host",
@@ -288,7 +288,15 @@ fn the_routes_say_where_each_service_leads() {
     );
     let gateway = Gateway::Address(Ipv4Addr::new(10, 0, 0, 1).into());
     assert_eq!(
-        routes(&configuration, &[], gateway)[1],
-        "[b]      plain from 1111, TLS to 10.0.0.1:2222, the gateway, which stands for localhost"
+        routes(&configuration, &[], gateway, &[])[1],
+        "[b]      plain from port 1111 of its address, TLS to 10.0.0.1:2222, the gateway, which stands for localhost"
+    );
+    let own = [
+        Ipv4Addr::new(10, 0, 0, 2).into(),
+        Ipv6Addr::LOCALHOST.into(),
+    ];
+    assert!(
+        routes(&configuration, &[], gateway, &own)[1]
+            .contains("plain from 10.0.0.2:1111, [::1]:1111, TLS")
     );
 }
