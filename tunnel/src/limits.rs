@@ -66,8 +66,8 @@ const LARGE_HEAP: usize = 64 * 1024 * 1024;
 /// What services need besides what each session does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Any of them asks clients for certificates.
-    pub client_certificates: bool,
+    /// Any of them takes certificates of peers: clients are asked for them, or servers dialled.
+    pub peer_certificates: bool,
     /// TLS sessions kept for resumption beyond those of [`FIXED_RESERVE`], by all together.
     pub kept_sessions: usize,
 }
@@ -96,7 +96,7 @@ impl Memory {
             SMALL_BUFFER
         };
         let mut session = Self::worst_case(stream_buffer);
-        if needs.client_certificates {
+        if needs.peer_certificates {
             session += tls::CLIENT_CERTIFICATE_MEMORY;
         }
         let kept = needs.kept_sessions.saturating_mul(KEPT_SESSION);
@@ -143,7 +143,7 @@ mod tests {
     fn what_services_need_besides_is_reserved() {
         let heap = FIXED_RESERVE + 10 * (216 + 256) * 1024 + 100 * KEPT_SESSION;
         let needs = Needs {
-            client_certificates: true,
+            peer_certificates: true,
             kept_sessions: 100,
         };
         assert_eq!(Memory::for_services(heap, &needs).sessions, 10);

@@ -61,6 +61,8 @@ pub struct Server {
     /// When sessions want to be polled; an entry whose session has another time is stale.
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     scratch: Scratch,
+    /// When a name has to be looked up though nobody connects.
+    names_due: Option<Instant>,
     clock: WallClock,
     journal: Journal,
     throttle: Throttle,
@@ -109,6 +111,7 @@ impl Server {
             owners: BTreeMap::new(),
             timers: BinaryHeap::new(),
             scratch: Scratch::new(),
+            names_due: None,
             clock,
             journal,
             throttle: Throttle::new(now),
@@ -157,10 +160,9 @@ impl Server {
         if more {
             return None;
         }
-        let retries = self.services.iter().filter_map(Service::retry_at);
         let timer = self.timers.peek().map(|Reverse((when, _))| *when);
-        let others = [timer, journal, self.stack.poll_at()];
-        Some(retries.chain(others.into_iter().flatten()).min())
+        let wakes = [timer, journal, self.names_due, self.stack.poll_at()];
+        Some(wakes.into_iter().flatten().min())
     }
 
     fn seed<M: Machine>(&mut self, machine: &mut M) {
@@ -221,8 +223,7 @@ impl Server {
                 self.run(index, now);
             }
         }
-        let due = |service: &Service| service.retry_at().is_some_and(|at| at <= now);
-        if self.services.iter().any(due) {
+        if self.names_due.is_some_and(|due| due <= now) {
             self.look_up_names(now);
         }
     }

@@ -14,6 +14,7 @@ use tls::{Identity, IdentityError, Provider, ServerOptions, WallClock};
 use crate::{
     journal::{Channel, LogId, Severity},
     limits::{Needs, Timeouts},
+    session::Mode,
 };
 
 pub mod backend;
@@ -207,7 +208,9 @@ impl Service {
 pub fn needs(services: &[Service]) -> Needs {
     let extra = |service: &Service| service.kept_sessions.saturating_sub(DEFAULT_KEPT_SESSIONS);
     Needs {
-        client_certificates: services.iter().any(|service| service.asks_clients),
+        peer_certificates: services
+            .iter()
+            .any(|service| service.asks_clients || service.tls.mode() == Mode::Client),
         kept_sessions: match services {
             [only] => extra(only),
             services => services.iter().map(|service| service.kept_sessions).sum(),

@@ -92,11 +92,9 @@ fn journal(settings: &Settings, clock: &WallClock) -> Journal {
         Services::Single { .. } => (Severity::of_tunnel(config.log), config.log),
         Services::Conf(configuration) => {
             let level = Severity::from_number(configuration.global.debug);
-            let services = configuration.services.iter().map(|service| service.debug);
-            let most = services.chain([configuration.global.debug]).max();
-            // Whoever started the image waits for the line that says it is ready.
-            let most = Severity::from_number(most.unwrap_or_default()).max(Severity::Notice);
-            (level, most.log_filter())
+            // Its own lines the journal judges by itself; this is for all the others, among them
+            // the one that whoever started the image waits for.
+            (level, log::LevelFilter::Info)
         }
     };
     log::set_max_level(filter);

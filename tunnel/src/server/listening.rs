@@ -129,6 +129,11 @@ impl Server {
         for service in &mut self.services {
             look_up(&mut self.stack, &mut self.journal, service, false, now);
         }
+        self.note_names_due();
+    }
+
+    fn note_names_due(&mut self) {
+        self.names_due = self.services.iter().filter_map(Service::retry_at).min();
     }
 
     /// Hands an answer to the backend that has asked, and wakes the sessions that wait.
@@ -156,6 +161,7 @@ impl Server {
                 break;
             }
         }
+        self.note_names_due();
         for index in 0..self.sessions.len() {
             let active = self
                 .sessions

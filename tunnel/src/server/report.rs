@@ -32,7 +32,7 @@ impl Server {
             if lines.writes(Severity::Notice) {
                 tell_peer(&mut lines, service, session);
             }
-            lines.line(Severity::Info, format_args!("Handshake: {handshake}"));
+            lines.line(Severity::Debug, format_args!("Handshake: {handshake}"));
             lines.handshake(role(session.mode()), handshake);
         }
         if !active.connected

@@ -6,10 +6,11 @@ use std::net::Ipv4Addr;
 use super::*;
 
 fn addresses() -> Addresses {
-    let mut addresses = Addresses::default();
-    addresses.ipv4 = Some((Ipv4Addr::new(10, 0, 0, 2), 24));
-    addresses.ipv4_gateway = Some(Ipv4Addr::new(10, 0, 0, 1));
-    addresses
+    Addresses {
+        ipv4: Some((Ipv4Addr::new(10, 0, 0, 2), 24)),
+        ipv4_gateway: Some(Ipv4Addr::new(10, 0, 0, 1)),
+        ..Addresses::default()
+    }
 }
 
 fn place(last: u8) -> (Place, u16) {

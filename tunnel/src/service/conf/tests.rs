@@ -259,7 +259,7 @@ fn services_that_ask_for_certificates_say_so() {
     let services = made(&text);
     assert!(services[0].asks_clients && !services[1].asks_clients);
     let needs = crate::service::needs(&services);
-    assert!(needs.client_certificates);
+    assert!(needs.peer_certificates);
     assert_eq!(needs.kept_sessions, 2000);
 }
 
