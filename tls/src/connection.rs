@@ -10,12 +10,13 @@ use core::fmt;
 use rustls::HandshakeKind;
 
 use crate::handshake::{group_name, overhead, suite_name, version_of};
+use crate::psk::Fault;
 use crate::{
     Error, Handshake, MAX_PLAINTEXT, MAX_RECORD, PeerCertificate, Provider, Verdict, Version,
 };
 use output::Output;
 use record::Front;
-use side::{Hands, Intent, NotSealed};
+use side::{Failure, Hands, Intent, NotSealed};
 
 pub(crate) use side::Side;
 
@@ -257,9 +258,11 @@ impl Connection {
         if self.handshake.is_some() {
             // Cannot fail: the intent has no error of its own, and there is no input.
             let _ = self.act(Intent::Close);
-        } else if self.side.common().negotiated_cipher_suite().is_none() {
+        } else if self.side.is_plain() {
             self.output
                 .push(&record::plain_alert(WARNING, CLOSE_NOTIFY));
+        } else if matches!(self.side, Side::Psk(_)) {
+            let _ = self.act(Intent::Close);
         }
         self.sending = Err(Error::Closed);
     }
@@ -335,14 +338,14 @@ impl Connection {
     /// The certificate that the peer has shown, in this handshake or in the one that was resumed.
     #[must_use]
     pub fn peer(&self) -> Option<PeerCertificate> {
-        let chain = self.side.common().peer_certificates()?;
+        let chain = self.side.peer_certificates();
         chain.first().map(|leaf| PeerCertificate::read(0, leaf))
     }
 
     /// All certificates that the peer has shown: its own first, and then as they were sent.
     #[must_use]
     pub fn peer_chain(&self) -> Vec<PeerCertificate> {
-        let chain = self.side.common().peer_certificates().unwrap_or_default();
+        let chain = self.side.peer_certificates();
         let numbered = chain.iter().enumerate();
         numbered
             .map(|(depth, certificate)| PeerCertificate::read(depth, certificate))
@@ -367,7 +370,8 @@ impl Connection {
     fn max_staged(&self) -> usize {
         match self.side {
             Side::Server { .. } => MAX_STAGED_BY_SERVER,
-            Side::Client { .. } => MAX_STAGED_BY_CLIENT,
+            // With a pre-shared key nothing is staged here, but a record must pass.
+            Side::Client { .. } | Side::Psk(_) => MAX_STAGED_BY_CLIENT,
         }
     }
 
@@ -441,7 +445,16 @@ impl Connection {
 
     /// Fills in what was agreed on, as soon as it is.
     fn note_handshake(&mut self) -> Result<(), Error> {
-        let common = self.side.common();
+        if let Side::Psk(psk) = &self.side {
+            if let (None, Some(agreed)) = (&self.handshake, psk.agreed()) {
+                self.overhead = overhead(Version::Tls13, agreed.suite);
+                self.handshake = Some(Handshake::with_psk(agreed, self.provider));
+            }
+            return Ok(());
+        }
+        let Some(common) = self.side.common() else {
+            return Ok(());
+        };
         if self.handshake.is_some() || common.is_handshaking() {
             return Ok(());
         }
@@ -469,6 +482,7 @@ impl Connection {
             sni: self.side.name(),
             alpn: common.alpn_protocol().map(<[u8]>::to_vec),
             resumed,
+            psk_identity: None,
             provider: self.provider,
         });
         Ok(())
@@ -485,8 +499,29 @@ impl Connection {
         error
     }
 
-    /// Ends the connection: collects the alert that rustls has queued and remembers why.
-    fn fail(&mut self, error: rustls::Error) -> Error {
+    /// Ends the connection: collects the alert and remembers why.
+    fn fail(&mut self, failure: Failure) -> Error {
+        match failure {
+            Failure::Rustls(error) => self.fail_rustls(error),
+            Failure::Psk(fault) => self.fail_psk(fault),
+        }
+    }
+
+    fn fail_psk(&mut self, fault: Fault) -> Error {
+        if let Side::Psk(psk) = &mut self.side {
+            psk.fail(fault);
+            let alert = psk.take_output();
+            if self.sending != Err(Error::Closed) {
+                // Nothing may follow a close_notify, an alert neither.
+                self.output.push(&alert);
+            }
+        }
+        let error = fault.into_error();
+        self.failed = Some(error.clone());
+        error
+    }
+
+    fn fail_rustls(&mut self, error: rustls::Error) -> Error {
         let before = self.output.len();
         self.side.collect(&mut self.output);
         if self.sending.is_err() {
@@ -511,7 +546,7 @@ impl Connection {
             return error;
         } else if self.output.len() == before
             && matches!(error, rustls::Error::PeerMisbehaved(_))
-            && self.side.common().negotiated_cipher_suite().is_none()
+            && self.side.is_plain()
         {
             // rustls has no alert for some faults; in the clear any can be written.
             self.output

@@ -40,6 +40,11 @@ pub enum Error {
     /// ([`VerifyMode::Path`](crate::VerifyMode::Path),
     /// [`ClientVerify::Path`](crate::ClientVerify::Path)).
     Refused(Box<Refusal>),
+    /// The two sides do not have the same pre-shared key.
+    PreSharedKey {
+        /// What does not fit, in words.
+        reason: &'static str,
+    },
     /// A record did not decrypt: the peer used other keys, or somebody changed it on its way.
     Decrypt,
     /// The name to connect to is neither a DNS name nor an IP address, or is missing though
@@ -86,6 +91,7 @@ impl fmt::Display for Error {
             Error::Refused(refusal) => {
                 write!(out, "the peer's certificate was refused: {refusal}")
             }
+            Error::PreSharedKey { reason } => write!(out, "pre-shared key: {reason}"),
             Error::Decrypt => out.write_str("a record from the peer did not decrypt"),
             Error::ServerName => {
                 out.write_str("the server's name must be a DNS name or an IP address")
@@ -217,6 +223,11 @@ pub enum ConfigError {
     Suites,
     /// None of the groups chosen is of a version allowed.
     Groups,
+    /// A pre-shared key cannot be used, or there is none.
+    PreSharedKey {
+        /// Why, in words.
+        reason: &'static str,
+    },
     /// An ALPN name is empty or longer than 255 bytes (RFC 7301 §3.1).
     Alpn {
         /// Index into the list of protocols, from 0.
@@ -272,6 +283,9 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::Groups => {
                 out.write_str("none of the key exchange groups chosen is of a TLS version allowed")
+            }
+            ConfigError::PreSharedKey { reason } => {
+                write!(out, "pre-shared key: {reason}")
             }
             ConfigError::Alpn { index } => {
                 write!(out, "application protocol {index} must have 1 to 255 bytes")

@@ -6,6 +6,7 @@ use core::fmt;
 
 use rustls::{CipherSuite, NamedGroup, ProtocolVersion, SupportedProtocolVersion, version};
 
+use crate::psk::Agreed;
 use crate::{ConfigError, Provider};
 
 /// A TLS version.
@@ -74,8 +75,26 @@ pub struct Handshake {
     pub alpn: Option<Vec<u8>>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+    /// The identity of the external pre-shared key that authenticates both sides (RFC 8446 §2.2);
+    /// `None` where certificates do.
+    pub psk_identity: Option<Vec<u8>>,
     /// The cryptography that runs this connection.
     pub provider: Provider,
+}
+
+impl Handshake {
+    pub(crate) fn with_psk(agreed: &Agreed, provider: Provider) -> Handshake {
+        Handshake {
+            version: Version::Tls13,
+            suite: suite_name(agreed.suite),
+            group: Some(group_name(agreed.group)),
+            sni: agreed.server_name.clone(),
+            alpn: agreed.protocol.clone(),
+            resumed: false,
+            psk_identity: Some(agreed.identity.clone()),
+            provider,
+        }
+    }
 }
 
 impl fmt::Display for Handshake {
@@ -91,7 +110,11 @@ impl fmt::Display for Handshake {
         if let Some(protocol) = &self.alpn {
             write!(out, " alpn=\"{}\"", protocol.escape_ascii())?;
         }
-        out.write_str(if self.resumed { " resumed" } else { " full" })
+        match (&self.psk_identity, self.resumed) {
+            (Some(identity), _) => write!(out, " psk=\"{}\"", identity.escape_ascii()),
+            (None, true) => out.write_str(" resumed"),
+            (None, false) => out.write_str(" full"),
+        }
     }
 }
 

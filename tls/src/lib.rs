@@ -34,6 +34,7 @@ mod kept;
 mod path;
 mod peer;
 mod provider;
+mod psk;
 mod server;
 mod sessions;
 mod suites;
@@ -55,6 +56,9 @@ pub use path::{
 };
 pub use peer::PeerCertificate;
 pub use provider::Provider;
+pub use psk::{
+    MAX_IDENTITY, MAX_KEY, MAX_KEYS, MIN_KEY, PreSharedKey, PskClient, PskOptions, PskServer,
+};
 pub use server::{ClientAuth, ClientVerify, MAX_SESSION_DATA, Server, ServerOptions};
 pub use suites::{Group, Suite};
 pub use tickets::TicketSecret;

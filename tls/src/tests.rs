@@ -6,7 +6,7 @@ mod hello;
 mod hostile;
 mod hybrid;
 mod identity;
-mod interop;
+pub(crate) mod interop;
 mod keys;
 mod matrix;
 pub(crate) mod mutation;
@@ -165,9 +165,13 @@ impl Setup {
 }
 
 /// A connection and what it has received.
-pub(crate) struct End(Connection, Vec<u8>);
+pub(crate) struct End(pub(crate) Connection, Vec<u8>);
 
 impl End {
+    pub(crate) fn new(connection: Connection) -> End {
+        End(connection, Vec::new())
+    }
+
     pub(crate) fn handshake(&self) -> &crate::Handshake {
         self.0.handshake().unwrap()
     }
@@ -181,7 +185,7 @@ impl End {
     }
 
     /// `plaintext` as records, after what waits.
-    fn seal(&mut self, plaintext: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal(&mut self, plaintext: &[u8]) -> Vec<u8> {
         let mut records = Vec::new();
         let mut output = vec![0; 40_000];
         let mut read = 0;
@@ -225,6 +229,13 @@ impl Pair {
         }
     }
 
+    pub(crate) fn joined(server: Connection, client: Connection) -> Pair {
+        Pair {
+            client: End::new(client),
+            server: End::new(server),
+        }
+    }
+
     /// Carries what waits to and fro until nothing does.
     pub(crate) fn pump(&mut self) -> Result<(), Error> {
         for _ in 0..10 {
@@ -239,14 +250,14 @@ impl Pair {
         panic!("the two ends never fall silent");
     }
 
-    fn client_sends(&mut self, plaintext: &[u8]) {
+    pub(crate) fn client_sends(&mut self, plaintext: &[u8]) {
         let records = self.client.seal(plaintext);
         self.server.1.clear();
         self.server.receive(records).unwrap();
         assert!(self.server.1 == plaintext, "the server got something else");
     }
 
-    fn server_sends(&mut self, plaintext: &[u8]) {
+    pub(crate) fn server_sends(&mut self, plaintext: &[u8]) {
         let records = self.server.seal(plaintext);
         self.client.1.clear();
         self.client.receive(records).unwrap();
@@ -278,7 +289,7 @@ impl Pair {
 }
 
 /// Bytes that do not repeat soon.
-fn pattern(length: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     (0..length).map(|_| random.next() as u8).collect()
 }

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 
 use rustls::CommonState;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
@@ -14,7 +15,11 @@ use rustls::unbuffered::{
 use super::output::Output;
 use crate::Refusal;
 use crate::path::RefusalSlot;
+use crate::psk::{Fault, Psk};
 use crate::server::Accepted;
+
+/// More waiting output than this means that the peer does not take it.
+const STALLED: usize = 1024;
 
 /// Which end of the connection this is, and what runs it.
 pub(crate) enum Side {
@@ -28,6 +33,20 @@ pub(crate) enum Side {
         /// Where path validation leaves its reasons, when it is ours.
         refusals: Option<RefusalSlot>,
     },
+    /// Either end, with a pre-shared key.
+    Psk(Box<Psk>),
+}
+
+/// What ended a connection, in the words of what runs it.
+pub(super) enum Failure {
+    Rustls(rustls::Error),
+    Psk(Fault),
+}
+
+impl From<rustls::Error> for Failure {
+    fn from(error: rustls::Error) -> Failure {
+        Failure::Rustls(error)
+    }
 }
 
 /// What to do once rustls lets us write.
@@ -83,11 +102,30 @@ impl Side {
         }
     }
 
-    pub(super) fn common(&self) -> &CommonState {
+    pub(crate) fn psk(psk: Psk) -> Side {
+        Side::Psk(Box::new(psk))
+    }
+
+    /// rustls's state, when rustls runs the connection.
+    pub(super) fn common(&self) -> Option<&CommonState> {
         match self {
-            Side::Server { connection, .. } => connection,
-            Side::Client { connection, .. } => connection,
+            Side::Server { connection, .. } => Some(connection),
+            Side::Client { connection, .. } => Some(connection),
+            Side::Psk(_) => None,
         }
+    }
+
+    /// Whether all that has been sent was in the clear, as far as rustls knows.
+    pub(super) fn is_plain(&self) -> bool {
+        self.common()
+            .is_some_and(|common| common.negotiated_cipher_suite().is_none())
+    }
+
+    /// The certificates that the peer has shown, its own first.
+    pub(super) fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.common()
+            .and_then(CommonState::peer_certificates)
+            .unwrap_or_default()
     }
 
     /// The name asked for, by a client of ours or of somebody else's.
@@ -95,6 +133,7 @@ impl Side {
         match self {
             Side::Server { accepted, .. } => accepted.name(),
             Side::Client { name, .. } => name.clone(),
+            Side::Psk(psk) => psk.agreed()?.server_name.clone(),
         }
     }
 
@@ -103,6 +142,7 @@ impl Side {
         match self {
             Side::Server { accepted, .. } => accepted.take_refusal(),
             Side::Client { refusals, .. } => refusals.as_ref()?.take().map(Box::new),
+            Side::Psk(_) => None,
         }
     }
 
@@ -112,11 +152,12 @@ impl Side {
         &mut self,
         input: &mut [u8],
         hands: &mut Hands<'_>,
-    ) -> Result<usize, rustls::Error> {
-        match self {
-            Side::Server { connection, .. } => drive(connection.as_mut(), input, hands),
-            Side::Client { connection, .. } => drive(connection.as_mut(), input, hands),
-        }
+    ) -> Result<usize, Failure> {
+        Ok(match self {
+            Side::Server { connection, .. } => drive(connection.as_mut(), input, hands)?,
+            Side::Client { connection, .. } => drive(connection.as_mut(), input, hands)?,
+            Side::Psk(psk) => drive_psk(psk, input, hands).map_err(Failure::Psk)?,
+        })
     }
 
     /// Collects what is queued to be sent and nothing else: after an error too.
@@ -128,16 +169,43 @@ impl Side {
             peer_closed: false,
         };
         // rustls hands out what is queued before it looks at input.
-        while self.common().wants_write() {
+        while self.common().is_some_and(CommonState::wants_write) {
             let step = match self {
                 Side::Server { connection, .. } => step(connection.process(&mut []), &mut hands).1,
                 Side::Client { connection, .. } => step(connection.process(&mut []), &mut hands).1,
+                Side::Psk(_) => return,
             };
             if !matches!(step, Ok(Step::Again)) {
                 return;
             }
         }
     }
+}
+
+/// Gives one whole record, or none, to a connection with a pre-shared key, then does what is
+/// intended.
+fn drive_psk(psk: &mut Psk, input: &mut [u8], hands: &mut Hands<'_>) -> Result<usize, Fault> {
+    if !input.is_empty() {
+        let stalled = hands.output.len() > STALLED;
+        psk.receive(input, stalled, hands.sink)?;
+        hands.peer_closed |= psk.peer_closed();
+    }
+    hands.output.push(&psk.take_output());
+    match core::mem::replace(&mut hands.intent, Intent::Listen) {
+        Intent::Listen => {}
+        Intent::Seal { written, .. } if !hands.output.is_empty() => {
+            *written = Err(NotSealed::Wait);
+        }
+        Intent::Seal {
+            plaintext,
+            output,
+            written,
+        } => *written = psk.seal(plaintext, output)?.ok_or(NotSealed::Wait),
+        Intent::Close => psk.close()?,
+        Intent::Refresh => psk.refresh()?,
+    }
+    hands.output.push(&psk.take_output());
+    Ok(input.len())
 }
 
 /// The calls that rustls's two connection types have under separate names.

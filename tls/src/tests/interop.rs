@@ -19,7 +19,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command, unless this machine has none.
-pub(super) fn openssl() -> Option<Command> {
+pub(crate) fn openssl() -> Option<Command> {
     let found = Command::new("openssl").arg("version").output().is_ok();
     if !found {
         println!("no openssl command here: nothing to test against");
@@ -39,14 +39,14 @@ fn version_flag(version: Version) -> &'static str {
 }
 
 /// Sends what waits.
-fn flush(connection: &mut Connection, stream: &mut TcpStream) {
+pub(crate) fn flush(connection: &mut Connection, stream: &mut TcpStream) {
     let mut output = vec![0; connection.pending_output()];
     connection.transmit(&mut output);
     stream.write_all(&output).unwrap();
 }
 
 /// Runs a connection over a socket until `enough` says so or the peer closes; returns what came.
-fn run(
+pub(crate) fn run(
     connection: &mut Connection,
     stream: &mut TcpStream,
     mut enough: impl FnMut(&mut Connection, &mut TcpStream, &[u8]) -> bool,
@@ -75,7 +75,7 @@ fn run(
     }
 }
 
-fn send(connection: &mut Connection, stream: &mut TcpStream, mut data: &[u8]) {
+pub(crate) fn send(connection: &mut Connection, stream: &mut TcpStream, mut data: &[u8]) {
     let mut output = vec![0; 50_000];
     while !data.is_empty() {
         let sealed = connection.send(data, &mut output).unwrap();
@@ -142,7 +142,7 @@ fn s_client_talks_to_our_server() {
 }
 
 /// Ends the process that it holds, whatever becomes of the test.
-pub(super) struct Ended(pub(super) Child);
+pub(crate) struct Ended(pub(crate) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -314,7 +314,7 @@ fn whatever_s_client_shows_is_noted() {
 }
 
 /// Connects to a server that is about to listen.
-fn connect(port: u16) -> TcpStream {
+pub(crate) fn connect(port: u16) -> TcpStream {
     let begun = Instant::now();
     loop {
         match TcpStream::connect(("127.0.0.1", port)) {
