@@ -68,6 +68,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// The backend's port that `--dry-run` shows; a real run takes a free one.
 const EXAMPLE_PORT: u16 = 8080;
 
+/// Most files that `--dry-run` names one by one; a directory of authorities has hundreds.
+const MOST_NAMED: usize = 12;
+
 pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     let options = Options::parse(parser)?;
     if options.help {
@@ -264,10 +267,11 @@ fn dry_run(root: &Path, options: &Options, net: Net, conf: Option<Conf>) -> Resu
         );
     }
     if !archive.is_empty() {
-        println!(
-            "would pack     {} into the boot archive",
-            archive.join(", ")
-        );
+        let named = match archive.len() {
+            0..=MOST_NAMED => archive.join(", "),
+            many => format!("{many} files"),
+        };
+        println!("would pack     {named} into the boot archive");
     }
     println!(
         "would hand over the image and the boot archive as files in memory; their names stand for them:\n"

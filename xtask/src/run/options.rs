@@ -200,6 +200,15 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_goes_with_the_options_of_the_machine() {
+        let options =
+            parse(&["--conf", "off.conf", "--memory=64", "--", "--dns=10.0.0.1"]).unwrap();
+        assert_eq!(options.conf.as_deref(), Some("off.conf"));
+        assert_eq!(options.memory_mib, Some(64));
+        assert_eq!(options.words, ["--dns=10.0.0.1"]);
+    }
+
+    #[test]
     fn wrong_options_are_refused_with_a_hint() {
         for (words, expect) in [
             (&["--net", "tap"][..], "user, tap=NAME or bridge=NAME"),

@@ -295,6 +295,16 @@ mod tests {
     }
 
     #[test]
+    fn a_stunnel_configuration_stands_for_backend_and_certificate() {
+        let options = Options {
+            conf: Some("off.conf".to_owned()),
+            ..options(&[])
+        };
+        assert!(!wants_backend(&options, &Net::User));
+        assert!(!wants_development_certificate(&options));
+    }
+
+    #[test]
     fn a_certificate_named_twice_is_refused() {
         let options = Options {
             certificate: Some(PathBuf::from("c")),

@@ -162,3 +162,32 @@ fn pre_shared_keys_are_refused_before_anything_starts() {
          Configuration failed\n"
     );
 }
+
+/// The command line of a run with these words on this network.
+fn line_of(file: &File, net: Net) -> String {
+    let path = file.0.to_str().unwrap();
+    let found = conf::find(path, Passphrases::Nobody);
+    let conf = Conf {
+        path: found.path.clone(),
+        word: conf::word(&found).unwrap(),
+        configuration: found.examination.configuration.unwrap(),
+        recording: Arc::new(found.recording),
+    };
+    let options = Options::default();
+    let plan = Plan::new(&options, net, None, None, Some(conf)).unwrap();
+    plan.line.to_string()
+}
+
+#[test]
+fn only_the_rootless_network_publishes_on_the_host() {
+    let text = "client = yes\n[a]\naccept = localhost:1111\nconnect = peer:1\n";
+    let file = File::new("line", text);
+    assert_eq!(
+        line_of(&file, Net::User),
+        "--ipv4=10.0.2.15/24 --ipv4-gateway=10.0.2.2 --dns=10.0.2.3 --conf=file:conf/0 --published"
+    );
+    assert_eq!(
+        line_of(&file, Net::Tap("tap0".to_owned())),
+        "--conf=file:conf/0"
+    );
+}
