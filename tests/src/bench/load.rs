@@ -79,10 +79,10 @@ impl Target {
         };
         thread::scope(|scope| {
             let workers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(work)).collect();
-            let results = workers.into_iter().map(|worker| worker.join());
-            results
-                .map(|result| result.unwrap_or_else(|_| Err(io::Error::other("a client panicked"))))
-                .collect()
+            let mut results = workers.into_iter().map(|worker| worker.join());
+            results.try_for_each(|result| {
+                result.unwrap_or_else(|_| Err(io::Error::other("a client panicked")))
+            })
         })
     }
 

@@ -61,8 +61,8 @@ impl Plan {
             samples: 3,
             boots: 5,
             handshakes: 60,
-            bytes: 6 << 20,
-            round_trips: 300,
+            bytes: 12 << 20,
+            round_trips: 500,
             native_handshakes: 2000,
             native_bytes: 512 << 20,
         }
@@ -135,8 +135,15 @@ impl Report {
         let line = format!("figure {} {key} {}\n", subject.name(), words.join(" "));
         // Without a reader there is nothing left to do with a figure.
         let _ = io::stdout().write_all(line.as_bytes());
-        eprintln!("  {key}: {}", words.join(" "));
+        let shown: Vec<String> = samples.iter().map(|sample| shown(*sample)).collect();
+        eprintln!("  {key}: {}", shown.join(" "));
     }
+}
+
+/// A number with three digits behind the point at most, for the terminal.
+fn shown(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn boot(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
@@ -231,4 +238,16 @@ fn memory(_: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
     })?;
     report.figure(subject, "memory-mib", &[f64::from(smallest)]);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_shown_without_needless_digits() {
+        for (number, expected) in [(2.916_57, "2.917"), (10.0, "10"), (0.5, "0.5"), (0.0, "0")] {
+            assert_eq!(shown(number), expected);
+        }
+    }
 }

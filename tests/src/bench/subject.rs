@@ -1,6 +1,6 @@
 //! What is measured: our image, or a Linux guest with somebody else's TLS proxy in it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -279,6 +279,8 @@ fn start_peer(folder: &Path) -> io::Result<Native> {
     let backend = backend::start(Ipv4Addr::LOCALHOST)?;
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, NATIVE_PORT));
     let words = fs::read_to_string(folder.join("native"))?;
+    // Shown only if it does not serve.
+    let log = MemoryFile::new("");
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]);
     command
@@ -287,7 +289,8 @@ fn start_peer(folder: &Path) -> io::Result<Native> {
         .env("BENCH_ACCEPT", server.to_string())
         .env("BENCH_CONNECT", backend.to_string())
         .stdin(Stdio::null())
-        .stdout(Stdio::null());
+        .stdout(Stdio::null())
+        .stderr(File::options().append(true).open(log.path())?);
     let mut native = Native {
         process: Process::Peer(command.spawn()?),
         target: Target {
@@ -301,7 +304,10 @@ fn start_peer(folder: &Path) -> io::Result<Native> {
         if let Process::Peer(child) = &mut native.process
             && let Ok(Some(status)) = child.try_wait()
         {
-            return Some(Err(io::Error::other(format!("it has ended ({status})"))));
+            let words = String::from_utf8_lossy(&log.contents()).into_owned();
+            return Some(Err(io::Error::other(format!(
+                "it has ended ({status}): {words}"
+            ))));
         }
         thread::sleep(Duration::from_millis(20));
         target
