@@ -220,6 +220,50 @@ mod tests {
         assert!(message.len() <= 1180, "{}", message.len());
     }
 
+    /// A stack on a card whose frames nobody answers.
+    fn stack(ipv4: net::Ipv4Config) -> Stack {
+        let mut card = smoltcp::phy::Loopback::new(smoltcp::phy::Medium::Ethernet);
+        let config = net::Config {
+            mac: [2, 0, 0, 0, 0, 2],
+            ipv4,
+            ipv6: None,
+            dns: vec![],
+            seed: [1; 32],
+            limits: net::Limits {
+                streams: 1,
+                half_open: 1,
+                recv_buffer: 4096,
+                send_buffer: 4096,
+            },
+        };
+        Stack::new(config, &mut card, Instant::ZERO).expect("a configuration")
+    }
+
+    #[test]
+    fn lines_wait_for_an_address_and_then_for_the_network() {
+        let mut syslog = Syslog::new(server(), Facility::DAEMON, "x");
+        for _ in 0..100 {
+            syslog.push(1, Severity::Notice, Id::TUNNEL, "line");
+        }
+        // The next address comes with an event: no timer is needed.
+        let mut unconfigured = stack(net::Ipv4Config::Dhcp);
+        assert_eq!(syslog.send(&mut unconfigured, Instant::ZERO), None);
+        assert_eq!(syslog.waiting.len(), 100);
+        let mut configured = stack(net::Ipv4Config::Static {
+            address: "10.9.0.2".parse().expect("an address"),
+            prefix: 16,
+            gateway: None,
+        });
+        let retry = syslog.send(&mut configured, Instant::ZERO);
+        assert_eq!(retry, Some(Instant::ZERO + RETRY));
+        let left = syslog.waiting.len();
+        assert!((1..100).contains(&left), "{left} lines left");
+        // What can never be sent does not stop the rest.
+        syslog.server = "10.9.0.2:514".parse().expect("our own address");
+        assert_eq!(syslog.send(&mut configured, Instant::ZERO), None);
+        assert!(syslog.waiting.is_empty());
+    }
+
     #[test]
     fn a_full_queue_drops_and_counts() {
         let mut syslog = Syslog::new(server(), Facility::DAEMON, "x");
