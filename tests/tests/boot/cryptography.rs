@@ -109,7 +109,9 @@ fn our_client_resumes() {
             converse(&running, &client).resumed,
             "{version} is not resumed"
         );
-        running.guest.wait_for_after(seen, "previous session reused");
+        running
+            .guest
+            .wait_for_after(seen, "previous session reused");
     }
 }
 
