@@ -1,6 +1,7 @@
 //! Certificates of every kind that stunnel's users have, made anew for every run.
 
 use std::net::IpAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rcgen::{
@@ -132,7 +133,23 @@ impl Authority {
 
     /// A leaf that this authority vouches for.
     pub fn issue(&self, leaf: &Leaf) -> Pair {
-        let (key, serial) = (key(), serial());
+        self.sign(leaf, key())
+    }
+
+    /// The same with an RSA key of 2,048 bits, which `openssl` makes.
+    pub fn issue_rsa(&self, leaf: &Leaf) -> Pair {
+        let made = Command::new("openssl")
+            .args(["genpkey", "-quiet", "-algorithm", "RSA"])
+            .args(["-pkeyopt", "rsa_keygen_bits:2048"])
+            .output()
+            .unwrap_or_else(|error| panic!("cannot start openssl: {error}"));
+        let key = String::from_utf8(made.stdout).expect("PEM is ASCII");
+        let key = KeyPair::from_pem(&key).unwrap_or_else(|error| panic!("openssl's key: {error}"));
+        self.sign(leaf, key)
+    }
+
+    fn sign(&self, leaf: &Leaf, key: KeyPair) -> Pair {
+        let serial = serial();
         let certificate = leaf.params(serial).signed_by(&key, &self.issuer);
         Pair {
             certificate: certificate.expect("sound parameters").pem(),

@@ -3,7 +3,10 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::process;
 
 /// A new folder below the system's temporary one, removed when dropped.
 ///
@@ -34,6 +37,13 @@ impl Files {
         fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         fs::write(&path, contents).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         text(&path)
+    }
+
+    /// Gives the certificates and lists of a folder the names that OpenSSL looks for
+    /// (openssl-rehash(1)).
+    pub fn rehash(&self, folder: &str) {
+        let mut command = Command::new("openssl");
+        process::must(command.args(["rehash", &self.path(folder)]));
     }
 
     /// The path of the file `name`, there or not.

@@ -4,10 +4,24 @@
 //! machine ([`booted`]), or Debian's stunnel4 ([`reference`]), which shows that the scenario asks
 //! for what stunnel does.
 
+mod fixtures;
+mod mutations;
+#[path = "../boot/name_server.rs"]
+mod name_server;
 mod options;
 mod peers;
+mod refusals;
+mod services;
 mod verification;
 mod wild_web;
+
+use stockade_tests::stunnel::subject::Kind;
+use stockade_tests::vm::Machine;
+
+/// The tunnel as a process.
+const HOSTED: Kind = Kind::Hosted(env!("CARGO_BIN_EXE_stockade-hosted"));
+/// The image on the smallest machine.
+const BOOTED: Kind = Kind::Booted(Machine::Microvm);
 
 /// One test per scenario and subject: `reference::peers::client_tls_1_2` and so on.
 macro_rules! scenarios {
@@ -24,7 +38,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    reference stockade_tests::stunnel::subject::Kind::Debian;
+    reference crate::Kind::Debian;
     peers: server_tls_1_2, server_tls_1_3, server_with_client_certificates_tls_1_2,
         server_with_client_certificates_tls_1_3, client_tls_1_2, client_tls_1_3,
         client_with_certificate_tls_1_2, client_with_certificate_tls_1_3,
@@ -32,12 +46,16 @@ scenarios! {
         server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
         client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
     verification: of_servers, of_clients;
+    services: of_both_sides, virtual_by_name, failover_by_priority,
+        resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session, the_log_at_start;
+    refusals: in_stunnel_s_words;
+    fixtures: xapi_pinned, xapi_named, efs, docker, off;
     wild_web: redis;
     options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
 }
 
 scenarios! {
-    hosted stockade_tests::stunnel::subject::Kind::Hosted(env!("CARGO_BIN_EXE_stockade-hosted"));
+    hosted crate::HOSTED;
     peers: server_tls_1_2, server_tls_1_3, server_with_client_certificates_tls_1_2,
         server_with_client_certificates_tls_1_3, client_tls_1_2, client_tls_1_3,
         client_with_certificate_tls_1_2, client_with_certificate_tls_1_3,
@@ -45,6 +63,20 @@ scenarios! {
         server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
         client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
     verification: of_servers, of_clients;
+    services: of_both_sides, virtual_by_name, failover_by_priority,
+        resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session, the_log_at_start,
+        delayed_names, syslog;
+    refusals: in_stunnel_s_words;
+    mutations: of_configurations;
+    fixtures: xapi_pinned, xapi_named, efs, docker, off;
     wild_web: redis;
     options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
+}
+
+scenarios! {
+    booted crate::BOOTED;
+    peers: server_with_client_certificates_tls_1_3, client_with_certificate_tls_1_3,
+        server_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
+    services: virtual_by_name, the_log_at_start;
+    wild_web: redis;
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
 
 use stockade_tests::backend::{Backend, Mode};
 use stockade_tests::certificates::Identity;
@@ -74,11 +73,7 @@ impl Kit {
         files.add("authorities/other.pem", self.other.certificate());
         files.add("lists/crl.pem", self.authority.revoke(&[&self.revoked]));
         for folder in ["authorities", "lists"] {
-            let rehash = Command::new("openssl")
-                .args(["rehash", &files.path(folder)])
-                .output()
-                .expect("openssl starts");
-            assert!(rehash.status.success(), "{rehash:?}");
+            files.rehash(folder);
         }
     }
 
