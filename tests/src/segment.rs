@@ -8,6 +8,7 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::tap::Tap;
 use crate::{namespace, process};
 
 /// A network namespace with nothing but its loopback interface, which routes what comes to it.
@@ -63,6 +64,19 @@ impl Segment {
     /// Runs `ip` in this namespace.
     pub fn ip(&self, words: &str) {
         self.within(|| process::must(Command::new("ip").args(words.split(' '))));
+    }
+
+    /// Takes a TAP device out of the tests' own namespace, with its host end's address. Who has it
+    /// open keeps it: a virtual machine stays where it was started, its cable is laid here.
+    pub fn adopt(&self, tap: &Tap) {
+        let (name, holder) = (tap.name(), self.holder.id().to_string());
+        process::must(Command::new("ip").args(["link", "set", name, "netns", &holder]));
+        self.ip(&format!(
+            "addr add {}/{} dev {name}",
+            tap.host(),
+            Tap::PREFIX
+        ));
+        self.ip(&format!("link set {name} up"));
     }
 
     /// Lays a link to `other`: an interface `name` at each end, with these addresses and prefixes.

@@ -13,7 +13,7 @@ use stockade_tests::stunnel::authority::{Authority, Leaf};
 use stockade_tests::stunnel::daemon::Daemon;
 use stockade_tests::stunnel::debian::GLOBALS;
 use stockade_tests::stunnel::ports;
-use stockade_tests::stunnel::subject::{Kind, Scene};
+use stockade_tests::stunnel::subject::{Kind, Scene, Subject};
 use stockade_tests::tap::Tap;
 
 /// The interface at either end of the wild web.
@@ -29,8 +29,8 @@ const POSTCARD: &str = "a-postcard-that-everybody-on-the-way-reads";
 pub fn redis(kind: Kind) {
     let (left, right) = (Segment::create(), Segment::create());
     left.link(&right, WEB, "192.0.2.1/30", "192.0.2.2/30");
-    let near = left.within(|| Scene::new(kind));
-    let far = right.within(|| Scene::new(kind));
+    let near = place(&left, kind);
+    let far = place(&right, kind);
     left.ip(&format!(
         "route add {}/{} via 192.0.2.2",
         network(&far.tap),
@@ -50,7 +50,6 @@ pub fn redis(kind: Kind) {
         scene.files.add("ca.pem", authority.certificate());
     }
     let database: SocketAddr = (far.host(), ports::next()).into();
-    let _redis = right.within(|| start_redis(database, &far));
     let (front, middle) = (near.subject(ports::next()), far.subject(ports::next()));
     let verify = |scene: &Scene, name: &str| {
         format!(
@@ -71,8 +70,9 @@ pub fn redis(kind: Kind) {
         front.port(),
         verify(&near, "datacenter")
     );
-    let _far = right.within(|| far.start(&server));
-    let _near = left.within(|| near.start(&client));
+    let _far = start(&right, &far, &server);
+    let _near = start(&left, &near, &client);
+    let _redis = right.within(|| start_redis(database, &far));
     let web = left.within(|| Capture::start(WEB));
     let behind = right.within(|| Capture::start(far.link()));
 
@@ -122,6 +122,26 @@ pub fn redis(kind: Kind) {
     });
     assert!(!stranger.status.success());
     assert!(stranger.stderr.contains("alert"), "{}", stranger.stderr);
+}
+
+/// A place for a subject of one private network.
+fn place(segment: &Segment, kind: Kind) -> Scene {
+    match kind {
+        Kind::Booted(_) => Scene::new(kind),
+        Kind::Debian | Kind::Hosted(_) => segment.within(|| Scene::new(kind)),
+    }
+}
+
+/// Starts it there. A virtual machine stays outside; its cable leads into the network.
+fn start(segment: &Segment, scene: &Scene, conf: &str) -> Subject {
+    match scene.kind {
+        Kind::Booted(_) => {
+            let subject = scene.start(conf);
+            segment.adopt(&scene.tap);
+            subject
+        }
+        Kind::Debian | Kind::Hosted(_) => segment.within(|| scene.start(conf)),
+    }
 }
 
 fn network(tap: &Tap) -> std::net::Ipv4Addr {
