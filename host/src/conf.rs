@@ -30,7 +30,7 @@ pub use publish::{
     publication, resolve,
 };
 pub use report::report;
-pub use routes::{Gateway, check_routes, check_services, routes};
+pub use routes::{Gateway, check_routes, routes};
 
 /// syslog's severity of a warning (RFC 5424 §6.2.1).
 pub const WARNING: u8 = 4;

@@ -63,26 +63,6 @@ pub fn check_routes(configuration: &Configuration, gateway: Gateway) -> Vec<Diag
     errors
 }
 
-/// Finds the services that the image can't serve although their options are right.
-pub fn check_services(configuration: &Configuration) -> Vec<Diagnostic> {
-    let keyed = configuration.services.iter();
-    let keyed = keyed.filter(|service| service.psk.is_some());
-    let errors = keyed.map(|service| {
-        let place = configuration.report.iter().rev().find(|reported| {
-            reported.option == "PSKsecrets"
-                && [Some(service.name.as_str()), None].contains(&reported.service.as_deref())
-        });
-        Diagnostic {
-            origin: place.map_or_else(|| service.origin.clone(), |found| found.origin.clone()),
-            text: format!(
-                "Service [{}]: pre-shared keys are not supported yet: use certificates",
-                service.name
-            ),
-        }
-    });
-    errors.collect()
-}
-
 /// One line for each service: where it is reached, and where it leads. `own` are the image's
 /// addresses, as far as they are known.
 pub fn routes(

@@ -231,7 +231,13 @@ impl Lines<'_> {
             resumed,
             ..
         } = *handshake;
-        self.negotiated(role, version, suite, group, resumed);
+        // OpenSSL counts a handshake with a pre-shared key among the resumed ones.
+        let keyed = handshake.psk_identity.is_some();
+        self.negotiated(role, version, suite, group, resumed || keyed);
+        if let Some(identity) = &handshake.psk_identity {
+            let identity = alloc::string::String::from_utf8_lossy(identity);
+            self.info(format_args!("PSK identity: \"{}\"", Shown(&identity)));
+        }
     }
 
     pub(super) fn negotiated(

@@ -185,12 +185,16 @@ impl Server {
         let Some(service) = self.services.get(active.service) else {
             return Err(SessionError::HandshakeAbandoned);
         };
+        let mut hello = None;
         if service.tls.mode() == Mode::Server {
             let Some(mut stream) = self.stack.stream(active.accepted) else {
                 return Err(SessionError::HandshakeAbandoned);
             };
             match greeting(&mut stream, &mut self.scratch) {
-                Greeting::Complete(hello) => self.choose(active, hello.as_ref()),
+                Greeting::Complete(found) => {
+                    self.choose(active, found.as_ref());
+                    hello = found;
+                }
                 Greeting::Incomplete => {
                     return undecided(&mut stream, service, since, now).map(|()| false);
                 }
@@ -207,7 +211,7 @@ impl Server {
             None
         };
         let likely = likely.map(|candidate| candidate.address);
-        match service.tls.connection(likely) {
+        match service.tls.connection(likely, hello.as_ref()) {
             Ok(connection) => {
                 if mode == Mode::Server {
                     let mut lines = self.journal.connection(&service.channel, active.id);

@@ -141,7 +141,7 @@ impl Server {
         if session.mode() == Mode::Client && active.speaks_to != Some(address) {
             let connection = service
                 .tls
-                .connection(Some(address))
+                .connection(Some(address), None)
                 .map_err(|_| DialError::Tls)?;
             session.replace(connection);
             active.speaks_to = Some(address);

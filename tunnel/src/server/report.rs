@@ -141,14 +141,15 @@ fn tell_peer(lines: &mut Lines<'_>, service: &Service, session: &Session) {
             }
         }
     }
-    if chain.is_empty() && service.asks_clients {
+    let keyed = |handshake: &tls::Handshake| handshake.psk_identity.is_some();
+    if chain.is_empty() && service.asks_clients && !session.handshake().is_some_and(keyed) {
         lines.certificate_missing();
     }
 }
 
 /// What is asked of the server behind the connection that has just been made.
 fn tell_hello(lines: &mut Lines<'_>, service: &Service) {
-    if let Tls::Client { server_name, .. } = &service.tls {
+    if let Tls::Client { server_name, .. } | Tls::KeyClient { server_name, .. } = &service.tls {
         let name = server_name.as_deref().unwrap_or_default();
         // An address is never sent (RFC 6066 §3).
         if !name.is_empty() && name.parse::<IpAddr>().is_err() {

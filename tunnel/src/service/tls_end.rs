@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::net::SocketAddr;
 
-use tls::Connection;
+use tls::{ClientHello, Connection};
 
 use crate::session::Mode;
 
@@ -11,6 +11,20 @@ use crate::session::Mode;
 pub enum Tls {
     /// The accepted end.
     Server(tls::Server),
+    /// The accepted end, for clients with a pre-shared key.
+    KeyServer {
+        /// The keys of all clients.
+        keys: tls::PskServer,
+        /// For clients without one, where there is a certificate.
+        certificates: Option<tls::Server>,
+    },
+    /// The dialled end, with a pre-shared key.
+    KeyClient {
+        /// The key.
+        client: tls::PskClient,
+        /// The name to ask for.
+        server_name: Option<String>,
+    },
     /// The dialled end.
     Client {
         /// Trust, identity and resumption state.
@@ -24,23 +38,33 @@ impl Tls {
     /// Which end of its sessions is accepted.
     pub fn mode(&self) -> Mode {
         match self {
-            Self::Server(_) => Mode::Server,
-            Self::Client { .. } => Mode::Client,
+            Self::Server(_) | Self::KeyServer { .. } => Mode::Server,
+            Self::Client { .. } | Self::KeyClient { .. } => Mode::Client,
         }
     }
 
     /// A connection for a new session, whose other end is likely to be `backend`: a server keeps
     /// that with the session, so that who resumes it gets the same; a client keeps sessions for
-    /// each by itself.
+    /// each by itself. `hello` is what a client has asked for, as far as it is known: it decides
+    /// between pre-shared keys and certificates where a service has both.
     ///
     /// # Errors
     /// No entropy, or an unusable name.
-    pub fn connection(&self, backend: Option<SocketAddr>) -> Result<Connection, tls::Error> {
+    pub fn connection(
+        &self,
+        backend: Option<SocketAddr>,
+        hello: Option<&ClientHello>,
+    ) -> Result<Connection, tls::Error> {
         match self {
-            Self::Server(server) => match backend {
-                Some(backend) => server.accept_with(backend.to_string().as_bytes()),
-                None => server.accept(),
+            Self::Server(server) => accept(server, backend),
+            Self::KeyServer { keys, certificates } => match certificates {
+                Some(server) if !hello.is_some_and(has_key) => accept(server, backend),
+                _ => Ok(keys.accept()),
             },
+            Self::KeyClient {
+                client,
+                server_name,
+            } => client.connect(server_name.as_deref()),
             Self::Client {
                 client,
                 server_name,
@@ -50,6 +74,19 @@ impl Tls {
             },
         }
     }
+}
+
+fn accept(server: &tls::Server, backend: Option<SocketAddr>) -> Result<Connection, tls::Error> {
+    match backend {
+        Some(backend) => server.accept_with(backend.to_string().as_bytes()),
+        None => server.accept(),
+    }
+}
+
+/// Whether a client wants to be known by a pre-shared key. One that speaks TLS 1.2 at most is
+/// told what to change, unless it takes a certificate as well.
+fn has_key(hello: &ClientHello) -> bool {
+    hello.external_psk || hello.psk_only
 }
 
 /// The backend that a resumed session was served by, as [`Tls::connection`] kept it.

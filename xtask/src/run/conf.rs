@@ -118,7 +118,6 @@ pub(super) fn publication(
         ),
     };
     errors.extend(conf::check_routes(configuration, gateway(net, config)));
-    errors.extend(conf::check_services(configuration));
     if errors.is_empty() {
         Ok(published)
     } else {

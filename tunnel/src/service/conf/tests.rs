@@ -123,7 +123,7 @@ fn a_client_asks_for_the_first_host_that_it_connects_to_unless_told_otherwise() 
         let text = std::format!("[c]\nclient = yes\naccept = 1\n{rest}");
         match made(&text).remove(0).tls {
             Tls::Client { server_name, .. } => server_name,
-            Tls::Server(_) => panic!("a server"),
+            _ => panic!("another end"),
         }
     };
     let name = |name: &str| Some(String::from(name));
@@ -233,9 +233,40 @@ fn all_errors_of_all_services_are_told_at_once() {
 }
 
 #[test]
-fn pre_shared_keys_are_refused_by_name() {
-    let text = "[a]\nPSKsecrets = /psk.txt\nciphers = PSK\naccept = 1\nconnect = 80\n";
-    refused(text, &ground(false), &["/c.conf:2:", "pre-shared keys"]);
+fn pre_shared_keys_are_served_alone_and_beside_a_certificate() {
+    let keys = "PSKsecrets = /psk.txt\naccept = 1\nconnect = 80\n";
+    let alone = made(&std::format!("[a]\nciphers = PSK\n{keys}"))
+        .remove(0)
+        .tls;
+    assert!(matches!(
+        alone,
+        Tls::KeyServer {
+            certificates: None,
+            ..
+        }
+    ));
+    let both = made(&section("a", keys)).remove(0).tls;
+    assert!(matches!(
+        both,
+        Tls::KeyServer {
+            certificates: Some(_),
+            ..
+        }
+    ));
+    let client = made(&std::format!("client = yes\n[a]\n{keys}"))
+        .remove(0)
+        .tls;
+    assert_eq!(client.mode(), Mode::Client);
+    assert!(matches!(client, Tls::KeyClient { .. }));
+}
+
+#[test]
+fn pre_shared_keys_without_tls_1_3_or_its_sha_256_suites_are_errors() {
+    let keys = "[a]\nPSKsecrets = /psk.txt\nciphers = PSK\naccept = 1\nconnect = 80\n";
+    let old = std::format!("{keys}sslVersionMax = TLSv1.2\n");
+    refused(&old, &ground(false), &["/c.conf:6:", "TLS 1.3"]);
+    let sha384 = std::format!("{keys}ciphersuites = TLS_AES_256_GCM_SHA384\n");
+    refused(&sha384, &ground(false), &["/c.conf:6:", "SHA-256"]);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use config::{
 };
 use tls::{
     ClientAuth, ClientOptions, ClientVerify, ConfigError, Group, Identity, IdentityError,
-    NameCheck, PathOptions, PeerName, PemText, ServerOptions, Suite, TicketSecret, Trust,
-    VerifyMode, Version, Versions,
+    NameCheck, PathOptions, PeerName, PemText, PreSharedKey, PskClient, PskOptions, PskServer,
+    ServerOptions, Suite, TicketSecret, Trust, VerifyMode, Version, Versions,
 };
 
 use super::Builder;
@@ -28,10 +28,7 @@ const FAILED: &str = "Failed to initialize TLS context";
 impl Builder<'_> {
     pub(super) fn tls(&mut self, section: &Section) -> Option<Tls> {
         let errors = self.errors.len();
-        if section.psk.is_some() {
-            let fault = "pre-shared keys are not supported yet: use certificates".into();
-            self.wrong(section, "PSKsecrets", None, fault);
-        }
+        let keys = self.keys(section);
         if section.check_revocation && verifies_path(section) && section.revocation_lists.is_empty()
         {
             let fault = format!("{FAILED}: there is no revocation list: every peer is refused");
@@ -42,11 +39,102 @@ impl Builder<'_> {
         if self.errors.len() > errors {
             return None;
         }
-        match section.client {
-            true => self.client(section, identity),
-            // Without an identity that has been told before.
-            false => identity.and_then(|identity| self.server(section, identity)),
+        match (section.client, keys) {
+            (true, Some(keys)) => self.key_client(section, keys),
+            (true, None) => self.client(section, identity),
+            (false, Some(keys)) => {
+                let certificates = match identity {
+                    Some(identity) => Some(self.server(section, identity)?),
+                    None => None,
+                };
+                self.key_server(section, keys, certificates)
+            }
+            (false, None) => {
+                // Without an identity that has been told before.
+                let server = self.server(section, identity?)?;
+                Some(Tls::Server(server))
+            }
         }
+    }
+
+    /// The pre-shared keys of a section: a server's all, a client's one.
+    fn keys(&mut self, section: &Section) -> Option<Vec<PreSharedKey>> {
+        let psk = section.psk.as_ref()?;
+        if section.versions.1 == stunnel::Version::Tls12 {
+            let fault = format!(
+                "{FAILED}: pre-shared keys are served with TLS 1.3 only, which these versions rule out"
+            );
+            let option = self.first_of(section, ["sslVersion", "sslVersionMax"]);
+            self.wrong(section, option, None, fault);
+            return None;
+        }
+        let wanted = |identity: &str| !section.client || psk.identity.as_deref() == Some(identity);
+        let mut keys = Vec::new();
+        for (identity, key) in psk.secrets.iter().filter(|(identity, _)| wanted(identity)) {
+            match PreSharedKey::new(identity.as_bytes(), key) {
+                Ok(key) => keys.push(key),
+                Err(error) => {
+                    let fault = format!("{FAILED}: {identity:?}: {error}");
+                    self.wrong(section, "PSKsecrets", None, fault);
+                }
+            }
+        }
+        if section.client {
+            keys.truncate(1);
+        }
+        Some(keys)
+    }
+
+    fn key_options(&self, section: &Section) -> PskOptions {
+        PskOptions {
+            provider: self.ground.provider,
+            suites: suites(section),
+            groups: groups(section),
+            alpn: Vec::new(),
+        }
+    }
+
+    fn key_server(
+        &mut self,
+        section: &Section,
+        keys: Vec<PreSharedKey>,
+        certificates: Option<tls::Server>,
+    ) -> Option<Tls> {
+        match PskServer::new(keys, &self.key_options(section)) {
+            Ok(keys) => Some(Tls::KeyServer { keys, certificates }),
+            Err(error) => {
+                self.config_error(section, &error);
+                None
+            }
+        }
+    }
+
+    fn key_client(&mut self, section: &Section, keys: Vec<PreSharedKey>) -> Option<Tls> {
+        let server_name = server_name(section);
+        let made = keys
+            .into_iter()
+            .next()
+            .ok_or(ConfigError::PreSharedKey {
+                reason: "there is none",
+            })
+            .and_then(|key| PskClient::new(key, &self.key_options(section)));
+        let client = match made {
+            Ok(client) => client,
+            Err(error) => {
+                self.config_error(section, &error);
+                return None;
+            }
+        };
+        if let Err(error) = client.connect(server_name.as_deref()) {
+            let name = server_name.unwrap_or_default();
+            let fault = format!("{FAILED}: {name:?}: {error}");
+            self.wrong(section, "sni", None, fault);
+            return None;
+        }
+        Some(Tls::KeyClient {
+            client,
+            server_name,
+        })
     }
 
     fn identity(&mut self, section: &Section) -> Option<Identity> {
@@ -77,7 +165,7 @@ impl Builder<'_> {
         }
     }
 
-    fn server(&mut self, section: &Section, identity: Identity) -> Option<Tls> {
+    fn server(&mut self, section: &Section, identity: Identity) -> Option<tls::Server> {
         let mut options = ServerOptions::new(identity, self.ground.clock.clone());
         options.versions = versions(section);
         options.suites = suites(section);
@@ -94,7 +182,7 @@ impl Builder<'_> {
             .map(|keys| TicketSecret::new(&keys.key, &keys.mac));
         options.client_auth = client_auth(section);
         match tls::Server::new(options) {
-            Ok(server) => Some(Tls::Server(server)),
+            Ok(server) => Some(server),
             Err(error) => {
                 self.config_error(section, &error);
                 None
@@ -160,6 +248,11 @@ impl Builder<'_> {
                 about(&section.revocation_lists, *index, reason),
             ),
             ConfigError::PeerName { .. } => ("checkHost", format!("{FAILED}: {error}")),
+            ConfigError::PreSharedKey { .. } => ("PSKsecrets", format!("{FAILED}: {error}")),
+            ConfigError::Suites if section.psk.is_some() => (
+                "ciphersuites",
+                format!("{FAILED}: {error} (a pre-shared key goes with those that have SHA-256)"),
+            ),
             ConfigError::Suites => ("ciphers", format!("{FAILED}: {error}")),
             ConfigError::Groups => ("curves", format!("{FAILED}: {error}")),
             ConfigError::Versions => ("sslVersion", format!("{FAILED}: {error}")),

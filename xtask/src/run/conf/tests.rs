@@ -148,21 +148,6 @@ fn options_beside_the_file_that_it_replaces_are_errors() {
     assert!(errors.ends_with("\nConfiguration failed\n"), "{errors}");
 }
 
-#[test]
-fn pre_shared_keys_are_refused_before_anything_starts() {
-    let secrets = File::new("secrets", "me:a key of sixteen bytes\n");
-    let text = format!(
-        "[a]\naccept = localhost:1111\nconnect = 1\nciphers = PSK\nPSKsecrets = {}\n",
-        secrets.0.display()
-    );
-    let (_, errors) = File::new("psk", &text).judge(&[]);
-    assert_eq!(
-        errors,
-        "FILE:5: Service [a]: pre-shared keys are not supported yet: use certificates\n\
-         Configuration failed\n"
-    );
-}
-
 /// The command line of a run with these words on this network.
 fn line_of(file: &File, net: Net) -> String {
     let path = file.0.to_str().unwrap();
