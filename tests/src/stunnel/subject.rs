@@ -162,8 +162,7 @@ impl Scene {
         for name in archive.names() {
             qemu = qemu.file(name, archive.file(name).expect("one of its names"));
         }
-        let guest = vm::Guest::start(&qemu.kernel_line(self.command_line(&conf)));
-        guest
+        vm::Guest::start(&qemu.kernel_line(self.command_line(&conf)))
     }
 }
 
