@@ -7,7 +7,7 @@ use stockade_tests::stunnel::disk::Disk;
 use stockade_tests::stunnel::files::Files;
 
 /// Options that must work or are commonly relied on, and that a tunnel shows by itself.
-const OBSERVED: [&str; 44] = [
+const OBSERVED: [&str; 45] = [
     "accept",
     "CAfile",
     "CApath",
@@ -38,6 +38,7 @@ const OBSERVED: [&str; 44] = [
     "sessionCacheTimeout",
     "sessionResume",
     "sni",
+    "socket",
     "sslVersion",
     "sslVersionMax",
     "sslVersionMin",

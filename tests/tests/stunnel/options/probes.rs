@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
 use stockade_tests::certificates::Identity;
 use stockade_tests::client::{self, TlsStream};
@@ -135,7 +135,14 @@ pub struct Stuck {
 
 impl Stuck {
     pub fn listen(address: SocketAddr) -> Stuck {
-        let listener = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        let listener = socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            // No child may keep it open.
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .expect("a socket");
         bind(&listener, &address).unwrap_or_else(|error| panic!("{address}: {error}"));
         listen(&listener, 0).expect("a bound socket");
         let mut fillers = Vec::new();

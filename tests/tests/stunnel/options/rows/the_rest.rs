@@ -1,15 +1,33 @@
 //! Logs, sockets and what else a service has.
 
-use super::super::probes::{served, shake, yes};
+use std::thread;
+use std::time::Duration;
+
+use stockade_tests::wait_until;
+
+use super::super::probes::{GRACE, idle, served, shake, yes};
 use super::super::stage::Stage;
 use super::super::{REFUSED, Row};
 use super::{row, server};
+
+/// Several times the interval at which probes come, if any do.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Whether a connection leaves lines of the most talkative level.
 fn talks(stage: &Stage) -> String {
     assert!(shake(stage, &[]).is_served());
     stage.wait_for("closed");
     yes(stage.count("LOG7[") > 0, "talks", "is brief")
+}
+
+/// Whether frames come from the tunnel while nothing moves.
+fn probes(stage: &Stage) -> String {
+    let _idle = idle(stage.port);
+    // What ends the exchange, acknowledgements included.
+    thread::sleep(GRACE);
+    let before = stage.scene.tap.frames_from_guest();
+    let come = || (stage.scene.tap.frames_from_guest() >= before + 2).then_some(());
+    yes(wait_until(LIMIT, come).is_some(), "probes", "silent")
 }
 
 pub fn the_rest() -> Vec<Row> {
@@ -57,5 +75,18 @@ pub fn the_rest() -> Vec<Row> {
             "a word",
             "a number",
         ),
+        row(
+            "socket",
+            "SO_KEEPALIVE",
+            server!(
+                "socket = l:SO_KEEPALIVE=1\nsocket = l:TCP_KEEPIDLE=1\nsocket = l:TCP_KEEPINTVL=1"
+            ),
+            probes,
+            "probes",
+            "silent",
+        )
+        // Debian's stunnel keeps its connections on the loopback interface, whose frames nobody
+        // counts.
+        .of_the_tunnel(),
     ]
 }
