@@ -3,6 +3,7 @@
 mod handshake;
 mod hostile;
 mod interop;
+mod replay;
 mod schedule;
 
 use std::vec::Vec;
