@@ -63,6 +63,9 @@ impl Section {
         let psk = check.psk();
         let suites = check.suites();
         let versions = check.versions();
+        if psk.is_some() {
+            check.psk_needs(versions.1, &suites.suites);
+        }
         let groups = check.groups();
         let ticket_keys = check.ticket_keys();
         check.advice();
@@ -366,6 +369,32 @@ impl Check<'_, '_> {
             }
         }
         Some(Psk { secrets, identity })
+    }
+
+    /// Pre-shared keys go with TLS 1.3 alone here, and with suites that have their hash
+    /// (RFC 8446 §4.2.11).
+    fn psk_needs(&mut self, highest: Version, suites: &[Suite]) {
+        let draft = &self.section.draft;
+        let Some(keys) = &draft.psk_secrets else {
+            return;
+        };
+        let keyed = |suite: &Suite| suite.is_tls13() && *suite != Suite::Aes256GcmSha384;
+        if highest == Version::Tls12 {
+            self.wrong_at(
+                keys,
+                "Failed to initialize TLS context: pre-shared keys are served with TLS 1.3 only, \
+                 which sslVersion, sslVersionMax or options rule out",
+            );
+        } else if let Some(chosen) = &draft.ciphersuites
+            && !suites.iter().any(keyed)
+            && suites.iter().any(|suite| suite.is_tls13())
+        {
+            self.wrong_at(
+                chosen,
+                "Failed to initialize TLS context: pre-shared keys need a suite with SHA-256, such \
+                 as TLS_AES_128_GCM_SHA256",
+            );
+        }
     }
 
     fn suites(&mut self) -> Suites {

@@ -261,15 +261,6 @@ fn pre_shared_keys_are_served_alone_and_beside_a_certificate() {
 }
 
 #[test]
-fn pre_shared_keys_without_tls_1_3_or_its_sha_256_suites_are_errors() {
-    let keys = "[a]\nPSKsecrets = /psk.txt\nciphers = PSK\naccept = 1\nconnect = 80\n";
-    let old = std::format!("{keys}sslVersionMax = TLSv1.2\n");
-    refused(&old, &ground(false), &["/c.conf:6:", "TLS 1.3"]);
-    let sha384 = std::format!("{keys}ciphersuites = TLS_AES_256_GCM_SHA384\n");
-    refused(&sha384, &ground(false), &["/c.conf:6:", "SHA-256"]);
-}
-
-#[test]
 fn authorities_and_lists_that_cannot_be_read_are_errors() {
     let verify = "accept = 1\nconnect = 80\nverifyChain = yes\n";
     let text = section("a", &std::format!("{verify}CAfile = /junk.pem\n"));

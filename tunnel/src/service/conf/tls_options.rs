@@ -60,14 +60,6 @@ impl Builder<'_> {
     /// The pre-shared keys of a section: a server's all, a client's one.
     fn keys(&mut self, section: &Section) -> Option<Vec<PreSharedKey>> {
         let psk = section.psk.as_ref()?;
-        if section.versions.1 == stunnel::Version::Tls12 {
-            let fault = format!(
-                "{FAILED}: pre-shared keys are served with TLS 1.3 only, which these versions rule out"
-            );
-            let option = self.first_of(section, ["sslVersion", "sslVersionMax"]);
-            self.wrong(section, option, None, fault);
-            return None;
-        }
         let wanted = |identity: &str| !section.client || psk.identity.as_deref() == Some(identity);
         let mut keys = Vec::new();
         for (identity, key) in psk.secrets.iter().filter(|(identity, _)| wanted(identity)) {

@@ -196,6 +196,9 @@ const SECTIONS: &[(&str, &str)] = &[
     ("[x]\nclient=yes\naccept=1\nconnect=2\ncurves=X448:P-521", "5: Service [x]: Failed to initialize TLS context: Invalid groups list in 'curves': none of them exists here, use X25519, P-256 or P-384"),
     ("[x]\nclient=yes\naccept=1\nconnect=2\nPSKsecrets=/psk\nPSKidentity=carl", "6: Service [x]: No key found for the specified PSK identity"),
     ("[x]\nclient=yes\naccept=1\nconnect=2\nPSKsecrets=/no", "5: \"PSKsecrets=/no\": Failed to read PSK secrets: /no: No such file or directory"),
+    ("[x]\nclient=yes\naccept=1\nconnect=2\nPSKsecrets=/psk\nsslVersion=TLSv1.2", "5: Service [x]: Failed to initialize TLS context: pre-shared keys are served with TLS 1.3 only, which sslVersion, sslVersionMax or options rule out"),
+    ("[x]\nclient=yes\naccept=1\nconnect=2\nPSKsecrets=/psk\noptions=NO_TLSv1_3", "5: Service [x]: Failed to initialize TLS context: pre-shared keys are served with TLS 1.3 only, which sslVersion, sslVersionMax or options rule out"),
+    ("[x]\naccept=1\nconnect=2\nciphers=PSK\nPSKsecrets=/psk\nciphersuites=TLS_AES_256_GCM_SHA384", "6: Service [x]: Failed to initialize TLS context: pre-shared keys need a suite with SHA-256, such as TLS_AES_128_GCM_SHA256"),
     // No section, and global options inside one.
     ("accept=1\nconnect=2", "2: Inetd mode: 'accept' option is only allowed in a [section]"),
     ("connect=2", "1: Inetd mode: an image has no standard input to serve; give a [section] with accept and connect"),
