@@ -17,6 +17,7 @@ mod dns;
 mod frames;
 mod host;
 mod input;
+mod psk;
 mod stunnel_conf;
 
 #[cfg(test)]
@@ -29,4 +30,5 @@ pub use command_line::command_line;
 pub use dhcp::dhcp;
 pub use dns::dns;
 pub use frames::frames;
+pub use psk::{psk_client, psk_records, psk_server};
 pub use stunnel_conf::stunnel_conf;

@@ -66,3 +66,18 @@ fn client_hello_inputs() {
 fn stunnel_conf_inputs() {
     replay("stunnel_conf", stunnel_conf);
 }
+
+#[test]
+fn psk_server_inputs() {
+    replay("psk_server", psk_server);
+}
+
+#[test]
+fn psk_client_inputs() {
+    replay("psk_client", psk_client);
+}
+
+#[test]
+fn psk_records_inputs() {
+    replay("psk_records", psk_records);
+}
