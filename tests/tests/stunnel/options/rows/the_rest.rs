@@ -11,7 +11,10 @@ use super::super::{REFUSED, Row};
 use super::{row, server};
 
 /// Several times the interval at which probes come, if any do.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// More frames than neighbours asking for each other's addresses send in that time.
+const FRAMES: u64 = 4;
 
 /// Whether a connection leaves lines of the most talkative level.
 fn talks(stage: &Stage) -> String {
@@ -26,7 +29,7 @@ fn probes(stage: &Stage) -> String {
     // What ends the exchange, acknowledgements included.
     thread::sleep(GRACE);
     let before = stage.scene.tap.frames_from_guest();
-    let come = || (stage.scene.tap.frames_from_guest() >= before + 2).then_some(());
+    let come = || (stage.scene.tap.frames_from_guest() >= before + FRAMES).then_some(());
     yes(wait_until(LIMIT, come).is_some(), "probes", "silent")
 }
 
