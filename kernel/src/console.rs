@@ -208,15 +208,15 @@ impl Log for Console {
 
 /// Whether a line is written when the operator asked for `level`.
 ///
-/// Crates from elsewhere log single packets and records below `warn`, as often as strangers please;
-/// only who asks for everything gets that.
+/// Crates from elsewhere log single packets and records, with warnings for whatever a peer does
+/// against the rules, as often as strangers please; only who asks for everything gets that.
 fn admits(level: LevelFilter, metadata: &Metadata<'_>) -> bool {
     if metadata.target().starts_with(MARK) {
         return true;
     }
     let ours = metadata.target().starts_with(CRATE_PREFIX);
     let level = match level {
-        LevelFilter::Info | LevelFilter::Debug if !ours => LevelFilter::Warn,
+        LevelFilter::Warn | LevelFilter::Info | LevelFilter::Debug if !ours => LevelFilter::Error,
         level => level,
     };
     metadata.level() <= level
@@ -319,7 +319,10 @@ mod tests {
             true,
         );
         check(LevelFilter::Debug, "smoltcp::iface", Level::Debug, false);
-        check(LevelFilter::Debug, "rustls::server", Level::Warn, true);
+        check(LevelFilter::Debug, "rustls::server", Level::Warn, false);
+        check(LevelFilter::Warn, "rustls::server", Level::Warn, false);
+        check(LevelFilter::Info, "rustls::server", Level::Error, true);
+        check(LevelFilter::Warn, "stockade_net::stack", Level::Warn, true);
         check(LevelFilter::Info, "stockade_tunnel", Level::Info, true);
         check(LevelFilter::Info, "stockade_tunnel", Level::Debug, false);
         check(LevelFilter::Error, "rustls", Level::Warn, false);
