@@ -149,8 +149,9 @@ struct Verdict {
 /// Does everything of a run that starts nothing.
 fn judge(root: &Path, options: &Options, found: Found) -> Result<Verdict> {
     let word = conf::word(&found)?;
-    let mut told = conf::report(&found.examination.report);
-    let mut notices = untold(found.examination.notices, &found.examination.report);
+    let report = blamed(found.examination.report, &found.examination.errors);
+    let mut told = conf::report(&report);
+    let mut notices = untold(found.examination.notices, &report);
     let mut errors = texts(&found.examination.errors);
     if let Some(configuration) = found.examination.configuration {
         let conf = Conf {
@@ -175,6 +176,22 @@ fn judge(root: &Path, options: &Options, found: Found) -> Result<Verdict> {
     }
     let errors = errors.iter().map(|line| format!("{line}\n")).collect();
     Ok(Verdict { told, errors })
+}
+
+/// The options, those not honoured that an error is about although their own lines are right.
+fn blamed<'a>(
+    mut report: Vec<Reported>,
+    errors: impl IntoIterator<Item = &'a Diagnostic>,
+) -> Vec<Reported> {
+    for error in errors {
+        let at_its_line = |row: &&mut Reported| row.origin == error.origin;
+        if let Some(row) = report.iter_mut().find(at_its_line)
+            && row.disposition == Disposition::Honoured
+        {
+            row.disposition = Disposition::Refused("see below".to_owned());
+        }
+    }
+    report
 }
 
 /// The notices that the table has not told already.

@@ -73,7 +73,9 @@ pub(super) fn net(options: &Options) -> Net {
 /// Whether a backend of ours stands behind the image: only where the image can reach
 /// 127.0.0.1 of this host, and the user names no other.
 pub(super) fn wants_backend(options: &Options, net: &Net) -> bool {
-    *net == Net::User && options.conf.is_none() && !mentions(&options.words.join(" "), "--connect")
+    let line = options.words.join(" ");
+    let named = mentions(&line, "--connect") || mentions(&line, "--conf");
+    *net == Net::User && options.conf.is_none() && !named
 }
 
 /// Whether the development certificate serves.
@@ -83,7 +85,9 @@ pub(super) fn wants_development_certificate(options: &Options) -> bool {
 
 fn names_certificate(options: &Options) -> bool {
     let line = options.words.join(" ");
-    mentions(&line, "--cert") || mentions(&line, "--key")
+    ["--cert", "--key", "--conf"]
+        .iter()
+        .any(|option| mentions(&line, option))
 }
 
 impl Plan {
@@ -103,7 +107,7 @@ impl Plan {
             (Some(_), Some(_), _) if names_certificate(options) => {
                 return Err(
                     "the certificate is named twice: by --cert and --key before `--` and by \
-                            those after it; leave one pair out"
+                            the words after it; leave one out"
                         .into(),
                 );
             }
@@ -296,12 +300,14 @@ mod tests {
 
     #[test]
     fn a_stunnel_configuration_stands_for_backend_and_certificate() {
-        let options = Options {
+        let file = Options {
             conf: Some("off.conf".to_owned()),
             ..options(&[])
         };
-        assert!(!wants_backend(&options, &Net::User));
-        assert!(!wants_development_certificate(&options));
+        for options in [file, options(&["--conf=base64:QQ"])] {
+            assert!(!wants_backend(&options, &Net::User));
+            assert!(!wants_development_certificate(&options));
+        }
     }
 
     #[test]

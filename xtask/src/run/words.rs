@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use stockade_config::Config;
+use stockade_config::command_line::mentions;
 use stockade_host::{Publish, Tap, shell};
 
 use super::options::Net;
@@ -45,6 +46,9 @@ pub(super) fn services(plan: &Plan, config: &Config, ports: &Ports) -> String {
             "services     {}\n",
             conf.words(&ports.published, &plan.net, config)
         ),
+        None if names_conf(plan) => {
+            "services     by the configuration on the image's command line\n".to_owned()
+        }
         None => format!(
             "backend      {}\ncertificate  {}\n",
             backend_words(plan, config),
@@ -57,8 +61,14 @@ pub(super) fn services(plan: &Plan, config: &Config, ports: &Ports) -> String {
 pub(super) fn guidance(plan: &Plan, config: &Config, ports: &Ports) -> String {
     match &plan.conf {
         Some(_) => String::new(),
+        None if names_conf(plan) => String::new(),
         None => format!("Try:\n\n  {}\n\n", command(plan, config, &ports.publish)),
     }
+}
+
+/// Whether the user's own words hold a stunnel configuration.
+fn names_conf(plan: &Plan) -> bool {
+    mentions(&plan.line, "--conf")
 }
 
 fn backend_words(plan: &Plan, config: &Config) -> String {

@@ -141,6 +141,25 @@ fn the_network_s_errors_are_told_too() {
 }
 
 #[test]
+fn an_option_that_an_error_is_about_is_not_called_honoured() {
+    let text = "[a]\naccept = localhost:1111\nconnect = 1\ncert = /no/such/file.pem\n";
+    let (told, errors) = File::new("blamed", text).judge(&[]);
+    assert!(
+        told.contains("cert = /no/such/file.pem  refused: see below\n"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("3 options: 2 honoured, 0 accepted without effect, 1 refused\n"),
+        "{told}"
+    );
+    assert_eq!(
+        errors,
+        "FILE:4: Service [a]: Failed to initialize TLS context: /no/such/file.pem: No such file \
+         or directory\nConfiguration failed\n"
+    );
+}
+
+#[test]
 fn options_beside_the_file_that_it_replaces_are_errors() {
     let text = "client = yes\n[a]\naccept = localhost:1111\nconnect = peer:1\n";
     let (_, errors) = File::new("beside", text).judge(&["--accept=443"]);
