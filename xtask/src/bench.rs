@@ -32,7 +32,7 @@ each way, per round trip and when idle, and, for each of them as a process of th
 and gigabits per processor second. Prints a table, and writes target/bench/report.html with plots.
 
 Everything runs under QEMU's translator, in a network namespace of its own. Installs what it needs, and
-unpacks Debian's packages in target/bench without installing them. Takes ten minutes or so.
+unpacks Debian's packages in target/bench without installing them. Takes a quarter of an hour or so.
 
 Usage: cargo xtask bench [OPTIONS]
 
