@@ -10,6 +10,7 @@ mod mutations;
 mod name_server;
 mod options;
 mod peers;
+mod psk;
 mod refusals;
 mod services;
 mod verification;
@@ -51,6 +52,7 @@ scenarios! {
     refusals: in_stunnel_s_words;
     fixtures: xapi_pinned, xapi_named, efs, docker, off;
     wild_web: redis;
+    psk: server, client, both, in_turn, keys_that_do_not_fit, files_of_keys;
     options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
 }
 
@@ -70,6 +72,8 @@ scenarios! {
     mutations: of_configurations;
     fixtures: xapi_pinned, xapi_named, efs, docker, off;
     wild_web: redis;
+    psk: server, client, both, in_turn, keys_that_do_not_fit, files_of_keys, beside_a_certificate,
+        old_peers;
     options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
 }
 
@@ -79,4 +83,5 @@ scenarios! {
         server_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
     services: virtual_by_name, the_log_at_start;
     wild_web: redis;
+    psk: server, client;
 }
