@@ -31,7 +31,9 @@ pub enum Error {
         /// The alert's number.
         code: u8,
     },
-    /// The peer's certificate was refused, or there is none.
+    /// The client has shown no certificate, and needs one.
+    NoCertificate,
+    /// The peer's certificate was refused.
     Certificate {
         /// Why, in words.
         reason: String,
@@ -85,6 +87,7 @@ impl fmt::Display for Error {
                     "the peer ended the connection with alert {code} ({alert})"
                 )
             }
+            Error::NoCertificate => out.write_str("the client has shown no certificate"),
             Error::Certificate { reason } => {
                 write!(out, "the peer's certificate was refused: {reason}")
             }
@@ -142,9 +145,7 @@ impl Error {
                 words(&got_type)
             )),
             Rustls::PeerSentOversizedRecord => Error::misbehaved("a record is too long"),
-            Rustls::NoCertificatesPresented => Error::Certificate {
-                reason: "there is none".into(),
-            },
+            Rustls::NoCertificatesPresented => Error::NoCertificate,
             Rustls::InvalidCertificate(why) => Error::Certificate {
                 reason: why.to_string(),
             },

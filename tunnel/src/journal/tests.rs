@@ -310,10 +310,14 @@ fn certificates_refused() {
 #[test]
 fn tls_failures() {
     let handshake = Operation::Handshake(Role::Server);
-    let reason = String::from("there is none");
+    let reason = String::from("expired");
     check(
         |lines| lines.tls_failed(handshake, &tls::Error::Certificate { reason }),
-        &["LOG3[0]: SSL_accept: certificate verify failed: there is none"],
+        &["LOG3[0]: SSL_accept: certificate verify failed: expired"],
+    );
+    check(
+        |lines| lines.tls_failed(handshake, &tls::Error::NoCertificate),
+        &["LOG3[0]: SSL_accept: peer did not return a certificate"],
     );
     check(
         |lines| lines.tls_failed(Operation::Read, &tls::Error::Decrypt),

@@ -274,6 +274,10 @@ impl Lines<'_> {
             tls::Error::Refused(refusal) => self.error(format_args!(
                 "{operation}: certificate verify failed: {refusal}"
             )),
+            // OpenSSL's words, for which people and scanners look.
+            tls::Error::NoCertificate => self.error(format_args!(
+                "{operation}: peer did not return a certificate"
+            )),
             tls::Error::Certificate { reason } => self.error(format_args!(
                 "{operation}: certificate verify failed: {}",
                 Shown(reason)

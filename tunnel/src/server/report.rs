@@ -15,9 +15,6 @@ use crate::{
     throttle::Throttle,
 };
 
-/// What [`tls::Error::Certificate`] says where a client that needs a certificate shows none.
-const NO_CERTIFICATE: &str = "there is none";
-
 impl Server {
     /// Tells once that the handshake is over, and once that the backend has answered.
     pub(super) fn report_progress(&mut self, active: &mut Active) {
@@ -90,13 +87,6 @@ impl Server {
             && lines.writes(severity(error))
             && admit(&mut self.throttle, &mut lines, now)
         {
-            if let SessionError::Handshake(tls::Error::Certificate { reason }) = error
-                && reason == NO_CERTIFICATE
-            {
-                // OpenSSL's words, for which people and scanners look.
-                let text = "SSL_accept: peer did not return a certificate";
-                lines.line(Severity::Error, format_args!("{text}"));
-            }
             explain(&mut lines, role, error);
             match error {
                 SessionError::Connect(_) => {
