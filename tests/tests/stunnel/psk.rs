@@ -16,7 +16,7 @@ const SERVER: &str = include_str!("../../fixtures/stunnel/psk-server.conf");
 const CLIENT: &str = include_str!("../../fixtures/stunnel/psk-client.conf");
 
 /// The folder, the identity and the key of the configurations' users.
-const FOLDER: &str = "/home/user/lib/muscle";
+const FOLDER: &str = "/etc/muscle";
 const IDENTITY: &str = "client-host";
 const KEY: &str = "shiPaetai3ejaiGees3koi3nuoph5ohm";
 
