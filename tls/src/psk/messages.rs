@@ -20,6 +20,7 @@ const MESSAGE_HASH: u8 = 254;
 pub(super) mod extension {
     pub(in super::super) const SERVER_NAME: u16 = 0;
     pub(in super::super) const SUPPORTED_GROUPS: u16 = 10;
+    pub(in super::super) const SIGNATURE_ALGORITHMS: u16 = 13;
     pub(in super::super) const ALPN: u16 = 16;
     pub(in super::super) const PRE_SHARED_KEY: u16 = 41;
     pub(in super::super) const EARLY_DATA: u16 = 42;
@@ -35,6 +36,11 @@ const TLS13: u16 = 0x0304;
 
 /// psk_dhe_ke (RFC 8446 §4.2.9).
 const PSK_DHE_KE: u8 = 1;
+
+/// Signature schemes (RFC 8446 §4.2.3) that a client names although it takes no certificate: without
+/// them OpenSSL's server answers an identity that it does not know with missing_extension, which
+/// helps nobody to find out why.
+const SIGNATURE_SCHEMES: [u16; 7] = [0x0403, 0x0804, 0x0807, 0x0503, 0x0805, 0x0806, 0x0401];
 
 /// Most identities of a ClientHello that are looked at; clients send one, and tickets besides.
 const MAX_IDENTITIES: usize = 8;
@@ -299,6 +305,9 @@ impl Offering<'_> {
         }
         extensions.extension(extension::SUPPORTED_GROUPS, |content| {
             content.vector16(|list| self.groups.iter().for_each(|group| list.u16(*group)));
+        });
+        extensions.extension(extension::SIGNATURE_ALGORITHMS, |content| {
+            content.vector16(|list| SIGNATURE_SCHEMES.iter().for_each(|one| list.u16(*one)));
         });
         if !self.protocols.is_empty() {
             extensions.extension(extension::ALPN, |content| {

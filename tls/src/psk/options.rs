@@ -16,6 +16,14 @@ use super::{PreSharedKey, Psk, client, server};
 use crate::connection::Side;
 use crate::{ConfigError, Connection, Error, Group, Provider, Suite, Version, Versions};
 
+/// A client's groups, where nobody says otherwise.
+const CLIENT_GROUPS: [Group; 4] = [
+    Group::X25519,
+    Group::X25519MlKem768,
+    Group::P256,
+    Group::P384,
+];
+
 /// How connections with pre-shared keys are made. Start from [`PskOptions::default`].
 #[derive(Clone, Debug, Default)]
 pub struct PskOptions {
@@ -128,6 +136,13 @@ impl PskClient {
     ///
     /// What in the options cannot be.
     pub fn new(key: PreSharedKey, options: &PskOptions) -> Result<PskClient, ConfigError> {
+        let mut options = options.clone();
+        if options.groups.is_empty() {
+            // A share of the first is sent. OpenSSL before 3.5 knows no hybrid group and would ask
+            // for another share, which costs a round trip; and who breaks X25519 one day still
+            // lacks the key.
+            options.groups = Vec::from(CLIENT_GROUPS);
+        }
         Ok(PskClient {
             provider: options.provider,
             shared: Arc::new(options.shared()?),

@@ -236,7 +236,10 @@ impl Lines<'_> {
         self.negotiated(role, version, suite, group, resumed || keyed);
         if let Some(identity) = &handshake.psk_identity {
             let identity = alloc::string::String::from_utf8_lossy(identity);
-            self.info(format_args!("PSK identity: \"{}\"", Shown(&identity)));
+            self.notice(format_args!(
+                "Key configured for PSK identity \"{}\"",
+                Shown(&identity)
+            ));
         }
     }
 
@@ -287,6 +290,13 @@ impl Lines<'_> {
             )),
             error => self.error(format_args!("{operation}: {error}")),
         }
+    }
+
+    /// A server has ended a handshake with a pre-shared key by an alert that often means the key.
+    pub fn key_doubted(&mut self) {
+        self.notice(format_args!(
+            "The server may not know the PSK identity, or may have another key for it"
+        ));
     }
 
     /// The peer left in the midst of its handshake.

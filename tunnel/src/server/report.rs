@@ -88,6 +88,9 @@ impl Server {
             && admit(&mut self.throttle, &mut lines, now)
         {
             explain(&mut lines, role, error);
+            if matches!(service.tls, Tls::KeyClient { .. }) && is_about_key(error) {
+                lines.key_doubted();
+            }
             match error {
                 SessionError::Connect(_) => {
                     let backend = service.backend_for(active.redirected);
@@ -178,6 +181,16 @@ fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError) {
         SessionError::TlsEndLost(error) => lines.connection_lost(true, *error),
         SessionError::PlainEndLost(error) => lines.connection_lost(false, *error),
     }
+}
+
+/// Whether a server has ended a handshake by an alert that it also sends for a pre-shared key that it
+/// does not know or that is another: handshake_failure, illegal_parameter, missing_extension or
+/// unknown_psk_identity (RFC 8446 §6.2).
+fn is_about_key(error: &SessionError) -> bool {
+    let SessionError::Handshake(tls::Error::PeerAlert { code, .. }) = error else {
+        return false;
+    };
+    [40, 47, 109, 115].contains(code)
 }
 
 /// Whether one more line that peers can provoke may be written.
