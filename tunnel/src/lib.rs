@@ -41,4 +41,4 @@ mod throttle;
 pub use config::exit::ExitStatus;
 pub use machine::Machine;
 pub use net::Instant;
-pub use start::start;
+pub use start::{check, start};

@@ -1,6 +1,10 @@
 //! From a machine and its command line to a running tunnel.
 
-use alloc::{string::ToString, vec, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 
 use config::{
     Config, Services, Settings,
@@ -20,6 +24,9 @@ use crate::{
         conf::{Ground, OwnAddress},
     },
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Reads the configuration and serves until the machine goes away.
 ///
@@ -52,6 +59,33 @@ pub fn start<M: Machine>(
             }
         },
         Err(status) => status,
+    }
+}
+
+/// Judges what an image would be started with, on the host: command line, boot archive, and what the
+/// files in it contain. `unix_seconds` is now.
+///
+/// # Errors
+/// Every line that the image would end with.
+pub fn check(
+    command_line: &[u8],
+    archive: Option<&[u8]>,
+    unix_seconds: u64,
+) -> Result<(), Vec<String>> {
+    let lines = |error: &dyn ToString| error.to_string().lines().map(String::from).collect();
+    let settings = Settings::read(command_line, archive).map_err(|error| lines(&error))?;
+    let clock = WallClock::new(unix_seconds);
+    match &settings.services {
+        Services::Single { certificate, key } => {
+            let service = Service::from_config(&settings.config, certificate, key, &clock);
+            service.map(drop).map_err(|error| lines(&error))
+        }
+        Services::Conf(configuration) => {
+            let ground = ground(&settings.config, &clock);
+            let services = service::conf::services(configuration, &ground);
+            let texts = |errors: Vec<Diagnostic>| errors.iter().map(ToString::to_string).collect();
+            services.map(drop).map_err(texts)
+        }
     }
 }
 

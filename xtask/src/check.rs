@@ -7,9 +7,9 @@ use crate::{Result, run};
 
 const HELP: &str = "\
 Reads a stunnel configuration file and all that it names, as `cargo xtask run --conf FILE` does,
-and tells what becomes of each option: honoured, accepted without effect, or refused. Nothing is
-built and nothing is started. What certificates, keys and lists contain, and whether a key belongs to
-its certificate, is judged by the image as it starts. The status is 0 when all else is right, else 1.
+and tells what becomes of each option: honoured, accepted without effect, or refused. Then it judges
+what certificates, keys and lists contain, as the image would; the first time, that takes a minute to
+build. No image is built and nothing is started. The status is 0 when all is right, else 1.
 
 Usage: cargo xtask check --conf FILE [OPTIONS] [-- WORDS]
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use stockade_config::{Config, Settings};
-use stockade_host::{Accel, Backend, Network, Qemu, READY, Vm, pki, probe};
+use stockade_host::{Accel, Backend, Boot, Network, Qemu, READY, Vm, pki, probe};
 
 use crate::{Result, image, packages};
 pub(crate) use conf::check as check_conf;
@@ -20,6 +20,7 @@ use plan::{Plan, Ports};
 use words::shown;
 
 mod conf;
+mod contents;
 mod keeping;
 mod network;
 mod options;
@@ -329,9 +330,14 @@ fn settings(
     plan: &Plan,
     root: &Path,
 ) -> Result<std::result::Result<Settings, String>> {
-    let boot = machine(options, &image::path(root, false), plan).boot()?;
+    let boot = boot(options, plan, root)?;
     let archive = boot.archive.as_ref().map(|archive| archive.as_slice());
     Ok(Settings::read(boot.append.as_bytes(), archive).map_err(|error| error.to_string()))
+}
+
+/// What the image is handed: its command line and its boot archive.
+fn boot(options: &Options, plan: &Plan, root: &Path) -> Result<Boot> {
+    Ok(machine(options, &image::path(root, false), plan).boot()?)
 }
 
 fn accelerator(asked: Accel, image: &Path) -> Result<(Accel, String)> {

@@ -8,6 +8,7 @@ use stockade_config::Config;
 use stockade_config::stunnel::{
     Configuration, Diagnostic, Disposition, Notice, Recording, Reported,
 };
+use stockade_host::Boot;
 use stockade_host::conf::{self, Found, Gateway, Passphrases, Publication, Published};
 
 use super::options::{Net, Options};
@@ -128,7 +129,17 @@ pub(super) fn publication(
 /// `cargo xtask check`: prints what becomes of each option, then everything that is wrong.
 pub(crate) fn check(root: &Path, options: &Options, path: &str) -> Result<ExitCode> {
     let found = conf::find(path, Passphrases::available());
-    let verdict = judge(root, options, found)?;
+    let mut verdict = judge(root, options, found)?;
+    if let Some(boot) = verdict.boot.take().filter(|_| verdict.errors.is_empty()) {
+        let errors = super::contents::judge(root, &boot)?;
+        if !errors.is_empty() {
+            verdict.errors = errors.iter().map(|line| format!("{line}\n")).collect();
+            verdict.errors += "Configuration failed\n";
+        }
+    }
+    if verdict.errors.is_empty() {
+        verdict.told += "\nConfiguration successful\n";
+    }
     print!("{}", verdict.told);
     eprint!("{}", verdict.errors);
     Ok(if verdict.errors.is_empty() {
@@ -144,6 +155,8 @@ struct Verdict {
     told: String,
     /// The errors, empty when there are none; for standard error.
     errors: String,
+    /// What the image would be handed, once that is known.
+    boot: Option<Boot>,
 }
 
 /// Does everything of a run that starts nothing.
@@ -153,6 +166,7 @@ fn judge(root: &Path, options: &Options, found: Found) -> Result<Verdict> {
     let mut told = conf::report(&report);
     let mut notices = untold(found.examination.notices, &report);
     let mut errors = texts(&found.examination.errors);
+    let mut boot = None;
     if let Some(configuration) = found.examination.configuration {
         let conf = Conf {
             path: found.path,
@@ -160,22 +174,21 @@ fn judge(root: &Path, options: &Options, found: Found) -> Result<Verdict> {
             recording: Arc::new(found.recording),
             word,
         };
-        let (more, wrong) = judge_run(root, options, conf)?;
-        notices.extend(more);
-        errors.extend(wrong);
+        let run = judge_run(root, options, conf)?;
+        notices.extend(run.notices);
+        errors.extend(run.errors);
+        boot = run.boot;
     }
     conf::in_order(&mut notices);
     for (index, notice) in notices.iter().enumerate() {
         let space = if index == 0 { "\n" } else { "" };
         told += &format!("{space}{}\n", conf::notice_line(notice));
     }
-    if errors.is_empty() {
-        told += "\nConfiguration successful\n";
-    } else {
+    if !errors.is_empty() {
         errors.push("Configuration failed".to_owned());
     }
     let errors = errors.iter().map(|line| format!("{line}\n")).collect();
-    Ok(Verdict { told, errors })
+    Ok(Verdict { told, errors, boot })
 }
 
 /// The options, those not honoured that an error is about although their own lines are right.
@@ -210,18 +223,18 @@ fn untold(mut notices: Vec<Notice>, report: &[Reported]) -> Vec<Notice> {
 }
 
 /// What a run would tell, and why it would refuse to start.
-fn judge_run(root: &Path, options: &Options, conf: Conf) -> Result<(Vec<Notice>, Vec<String>)> {
+fn judge_run(root: &Path, options: &Options, conf: Conf) -> Result<Run> {
     let plan = Plan::new(options, plan::net(options), None, None, Some(conf))?;
     let settings = match super::settings(options, &plan, root)? {
         Ok(settings) => settings,
-        Err(error) => return Ok((Vec::new(), vec![error])),
+        Err(error) => return Ok(Run::wrong(vec![error])),
     };
     let Some(conf) = &plan.conf else {
         return Ok(Default::default());
     };
     let found = match publication(&conf.configuration, &plan.net, &settings.config) {
         Ok(found) => found,
-        Err(errors) => return Ok((Vec::new(), texts(&errors))),
+        Err(errors) => return Ok(Run::wrong(texts(&errors))),
     };
     let (busy, lasting): (Vec<_>, Vec<_>) = conf::check_ports(&found.ports)
         .into_iter()
@@ -234,7 +247,28 @@ fn judge_run(root: &Path, options: &Options, conf: Conf) -> Result<(Vec<Notice>,
         text: problem.diagnostic.text,
     }));
     let errors = lasting.iter().map(|problem| problem.diagnostic.to_string());
-    Ok((notices, errors.collect()))
+    Ok(Run {
+        notices,
+        errors: errors.collect(),
+        boot: Some(super::boot(options, &plan, root)?),
+    })
+}
+
+/// What a run would come to.
+#[derive(Default)]
+struct Run {
+    notices: Vec<Notice>,
+    errors: Vec<String>,
+    boot: Option<Boot>,
+}
+
+impl Run {
+    fn wrong(errors: Vec<String>) -> Run {
+        Run {
+            errors,
+            ..Run::default()
+        }
+    }
 }
 
 fn texts<'a>(errors: impl IntoIterator<Item = &'a Diagnostic>) -> Vec<String> {

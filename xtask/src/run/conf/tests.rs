@@ -92,8 +92,6 @@ fn each_option_is_told_with_its_place_and_fate() {
 5 options: 4 honoured, 1 accepted without effect, 0 refused
 
 FILE:5: warning: Service [redis] needs authentication to prevent MITM attacks
-
-Configuration successful
 "
     );
 }
@@ -126,7 +124,6 @@ fn a_busy_port_is_a_warning_since_stunnel_may_still_run() {
         "FILE:3: warning: Binding service [a] to 127.0.0.1:{port}: Address already in use (98)"
     );
     assert!(told.contains(&warning), "{told}");
-    assert!(told.ends_with("\nConfiguration successful\n"), "{told}");
 }
 
 #[test]
