@@ -1,6 +1,10 @@
 //! Peers that break the protocol: each must end in an alert, never in an open connection.
 
+use rustls::SupportedCipherSuite;
+
 use super::*;
+use crate::psk::messages::BINDERS;
+use crate::psk::schedule::{Early, HASH, Transcript};
 use crate::tests::mutation::mutate;
 
 /// The flights of one good handshake, to be replayed with changes to a peer of the same kind.
@@ -158,6 +162,75 @@ fn damaged_records_end_an_open_connection() {
         }
         pair = Setup::default().connected();
     }
+}
+
+/// A good ClientHello with one more extension in front of its pre_shared_key, and a binder that fits.
+fn hello_with(number: u16, content: &[u8]) -> Vec<u8> {
+    /// pre_shared_key: its own header, the one identity with its age, the one binder.
+    const KEYS: usize = 4 + (2 + 2 + IDENTITY.len() + 4) + BINDERS;
+    /// Where the extensions' length is: behind version, random, session id, two suites, compression.
+    const EXTENSIONS: usize = 4 + 2 + 32 + 33 + 2 + 4 + 2;
+    let mut message = hello().split_off(5);
+    let at = message.len() - KEYS;
+    let mut extension = number.to_be_bytes().to_vec();
+    extension.extend((content.len() as u16).to_be_bytes());
+    extension.extend(content);
+    message.splice(at..at, extension.iter().copied());
+    let grown = |bytes: &mut [u8]| {
+        let old = u16::from_be_bytes([bytes[0], bytes[1]]);
+        bytes.copy_from_slice(&(old + extension.len() as u16).to_be_bytes());
+    };
+    grown(&mut message[2..4]);
+    grown(&mut message[EXTENSIONS..EXTENSIONS + 2]);
+    let crypto = Provider::Ring.crypto();
+    let suite = crypto.cipher_suites.iter().find_map(|suite| match suite {
+        SupportedCipherSuite::Tls13(suite) if suite.common.hash_provider.output_len() == HASH => {
+            Some(*suite)
+        }
+        _ => None,
+    });
+    let suite = suite.unwrap();
+    let bound = message.len() - BINDERS;
+    let transcript = Transcript::new(suite).with(&message[..bound]);
+    let binder = Early::new(suite, KEY).binder(&transcript);
+    let end = message.len() - HASH;
+    message[end..].copy_from_slice(binder.as_ref());
+    let mut record = std::vec![22, 3, 1];
+    record.extend((message.len() as u16).to_be_bytes());
+    record.extend(message);
+    record
+}
+
+#[test]
+fn extensions_that_nobody_knows_are_passed_over() {
+    // GREASE (RFC 8701 §2), and numbers that are not given out.
+    for number in [0x0a0a, 0x3a3a, 0xfafa, 0xfe0d] {
+        let mut end = End::new(Setup::default().server().accept());
+        end.receive(hello_with(number, b"anything")).unwrap();
+        assert_eq!(end.take_output()[0], 22, "no ServerHello");
+    }
+    // One that comes twice is not.
+    let mut end = End::new(Setup::default().server().accept());
+    assert!(end.receive(hello_with(51, &[0, 0])).is_err());
+}
+
+#[test]
+fn early_data_is_refused_and_passed_over_up_to_a_bound() {
+    const EARLY_DATA: u16 = 42;
+    let mut end = End::new(Setup::default().server().accept());
+    end.receive(hello_with(EARLY_DATA, &[])).unwrap();
+    let length = 16_384;
+    let mut record = std::vec![23, 3, 3];
+    record.extend((length as u16).to_be_bytes());
+    record.extend(std::vec![7; length]);
+    for _ in 0..4 {
+        end.receive(record.clone()).unwrap();
+    }
+    assert_eq!(end.receive(record.clone()), Err(Error::Decrypt));
+    // Without the announcement there is none to pass over.
+    let mut end = End::new(Setup::default().server().accept());
+    end.receive(hello()).unwrap();
+    assert_eq!(end.receive(record), Err(Error::Decrypt));
 }
 
 #[test]
