@@ -132,13 +132,8 @@ fn answer(
         share: Some(Share::Key(exchange.group.into(), &exchange.pub_key)),
         identity: Some(identity),
         cookie: None,
-    }
-    .write();
-    transcript.add(&reply);
-    core.send_handshake(&reply)?;
-    if !hello.session_id.is_empty() {
-        core.change_cipher_spec();
-    }
+    };
+    send_hello(&reply, &mut transcript, core)?;
 
     let early = Early::new(suite, key.key());
     let handshake = early.handshake(exchange.secret.secret_bytes(), &transcript.current());
@@ -167,6 +162,22 @@ fn answer(
         client,
         agreed,
     }))))
+}
+
+/// Sends a ServerHello or a HelloRetryRequest, and what middleboxes wait for behind it where the
+/// client asks for that by a session id (RFC 8446 appendix D.4).
+fn send_hello(
+    reply: &ServerHello<'_>,
+    transcript: &mut Transcript,
+    core: &mut Core,
+) -> Result<(), Fault> {
+    let message = reply.write();
+    transcript.add(&message);
+    core.send_handshake(&message)?;
+    if !reply.session_id.is_empty() {
+        core.change_cipher_spec();
+    }
+    Ok(())
 }
 
 /// The first identity that is known, its place, and its key; its binder has then been checked.
@@ -283,13 +294,8 @@ fn ask_again(
         share: Some(Share::Wanted(group.name().into())),
         identity: None,
         cookie: None,
-    }
-    .write();
-    transcript.add(&reply);
-    core.send_handshake(&reply)?;
-    if !hello.session_id.is_empty() {
-        core.change_cipher_spec();
-    }
+    };
+    send_hello(&reply, &mut transcript, core)?;
     if hello.early_data {
         core.early_data = MAX_EARLY_DATA;
     }

@@ -38,6 +38,12 @@ fn version_flag(version: Version) -> &'static str {
     }
 }
 
+/// A port of this host that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 /// Sends what waits.
 pub(crate) fn flush(connection: &mut Connection, stream: &mut TcpStream) {
     let mut output = vec![0; connection.pending_output()];
@@ -156,11 +162,7 @@ fn our_client_talks_to_s_server() {
     for provider in PROVIDERS {
         for version in VERSIONS {
             let Some(mut command) = openssl() else { return };
-            let port = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
+            let port = free_port();
             let child = command
                 // Answers every line with the same line backwards.
                 .args(["s_server", "-quiet", "-rev", version_flag(version)])

@@ -8,7 +8,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::*;
-use crate::tests::interop::{Ended, connect, flush, openssl, run, send};
+use crate::tests::interop::{Ended, connect, flush, free_port, openssl, run, send};
 use crate::tests::pattern;
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -73,11 +73,7 @@ fn our_client_talks_to_s_server() {
         // With P-521 and another, OpenSSL's server asks for a share of that other.
         for groups in ["X25519", "P-256", "P-384", "P-521:P-384"] {
             let Some(mut command) = openssl() else { return };
-            let port = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
+            let port = free_port();
             let child = command
                 // Answers every line with the same line backwards.
                 .args(["s_server", "-quiet", "-rev", "-tls1_3", "-nocert"])
@@ -116,11 +112,7 @@ fn our_client_talks_to_s_server() {
 fn s_server_refuses_a_wrong_key_and_an_unknown_identity_as_we_do() {
     for (identity, secret, code) in [(IDENTITY, &[1; 32][..], 47), (b"stranger", KEY, 40)] {
         let Some(mut command) = openssl() else { return };
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let child = command
             .args(["s_server", "-quiet", "-tls1_3", "-nocert"])
             .args(["-accept", &format!("127.0.0.1:{port}")])

@@ -28,7 +28,7 @@ use crate::psk::common::Shared;
 use crate::psk::secrets::Table;
 use crate::psk::{client, server};
 use crate::tests::fixture;
-use crate::tests::interop::{Ended, connect};
+use crate::tests::interop::{Ended, connect, free_port};
 
 /// The same bytes every time.
 #[derive(Debug)]
@@ -228,11 +228,6 @@ fn stunnel(lines: &str) -> Ended {
         .spawn()
         .expect("stunnel4 is installed");
     Ended(child)
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// stunnel as the client of our server: a program sends a line through it and reads the echo.
