@@ -6,11 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use config::{
-    Config, Services, Settings,
-    exit::ExitStatus,
-    stunnel::{Configuration, Diagnostic},
-};
+use config::{Config, Services, Settings, exit::ExitStatus, stunnel::Configuration};
 use net::{Ipv4Config, Ipv6Config};
 use tls::WallClock;
 
@@ -72,21 +68,8 @@ pub fn check(
     archive: Option<&[u8]>,
     unix_seconds: u64,
 ) -> Result<(), Vec<String>> {
-    let lines = |error: &dyn ToString| error.to_string().lines().map(String::from).collect();
     let settings = Settings::read(command_line, archive).map_err(|error| lines(&error))?;
-    let clock = WallClock::new(unix_seconds);
-    match &settings.services {
-        Services::Single { certificate, key } => {
-            let service = Service::from_config(&settings.config, certificate, key, &clock);
-            service.map(drop).map_err(|error| lines(&error))
-        }
-        Services::Conf(configuration) => {
-            let ground = ground(&settings.config, &clock);
-            let services = service::conf::services(configuration, &ground);
-            let texts = |errors: Vec<Diagnostic>| errors.iter().map(ToString::to_string).collect();
-            services.map(drop).map_err(texts)
-        }
-    }
+    build(&settings, &WallClock::new(unix_seconds)).map(drop)
 }
 
 /// Puts the tunnel together: memory divided, TLS set up, the network stack on the card.
@@ -154,36 +137,47 @@ fn journal(settings: &Settings, clock: &WallClock) -> Journal {
     journal
 }
 
-/// Everything that is served, or why it cannot be.
+/// Everything that is served, or every line that says why it cannot be.
+fn build(settings: &Settings, clock: &WallClock) -> Result<Vec<Service>, Vec<String>> {
+    let config = &settings.config;
+    match &settings.services {
+        Services::Single { certificate, key } => {
+            Service::from_config(config, certificate, key, clock)
+                .map(|service| vec![service])
+                .map_err(|error| lines(&error))
+        }
+        Services::Conf(configuration) => {
+            service::conf::services(configuration, &ground(config, clock))
+                .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        }
+    }
+}
+
+/// The same, told in the log.
 fn services(
     settings: &Settings,
     clock: &WallClock,
     journal: &mut Journal,
 ) -> Result<Vec<Service>, ExitStatus> {
-    let config = &settings.config;
-    match &settings.services {
-        Services::Single { certificate, key } => {
-            let service = Service::from_config(config, certificate, key, clock);
-            service.map(|service| vec![service]).map_err(|error| {
-                log_lines(&error);
-                ExitStatus::Configuration
-            })
-        }
-        Services::Conf(configuration) => {
-            let ground = ground(config, clock);
-            tell_configuration(configuration, journal);
-            match service::conf::services(configuration, &ground) {
-                Ok(services) => {
-                    journal.tunnel().configuration_successful();
-                    Ok(services)
-                }
-                Err(errors) => {
-                    tell_errors(&errors, journal);
-                    Err(ExitStatus::Configuration)
-                }
+    let Services::Conf(configuration) = &settings.services else {
+        return build(settings, clock).map_err(|errors| {
+            errors.iter().for_each(|error| log::error!("{error}"));
+            ExitStatus::Configuration
+        });
+    };
+    tell_configuration(configuration, journal);
+    let built = build(settings, clock);
+    let mut log = journal.tunnel();
+    match &built {
+        Ok(_) => log.configuration_successful(),
+        Err(errors) => {
+            for error in errors {
+                log.line(Severity::Error, format_args!("{error}"));
             }
+            log.configuration_failed();
         }
     }
+    built.map_err(|_| ExitStatus::Configuration)
 }
 
 /// stunnel's own lines while it reads.
@@ -212,15 +206,6 @@ fn tell_configuration(configuration: &Configuration, journal: &mut Journal) {
             format_args!("Service [{service}]: {text} is on the host, reached by the gateway"),
         );
     }
-}
-
-fn tell_errors(errors: &[Diagnostic], journal: &mut Journal) {
-    for error in errors {
-        journal
-            .tunnel()
-            .line(Severity::Error, format_args!("{error}"));
-    }
-    journal.tunnel().configuration_failed();
 }
 
 /// What the command line says of the network, as far as services have to know.
@@ -274,7 +259,11 @@ fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> ne
 }
 
 fn log_lines(error: &impl ToString) {
-    for line in error.to_string().lines() {
+    for line in lines(error) {
         log::error!("{line}");
     }
+}
+
+fn lines(error: &impl ToString) -> Vec<String> {
+    error.to_string().lines().map(String::from).collect()
 }
