@@ -12,6 +12,8 @@ use stockade_tests::stunnel::shake::Shake;
 use stockade_tests::stunnel::subject::{Kind, Scene, Subject};
 use stockade_tests::stunnel::talk;
 
+use crate::fixtures::{adapt, route};
+
 const SERVER: &str = include_str!("../../fixtures/stunnel/psk-server.conf");
 const CLIENT: &str = include_str!("../../fixtures/stunnel/psk-client.conf");
 
@@ -36,21 +38,26 @@ fn good_line() -> String {
 
 /// The server's configuration, but for the addresses and the folder.
 fn server_conf(files: &Files, port: u16, backend: SocketAddr) -> String {
-    let conf = adapt(SERVER, "= 3004\n", &format!("= {port}\n"));
-    let conf = adapt(&conf, "= 2323\n", &format!("= {backend}\n"));
-    adapt(&conf, FOLDER, &files.folder())
+    adapt(
+        SERVER,
+        &[
+            ("= 3004\n", &format!("= {port}\n")),
+            ("= 2323\n", &format!("= {backend}\n")),
+            (FOLDER, &files.folder()),
+        ],
+    )
 }
 
 /// The client's, likewise.
 fn client_conf(files: &Files, front: SocketAddr, server: SocketAddr) -> String {
-    let conf = adapt(CLIENT, "localhost:2323", &front.to_string());
-    let conf = adapt(&conf, "server-host:3004", &server.to_string());
-    adapt(&conf, FOLDER, &files.folder())
-}
-
-fn adapt(conf: &str, from: &str, to: &str) -> String {
-    assert!(conf.contains(from), "the configuration has no {from:?}");
-    conf.replace(from, to)
+    adapt(
+        CLIENT,
+        &[
+            ("localhost:2323", &front.to_string()),
+            ("server-host:3004", &server.to_string()),
+            (FOLDER, &files.folder()),
+        ],
+    )
 }
 
 /// Which side of the wire the subject is; the other one is Debian's stunnel.
@@ -174,13 +181,6 @@ pub fn both(kind: Kind) {
     talk::upload(front, BODY);
 }
 
-/// Two tunnels reach each other through this host.
-fn route(kind: Kind) {
-    if kind != Kind::Debian {
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("a namespace of our own");
-    }
-}
-
 /// Many connections, one after the other, on each side of the wire.
 pub fn in_turn(kind: Kind) {
     for side in [Side::Server, Side::Client] {
@@ -299,7 +299,10 @@ pub fn beside_a_certificate(kind: Kind) {
     let server = scene.subject(ports::next());
     let conf = server_conf(&scene.files, server.port(), backend.address());
     // Of `ciphers = PSK` a certificate has no use in TLS 1.2.
-    let conf = adapt(&conf, "ciphers = PSK\n", &format!("cert = {certificate}\n"));
+    let conf = adapt(
+        &conf,
+        &[("ciphers = PSK\n", &format!("cert = {certificate}\n"))],
+    );
     let subject = scene.start(&format!("{GLOBALS}{conf}"));
     let key = shown(IDENTITY, KEY);
     // P-384 is a group for which OpenSSL's client sends a share only when it is the first.
