@@ -275,7 +275,7 @@ impl Psk {
 
     /// Writes a close_notify.
     pub(crate) fn close(&mut self) -> Result<(), Fault> {
-        self.core.send_alert(1, fault::CLOSE_NOTIFY)
+        self.core.close()
     }
 
     /// New sending keys, and a request for new receiving ones.

@@ -8,6 +8,7 @@ use rustls::crypto::tls13::OkmBlock;
 use rustls::crypto::{SecureRandom, SupportedKxGroup};
 use rustls::{CipherSuite, ContentType, NamedGroup, Tls13CipherSuite};
 
+use super::fault::CLOSE_NOTIFY;
 use super::records::{Opener, Sealer};
 use super::{ALERT, CHANGE_CIPHER_SPEC, Fault, HANDSHAKE, messages};
 
@@ -63,7 +64,12 @@ pub(crate) struct Core {
     pub(super) early_data: usize,
     /// A change_cipher_spec has been sent for middleboxes.
     changed: bool,
+    /// Our close_notify has been sent: nothing may follow it (RFC 8446 §6.1).
+    closed: bool,
 }
+
+/// The level of alerts that end nothing (RFC 8446 §6).
+const WARNING: u8 = 1;
 
 /// The record versions: 3.1 for a first ClientHello, else 3.3 (RFC 8446 §5.1).
 const FIRST_VERSION: u8 = 1;
@@ -81,6 +87,7 @@ impl Core {
             update_owed: false,
             early_data: 0,
             changed: false,
+            closed: false,
         }
     }
 
@@ -92,6 +99,13 @@ impl Core {
     /// Writes handshake messages, protected as far as there are keys.
     pub(super) fn send_handshake(&mut self, messages: &[u8]) -> Result<(), Fault> {
         self.send(ContentType::Handshake, HANDSHAKE, messages)
+    }
+
+    /// Ends our sending direction.
+    pub(super) fn close(&mut self) -> Result<(), Fault> {
+        self.send_alert(WARNING, CLOSE_NOTIFY)?;
+        self.closed = true;
+        Ok(())
     }
 
     pub(super) fn send_alert(&mut self, level: u8, description: u8) -> Result<(), Fault> {
@@ -145,8 +159,8 @@ impl Core {
     /// Sends the one KeyUpdate that any number of requests call for.
     pub(super) fn answer_key_updates(&mut self) -> Result<(), Fault> {
         match core::mem::take(&mut self.update_owed) {
-            true => self.update_keys(false),
-            false => Ok(()),
+            true if !self.closed => self.update_keys(false),
+            _ => Ok(()),
         }
     }
 

@@ -166,6 +166,20 @@ fn each_direction_closes_by_itself() {
 }
 
 #[test]
+fn a_request_for_a_key_update_after_our_close_notify_is_not_answered() {
+    let mut pair = Setup::default().connected();
+    pair.server.0.close_notify();
+    pair.server.take_output();
+    pair.client.0.refresh_keys().unwrap();
+    let records = pair.client.take_output();
+    pair.server.receive(records).unwrap();
+    // "Each party MUST send a "close_notify" alert before closing its write side" (RFC 8446 §6.1),
+    // and nothing behind it.
+    assert_eq!(pair.server.0.pending_output(), 0);
+    pair.client_sends(b"still heard");
+}
+
+#[test]
 fn much_data_in_records_of_all_sizes() {
     let mut pair = Setup::default().connected();
     let mut random = Random(5);
