@@ -16,7 +16,7 @@ struct Crate {
 
 /// The whole workspace. The machine knows nothing of the product, TCP and TLS nothing of each
 /// other: only `tunnel` joins them.
-const CRATES: [Crate; 10] = [
+const CRATES: [Crate; 12] = [
     Crate {
         name: "stockade-boot",
         may_know: &["stockade-kernel", "stockade-tunnel"],
@@ -43,11 +43,24 @@ const CRATES: [Crate; 10] = [
     },
     Crate {
         name: "stockade-tunnel",
-        may_know: &["stockade-net", "stockade-tls", "stockade-config"],
+        may_know: &[
+            "stockade-net",
+            "stockade-tls",
+            "stockade-config",
+            "stockade-channel",
+        ],
+    },
+    Crate {
+        name: "stockade-channel",
+        may_know: &[],
     },
     Crate {
         name: "stockade-host",
-        may_know: &["stockade-net", "stockade-config"],
+        may_know: &["stockade-net", "stockade-config", "stockade-channel"],
+    },
+    Crate {
+        name: "stockade",
+        may_know: &["stockade-host", "stockade-config", "stockade-channel"],
     },
     Crate {
         name: "stockade-tests",
@@ -57,13 +70,15 @@ const CRATES: [Crate; 10] = [
             "stockade-net",
             "stockade-tls",
             "stockade-config",
+            "stockade-channel",
             "stockade-tunnel",
             "stockade-host",
+            "stockade",
         ],
     },
     Crate {
         name: "xtask",
-        may_know: &["stockade-host", "stockade-config"],
+        may_know: &["stockade", "stockade-host", "stockade-config"],
     },
 ];
 
