@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use stockade_config::stunnel::Recording;
 use crate::error::Error;
 use crate::machine::{Accel, Firmware, Machine, Network};
 use crate::vm::Vm;
-use crate::{Boot, memfd, process, shell};
+use crate::{Boot, memfd, network, process, shell};
 
 /// The program.
 pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
@@ -43,12 +44,20 @@ pub struct Qemu {
     kernel_line: Zeroizing<String>,
     files: Vec<(String, Zeroizing<Vec<u8>>)>,
     conf: Option<Arc<Recording>>,
+    channel: Option<Arc<OwnedFd>>,
 }
 
 /// A QEMU command line: the program and its arguments. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine {
     words: Vec<String>,
+}
+
+/// The numbers of the sockets that QEMU inherits.
+#[derive(Clone, Copy, Default)]
+struct Sockets {
+    link: Option<RawFd>,
+    channel: Option<RawFd>,
 }
 
 impl Qemu {
@@ -68,6 +77,7 @@ impl Qemu {
             kernel_line: Zeroizing::default(),
             files: Vec::new(),
             conf: None,
+            channel: None,
         }
     }
 
@@ -145,6 +155,16 @@ impl Qemu {
         self
     }
 
+    /// Gives the image a management channel: a connected stream socket, whose other end is the
+    /// caller's. QEMU gets a duplicate of its own.
+    ///
+    /// QEMU drops bytes of the guest that the socket has no room for, without a word to either
+    /// side. So what goes over it needs acknowledgements.
+    pub fn channel(mut self, socket: Arc<OwnedFd>) -> Self {
+        self.channel = Some(socket);
+        self
+    }
+
     /// The accelerator that was asked for.
     pub fn requested_accel(&self) -> Accel {
         self.accel
@@ -174,6 +194,22 @@ impl Qemu {
     ///
     /// [`Accel::Auto`] is written as TCG: resolve it first.
     pub fn command_line(&self, boot: &Boot, kernel: &str, initrd: Option<&str>) -> CommandLine {
+        let number = |socket: &Arc<OwnedFd>| socket.as_raw_fd();
+        let sockets = Sockets {
+            link: self.link().map(number),
+            channel: self.channel.as_ref().map(number),
+        };
+        self.line(boot, kernel, initrd, sockets)
+    }
+
+    /// The command line, with sockets under these numbers.
+    fn line(
+        &self,
+        boot: &Boot,
+        kernel: &str,
+        initrd: Option<&str>,
+        sockets: Sockets,
+    ) -> CommandLine {
         let mut line = CommandLine {
             words: vec![PROGRAM.to_owned()],
         };
@@ -206,8 +242,13 @@ impl Qemu {
                 },
             ]);
         }
-        if let Some(backend) = netdev(&self.network) {
+        if let Some(backend) = netdev(&self.network, sockets.link) {
             line.add(["-netdev", &backend, "-device", &self.card()]);
+        }
+        if let Some(socket) = sockets.channel {
+            line.add(["-chardev", &format!("socket,id=channel,fd={socket}")]);
+            line.add(["-device", self.serial_bus()]);
+            line.add(["-device", "virtconsole,chardev=channel"]);
         }
         line.add(["-kernel", kernel]);
         if let Some(initrd) = initrd {
@@ -242,7 +283,23 @@ impl Qemu {
             .map(|archive| memfd::sealed("boot-archive", archive));
         let initrd = initrd.transpose().map_err(Error::Memory)?;
         let initrd_path = initrd.as_ref().map(memfd::path);
-        let line = self.command_line(&boot, &memfd::path(&kernel), initrd_path.as_deref());
+        // Duplicates: only they are to be inherited, and only by this child.
+        let duplicate = |socket: Option<&Arc<OwnedFd>>| {
+            let duplicate = socket.map(|socket| socket.try_clone());
+            duplicate.transpose().map_err(Error::Memory)
+        };
+        let link = duplicate(self.link())?;
+        let channel = duplicate(self.channel.as_ref())?;
+        let sockets = Sockets {
+            link: link.as_ref().map(AsRawFd::as_raw_fd),
+            channel: channel.as_ref().map(AsRawFd::as_raw_fd),
+        };
+        let line = self.line(
+            &boot,
+            &memfd::path(&kernel),
+            initrd_path.as_deref(),
+            sockets,
+        );
 
         let mut command = process::bound_to_us(PROGRAM);
         command
@@ -252,7 +309,8 @@ impl Qemu {
             .stderr(Stdio::piped());
         // Ctrl-C is ours to handle: the terminal sends it to the whole foreground group.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let inherit = [Some(kernel), initrd].into_iter().flatten().collect();
+        let inherit = [Some(kernel), initrd, link, channel];
+        let inherit = inherit.into_iter().flatten().collect();
         Vm::start(command, inherit, on_line)
     }
 
@@ -274,6 +332,24 @@ impl Qemu {
         })
     }
 
+    /// The device that the channel's port sits on. One port: the image does without the control
+    /// queues of more (virtio 1.2 §5.3.3, `VIRTIO_CONSOLE_F_MULTIPORT`).
+    fn serial_bus(&self) -> &'static str {
+        if self.machine.has_pci() {
+            "virtio-serial-pci,disable-legacy=on,max_ports=1"
+        } else {
+            "virtio-serial-device,max_ports=1"
+        }
+    }
+
+    /// The link to the network of this process.
+    fn link(&self) -> Option<&Arc<OwnedFd>> {
+        match &self.network {
+            Network::Rootless(link) => Some(link.descriptor()),
+            _ => None,
+        }
+    }
+
     fn card(&self) -> String {
         let mut card = if self.machine.has_pci() {
             // A modern device alone, and no network boot ROM for the firmware to load.
@@ -281,7 +357,12 @@ impl Qemu {
         } else {
             "virtio-net-device,netdev=net".to_owned()
         };
-        if let Some([a, b, c, d, e, f]) = self.mac {
+        let mut mac = self.mac;
+        if let Network::Rootless(_) = self.network {
+            card += &format!(",host_mtu={}", network::MTU);
+            mac = Some(network::GUEST_MAC);
+        }
+        if let Some([a, b, c, d, e, f]) = mac {
             card += &format!(",mac={a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
         }
         if self.plain_card {
@@ -292,9 +373,12 @@ impl Qemu {
     }
 }
 
-fn netdev(network: &Network) -> Option<String> {
+fn netdev(network: &Network, link: Option<RawFd>) -> Option<String> {
     match network {
         Network::None => None,
+        Network::Rootless(_) => {
+            link.map(|link| format!("stream,id=net,addr.type=fd,addr.str={link}"))
+        }
         Network::User { publish } => {
             let mut text = "user,id=net".to_owned();
             for port in publish {

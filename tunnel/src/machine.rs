@@ -28,12 +28,32 @@ pub trait Machine {
     /// Bytes of heap not in use; asked once, at start, to size admission control.
     fn heap_free(&self) -> usize;
 
-    /// Tells the card about the frames queued since the last call, with one notification.
+    /// Tells the card about the frames queued since the last call, with one notification, and the
+    /// channel about its bytes.
     fn flush(&mut self);
 
-    /// Halts until `deadline` or until the card has work, whichever is first.
+    /// Halts until `deadline` or until the card or the management channel has work, whichever is
+    /// first.
     ///
     /// May return early. Must check for pending work with interrupts masked, so that a frame
     /// arriving just before the halt is never slept through.
     fn idle_until(&mut self, deadline: Option<Instant>);
+
+    /// Whether the machine has a management channel: bytes in both directions, to and from
+    /// whoever started it. Bytes may get lost anywhere in it. Asked once, at start.
+    fn has_channel(&self) -> bool {
+        false
+    }
+
+    /// Takes bytes that have come in over the channel; how many, 0 when there are none.
+    fn channel_receive(&mut self, _bytes: &mut [u8]) -> usize {
+        0
+    }
+
+    /// Queues bytes for the channel, sent with the next [`flush`](Self::flush); how many were
+    /// taken, 0 when there is no room now. [`idle_until`](Self::idle_until) returns once there is
+    /// room again.
+    fn channel_send(&mut self, _bytes: &[u8]) -> usize {
+        0
+    }
 }

@@ -154,3 +154,30 @@ fn seabios_gets_no_line_longer_than_it_takes() {
     let qemu = qemu.firmware(Firmware::Qboot);
     assert!(line(&qemu).contains("-append"));
 }
+
+#[test]
+fn a_channel_is_one_console_port_on_a_socket_that_is_handed_down() {
+    let (socket, _ours) = std::os::unix::net::UnixStream::pair().unwrap();
+    let socket = Arc::new(OwnedFd::from(socket));
+    let number = socket.as_raw_fd();
+    for (machine, bus) in [
+        (Machine::Microvm, "virtio-serial-device,max_ports=1"),
+        (
+            Machine::Q35,
+            "virtio-serial-pci,disable-legacy=on,max_ports=1",
+        ),
+        (
+            Machine::Pc,
+            "virtio-serial-pci,disable-legacy=on,max_ports=1",
+        ),
+    ] {
+        let qemu = Qemu::new("image").machine(machine);
+        assert!(!line(&qemu).contains("console"));
+        let text = line(&qemu.channel(Arc::clone(&socket)));
+        let expected = format!(
+            " -chardev socket,id=channel,fd={number} -device {bus} \
+             -device virtconsole,chardev=channel -kernel "
+        );
+        assert!(text.contains(&expected), "{text}");
+    }
+}
