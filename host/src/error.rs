@@ -7,6 +7,8 @@ use std::{fmt, io};
 use stockade_config::archive::ArchiveError;
 use stockade_config::exit::Outcome;
 
+use crate::network::Listen;
+
 /// Why the host side could not do what it was asked to.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -64,6 +66,17 @@ pub enum Error {
         /// Its message.
         message: String,
     },
+    /// The rootless network can't be started, or its thread has ended.
+    NetworkStart(io::Error),
+    /// An address or path can't be listened on.
+    Listen {
+        /// The address or path.
+        listen: Listen,
+        /// Why not, and what to do.
+        reason: String,
+        /// What kind of error it is.
+        kind: io::ErrorKind,
+    },
     /// The backend can't listen.
     Backend(io::Error),
     /// The development certificate can't be made.
@@ -118,6 +131,12 @@ impl fmt::Display for Error {
             }
             Error::NoBridge { bridge } => write!(f, "there is no bridge {bridge}"),
             Error::Network { command, message } => write!(f, "`{command}` failed: {message}"),
+            Error::NetworkStart(source) => {
+                write!(f, "the rootless network can't be started: {source}")
+            }
+            Error::Listen { listen, reason, .. } => {
+                write!(f, "{listen} can't be listened on: {reason}")
+            }
             Error::Backend(source) => write!(f, "the backend can't listen: {source}"),
             Error::Certificate(source) => {
                 write!(f, "the development certificate can't be made: {source}")

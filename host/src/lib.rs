@@ -2,7 +2,7 @@
 //!
 //! [`Qemu`] describes a machine, [`Qemu::spawn`] starts it and [`Vm`] is the running machine:
 //! its console, its end, and the certainty that QEMU does not outlive this process. Around
-//! them: a TAP on a bridge ([`Tap`]), a small HTTP server to forward to ([`Backend`]), a
+//! them: a network without privileges ([`network`]), a TAP on a bridge ([`Tap`]), a small HTTP server to forward to ([`Backend`]), a
 //! development certificate authority ([`pki`]) and stunnel's configuration files ([`conf`]).
 //!
 //! Nothing here installs software; that is the caller's part. Nothing asks questions but
@@ -18,6 +18,7 @@ pub mod conf;
 mod error;
 mod machine;
 mod memfd;
+pub mod network;
 pub mod pki;
 mod process;
 mod qemu;
@@ -29,7 +30,7 @@ pub use accel::{Probe, probe};
 pub use backend::Backend;
 pub use command_line::Boot;
 pub use error::Error;
-pub use machine::{Accel, Firmware, Machine, Network, ParseError, Publish};
+pub use machine::{Accel, Firmware, Machine, Network, ParseError, Publish, RootlessLink};
 pub use qemu::{CommandLine, Qemu};
 pub use stockade_config::exit::{ExitStatus, Outcome};
 pub use tap::{Privilege, Tap, bridge_exists, interface_exists};

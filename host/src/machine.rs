@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// QEMU's machine types that the image boots on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +74,10 @@ pub enum Accel {
 pub enum Network {
     /// No card.
     None,
+    /// A link to the network of this process ([`network::Network`](crate::network::Network)), for
+    /// which no privilege is needed. The image's words for it are
+    /// [`network::options`](crate::network::options).
+    Rootless(RootlessLink),
     /// QEMU's own network (SLIRP), for which no privilege is needed: the guest is 10.0.2.15,
     /// the gateway 10.0.2.2 is this host, the name server is 10.0.2.3.
     User {
@@ -84,6 +90,36 @@ pub enum Network {
         name: String,
     },
 }
+
+/// The end of a link that QEMU is to have: what
+/// [`network::Network::plug`](crate::network::Network::plug) returned. Good for one machine.
+///
+/// QEMU inherits a duplicate. Once this end is dropped in this process (with every
+/// [`Qemu`](crate::Qemu) that has it), the network sees at once when QEMU ends.
+#[derive(Clone, Debug)]
+pub struct RootlessLink(Arc<OwnedFd>);
+
+impl RootlessLink {
+    /// The descriptor.
+    pub fn descriptor(&self) -> &Arc<OwnedFd> {
+        &self.0
+    }
+}
+
+impl From<OwnedFd> for RootlessLink {
+    fn from(end: OwnedFd) -> RootlessLink {
+        RootlessLink(Arc::new(end))
+    }
+}
+
+impl PartialEq for RootlessLink {
+    /// Whether both are the same end.
+    fn eq(&self, other: &RootlessLink) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for RootlessLink {}
 
 /// One port of this host that leads to a port of the guest: `[ADDRESS:]PORT:GUESTPORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +157,15 @@ impl Publish {
 pub struct ParseError {
     word: String,
     expected: &'static str,
+}
+
+impl ParseError {
+    pub(crate) fn new(word: &str, expected: &'static str) -> ParseError {
+        ParseError {
+            word: word.to_owned(),
+            expected,
+        }
+    }
 }
 
 impl fmt::Display for ParseError {

@@ -1,0 +1,151 @@
+//! The rootless network: a guest's link ends in this process, and its connections go on as
+//! sockets of this host.
+//!
+//! ```text
+//! client ──► listener ──┐                          ┌──► socket to 127.0.0.1, ::1 or elsewhere
+//!                       ├─ net::Stack ◄─ frames ─► QEMU ─ guest
+//! getaddrinfo ◄─ DNS ───┘   (Role::Gateway)
+//! ```
+//!
+//! One thread waits with epoll(7) for everything: the guest's frames, listeners, the sockets of
+//! each connection, commands. A client of a published TCP port appears in the guest with its own
+//! address and port. The guest reaches this host's loopback at [`GATEWAY_IPV4`] and
+//! [`GATEWAY_IPV6`], and any other address as this host would.
+//!
+//! The link is a socketpair(2) that speaks QEMU's `-netdev stream`: each frame has its length in
+//! front, 4 bytes, most significant first. Nothing needs a privilege, and nothing is on disk but
+//! the UNIX sockets that were asked for.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+
+use crate::Error;
+
+mod engine;
+mod forward;
+
+pub use forward::{Bound, Forward, Listen, UnixSocket};
+
+/// The guest's IPv4 address.
+pub const GUEST_IPV4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+/// This host, seen from the guest: its loopback, 127.0.0.1.
+pub const GATEWAY_IPV4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+/// The name server of the guest, which knows what this host knows (getaddrinfo(3)).
+pub const RESOLVER_IPV4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
+/// Length of the guest's IPv4 prefix.
+pub const PREFIX_V4: u8 = 24;
+
+/// The guest's IPv6 address: unique local (RFC 4193).
+pub const GUEST_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x5374, 0x6f63, 0x6b61, 0, 0, 0, 0x15);
+/// This host, seen from the guest: its loopback, `::1`, or 127.0.0.1 where `::1` refuses.
+pub const GATEWAY_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x5374, 0x6f63, 0x6b61, 0, 0, 0, 2);
+/// The name server of the guest.
+pub const RESOLVER_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x5374, 0x6f63, 0x6b61, 0, 0, 0, 3);
+/// Length of the guest's IPv6 prefix.
+pub const PREFIX_V6: u8 = 64;
+
+/// The guest's Ethernet address: locally administered, of QEMU's range.
+pub const GUEST_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x53, 0x74, 0x02];
+
+/// Largest IP packet on the link, bytes: what `host_mtu` of QEMU's card says. Frames this large
+/// make up for the segmentation offload that `-netdev stream` does not have.
+pub const MTU: usize = 65_000;
+
+/// The image's words for this network.
+pub fn options() -> String {
+    format!(
+        "--ipv4={GUEST_IPV4}/{PREFIX_V4} --ipv4-gateway={GATEWAY_IPV4} \
+         --ipv6={GUEST_IPV6}/{PREFIX_V6} --ipv6-gateway={GATEWAY_IPV6} \
+         --dns={RESOLVER_IPV4} --published"
+    )
+}
+
+/// What has come and gone, since the network was started unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Frames from the guest.
+    pub frames_in: u64,
+    /// Bytes of those frames.
+    pub bytes_in: u64,
+    /// Frames to the guest.
+    pub frames_out: u64,
+    /// Bytes of those frames.
+    pub bytes_out: u64,
+    /// Connections that are open now, both directions.
+    pub open: u64,
+    /// Clients that were taken from a listener.
+    pub accepted: u64,
+    /// Connections that the guest made and that were answered.
+    pub connected: u64,
+    /// Connections of the guest that were not: refused, unreachable, timed out, or too many.
+    pub refused: u64,
+    /// Connections of either direction that ended with a reset.
+    pub reset: u64,
+    /// Names the guest asked for.
+    pub names: u64,
+}
+
+/// A network of one guest. Dropping it closes everything and removes its socket files.
+pub struct Network {
+    engine: engine::Handle,
+}
+
+impl Network {
+    /// Starts the network, with nothing to listen on and no guest.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread or no descriptor.
+    pub fn start() -> Result<Network, Error> {
+        let engine = engine::start().map_err(Error::NetworkStart)?;
+        Ok(Network { engine })
+    }
+
+    /// Listens for `forwards`: binds what is new, keeps what is there already, together with the
+    /// clients that wait in its backlog. A listener that is there and now leads to another port of
+    /// the guest is kept too, and leads there from now on. Nothing is closed: see
+    /// [`retire`](Self::retire).
+    ///
+    /// Returns where each of them listens, with the real port where port 0 was asked for.
+    ///
+    /// # Errors
+    ///
+    /// One of them can't be had; then nothing has changed.
+    pub fn bind(&self, forwards: &[Forward]) -> Result<Vec<Bound>, Error> {
+        self.engine.bind(forwards.to_vec())
+    }
+
+    /// Closes every listener that `keep` does not name. Connections live on.
+    pub fn retire(&self, keep: &[Forward]) {
+        self.engine.retire(keep.to_vec());
+    }
+
+    /// Makes a fresh link for a machine and returns the end that QEMU is to have. Connections over
+    /// the previous link are reset. Clients are taken from the backlogs once
+    /// [`accepting`](Self::accepting) says so.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no sockets.
+    pub fn plug(&self) -> Result<OwnedFd, Error> {
+        self.engine.plug().map_err(Error::NetworkStart)
+    }
+
+    /// Whether clients are taken from the listeners' backlogs. From the beginning they are not:
+    /// they wait until a machine serves.
+    pub fn accepting(&self, yes: bool) {
+        self.engine.accepting(yes);
+    }
+
+    /// What has come and gone so far.
+    pub fn counters(&self) -> Counters {
+        self.engine.counters()
+    }
+}
+
+/// The thread has ended, which only a defect of its own makes it do.
+fn gone() -> io::Error {
+    io::Error::other("the network's thread has ended")
+}
