@@ -1,4 +1,11 @@
 //! The management channel between the image and its launcher: frames and messages, no I/O.
+//!
+//! [`Endpoint`] is one side: it turns messages into bytes for the wire and bytes of the wire into
+//! messages. What a wire loses is sent again; nothing is lost, nothing comes twice, and the order
+//! is kept. It reads no clock and touches no device: bytes and time are arguments. The image has an
+//! `Endpoint<ToHost, ToGuest>`, the launcher an `Endpoint<ToGuest, ToHost>`.
+//!
+//! Neither side trusts the other: every buffer has a bound, every decoder takes any bytes.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -13,3 +20,14 @@
 )]
 
 extern crate alloc;
+
+mod codec;
+mod endpoint;
+mod event;
+mod message;
+
+pub use endpoint::{Bounds, Counters, Endpoint, Micros, SendError};
+pub use event::{Event, Kind};
+pub use message::{
+    BadMessage, Listening, Message, PROTOCOL, ServiceStatus, Status, ToGuest, ToHost,
+};

@@ -1,0 +1,119 @@
+//! One line of the log, with what a program wants to know of it.
+
+use alloc::string::String;
+
+/// Something that happened in the image, or to it.
+///
+/// Displays as one line of the log, without the line's end, as stunnel writes it:
+/// `2026.11.22 07:00:00 LOG5[0]: Service [https] accepted connection from 192.0.2.1:40000`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// 1 for the first one; no number is left out but where [`ToHost::Lost`](crate::ToHost::Lost)
+    /// says so.
+    pub number: u64,
+    /// When: microseconds since 1970-01-01T00:00:00Z, by the image's clock.
+    pub unix_micros: u64,
+    /// How important it is: 0 (the most) to 7, as syslog counts (RFC 5424 §6.2.1).
+    pub severity: u8,
+    /// The service's name; empty when it belongs to none.
+    pub service: String,
+    /// The connection's id in the log; empty when it belongs to none.
+    pub connection: String,
+    /// What happened, for programs.
+    pub kind: Kind,
+    /// What happened, for people: the log's text.
+    pub text: String,
+}
+
+/// What programs tell events apart by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Anything that has no kind of its own.
+    #[default]
+    Line = 0,
+    /// A client's connection was accepted.
+    Accepted = 1,
+    /// The backend's connection stands.
+    Connected = 2,
+    /// A connection ended in order.
+    Closed = 3,
+    /// A connection was reset, by a peer or because of an error.
+    Reset = 4,
+    /// A TLS handshake failed, for another reason than the peer's certificate.
+    HandshakeFailed = 5,
+    /// The peer's certificate was refused.
+    VerificationFailed = 6,
+    /// A backend refused the connection.
+    BackendRefused = 7,
+    /// There was no way to a backend.
+    BackendUnreachable = 8,
+    /// A backend's name has no address.
+    NameNotResolved = 9,
+    /// Something did not happen in time.
+    Timeout = 10,
+    /// A configuration is in force.
+    ConfigurationSuccessful = 11,
+    /// A configuration was refused.
+    ConfigurationFailed = 12,
+    /// A service listens.
+    Listening = 13,
+    /// A service can't listen where it should, as the port is taken.
+    AddressInUse = 14,
+    /// More lines came than are written; the text says how many are left out.
+    LinesLeftOut = 15,
+    /// The image refuses connections, as it has no memory for more.
+    Overloaded = 16,
+    /// The launcher's own: a machine was started.
+    MachineStarted = 17,
+    /// The launcher's own: a machine ended though nobody asked it to.
+    MachineFailed = 18,
+    /// The launcher's own: a machine ended as it was asked to.
+    MachineStopped = 19,
+}
+
+impl Kind {
+    /// Every kind, each at its number's place, with its name in the reports of programs.
+    const NAMES: [(Kind, &str); 20] = [
+        (Kind::Line, "line"),
+        (Kind::Accepted, "accepted"),
+        (Kind::Connected, "connected"),
+        (Kind::Closed, "closed"),
+        (Kind::Reset, "reset"),
+        (Kind::HandshakeFailed, "handshake-failed"),
+        (Kind::VerificationFailed, "verification-failed"),
+        (Kind::BackendRefused, "backend-refused"),
+        (Kind::BackendUnreachable, "backend-unreachable"),
+        (Kind::NameNotResolved, "name-not-resolved"),
+        (Kind::Timeout, "timeout"),
+        (Kind::ConfigurationSuccessful, "configuration-successful"),
+        (Kind::ConfigurationFailed, "configuration-failed"),
+        (Kind::Listening, "listening"),
+        (Kind::AddressInUse, "address-in-use"),
+        (Kind::LinesLeftOut, "lines-left-out"),
+        (Kind::Overloaded, "overloaded"),
+        (Kind::MachineStarted, "machine-started"),
+        (Kind::MachineFailed, "machine-failed"),
+        (Kind::MachineStopped, "machine-stopped"),
+    ];
+
+    /// Its number on the wire.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind of this number; [`Kind::Line`] for those of a later product.
+    pub fn from_number(number: u8) -> Kind {
+        Self::NAMES
+            .get(usize::from(number))
+            .map_or(Kind::Line, |(kind, _)| *kind)
+    }
+
+    /// Its name in the reports of programs: `backend-refused`.
+    pub fn name(self) -> &'static str {
+        Self::NAMES
+            .get(usize::from(self.number()))
+            .map_or("line", |(_, name)| *name)
+    }
+}
