@@ -77,6 +77,36 @@ pub enum Error {
         /// What kind of error it is.
         kind: io::ErrorKind,
     },
+    /// The configuration is refused, or what a running launcher was asked for; a line each.
+    Refused(Vec<String>),
+    /// A launcher can't be called that.
+    Name {
+        /// The name.
+        name: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A launcher of this name runs already.
+    AlreadyRunning {
+        /// The name.
+        name: String,
+    },
+    /// No launcher of this name runs, none at least that this user may speak to.
+    NotRunning {
+        /// The name.
+        name: String,
+    },
+    /// A running launcher does not answer as it should.
+    Control {
+        /// Its name.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The launcher can't go on.
+    Launch(String),
+    /// The launcher has been stopped.
+    Stopped,
     /// The backend can't listen.
     Backend(io::Error),
     /// The development certificate can't be made.
@@ -137,6 +167,21 @@ impl fmt::Display for Error {
             Error::Listen { listen, reason, .. } => {
                 write!(f, "{listen} can't be listened on: {reason}")
             }
+            Error::Refused(lines) => f.write_str(&lines.join("\n")),
+            Error::Name { name, reason } => {
+                write!(f, "a launcher can't be called {name:?}: {reason}")
+            }
+            Error::AlreadyRunning { name } => write!(
+                f,
+                "a launcher named {name} runs already; stop it (stockade stop {name}) or choose \
+                 another name (--name)"
+            ),
+            Error::NotRunning { name } => write!(f, "no launcher named {name} runs"),
+            Error::Control { name, source } => {
+                write!(f, "the launcher {name} does not answer: {source}")
+            }
+            Error::Launch(reason) => f.write_str(reason),
+            Error::Stopped => f.write_str("the launcher has been stopped"),
             Error::Backend(source) => write!(f, "the backend can't listen: {source}"),
             Error::Certificate(source) => {
                 write!(f, "the development certificate can't be made: {source}")

@@ -1,0 +1,134 @@
+//! What a launcher is told.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stockade_config::Zeroizing;
+use stockade_config::stunnel::Recording;
+
+use super::events::Record;
+use super::notify::Notify;
+use crate::network::Forward;
+use crate::{Accel, Firmware, Machine};
+
+/// Memory of a machine, MiB, unless told otherwise.
+const DEFAULT_MEMORY_MIB: u32 = 128;
+
+/// Bytes of events that are kept, unless told otherwise: some thousand lines.
+const DEFAULT_EVENT_BYTES: usize = 1 << 20;
+
+/// The image's bytes or where they are.
+#[derive(Clone, Debug)]
+pub enum Image {
+    /// A file. It is read once, so that a machine that takes another's place runs the same.
+    File(PathBuf),
+    /// The image itself.
+    Bytes(Arc<[u8]>),
+}
+
+/// What the image's network card is plugged into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// This process ([`network::Network`](crate::network::Network)): no privilege is needed.
+    #[default]
+    Rootless,
+    /// An existing TAP interface that this user may open.
+    Tap(String),
+    /// Nothing: there is no card, which the image refuses.
+    None,
+}
+
+/// What a machine is to do: one reading of the configuration.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// The image's command line; may hold a private key. For [`Link::Rootless`] it holds
+    /// [`network::options`](crate::network::options).
+    pub kernel_line: Zeroizing<String>,
+    /// Files that the command line calls `file:NAME`.
+    pub files: Vec<(String, Zeroizing<Vec<u8>>)>,
+    /// A stunnel configuration with its files; the command line calls it by
+    /// [`conf::word`](crate::conf::word).
+    pub conf: Option<Arc<Recording>>,
+    /// What this host listens on; with [`Link::Rootless`] only.
+    pub forwards: Vec<Forward>,
+}
+
+/// Reads the configuration: at the start, and again at each reload.
+pub trait Source: Send {
+    /// Reads everything anew.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, a line each.
+    fn read(&mut self) -> Result<Setup, Vec<String>>;
+}
+
+impl<F: FnMut() -> Result<Setup, Vec<String>> + Send> Source for F {
+    fn read(&mut self) -> Result<Setup, Vec<String>> {
+        self()
+    }
+}
+
+/// What a launcher sees of the console and of events.
+pub(super) type OnLine = Box<dyn FnMut(&str) + Send>;
+pub(super) type OnEvent = Box<dyn FnMut(&Record) + Send>;
+
+/// What a launcher is told.
+pub struct Options {
+    /// The image.
+    pub image: Image,
+    /// The network card's other end.
+    pub link: Link,
+    /// The configuration.
+    pub source: Box<dyn Source>,
+    /// QEMU's program: a path, or a name that is looked for in `PATH`.
+    pub program: String,
+    /// The machine type.
+    pub machine: Machine,
+    /// The firmware; the machine's own when `None`.
+    pub firmware: Option<Firmware>,
+    /// The accelerator; [`Accel::Auto`] is resolved once, by a trial run.
+    pub accel: Accel,
+    /// The machine's memory, MiB.
+    pub memory_mib: u32,
+    /// Bytes of events that are kept for [`events_since`](super::Launcher::events_since).
+    pub event_bytes: usize,
+    /// Whom to tell that the service is ready, reloading, stopping.
+    pub notify: Notify,
+    /// Sees every line of the console, on another thread.
+    pub on_line: OnLine,
+    /// Sees every event, on another thread. Must not wait for long: the machine is not watched
+    /// meanwhile.
+    pub on_event: OnEvent,
+    /// Pause before the first restart in a row; doubled for each further one.
+    pub first_pause: Duration,
+    /// Longest pause before a restart.
+    pub longest_pause: Duration,
+    /// Having served this long, a machine's end counts as the first in a row again.
+    pub settled_after: Duration,
+}
+
+impl Options {
+    /// A microvm of 128 MiB; pauses of 100 ms to 30 s between restarts, from the beginning again
+    /// after 60 s of serving.
+    pub fn new(image: Image, link: Link, source: impl Source + 'static) -> Options {
+        Options {
+            image,
+            link,
+            source: Box::new(source),
+            program: crate::qemu::PROGRAM.to_owned(),
+            machine: Machine::default(),
+            firmware: None,
+            accel: Accel::default(),
+            memory_mib: DEFAULT_MEMORY_MIB,
+            event_bytes: DEFAULT_EVENT_BYTES,
+            notify: Notify::default(),
+            on_line: Box::new(|_| {}),
+            on_event: Box::new(|_| {}),
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(30),
+            settled_after: Duration::from_secs(60),
+        }
+    }
+}
