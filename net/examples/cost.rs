@@ -7,7 +7,7 @@ use std::time::Instant as Clock;
 
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::wire::*;
-use stockade_net::{Config, Event, Instant, Ipv4Config, Limits, Stack, StreamId};
+use stockade_net::{Config, Event, Instant, Ipv4Config, Limits, Role, Stack, StreamId};
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const PEER: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -152,6 +152,7 @@ fn main() {
                 recv_buffer: 4096,
                 send_buffer: 4096,
             },
+            role: Role::Host,
         };
         let mut stack = Stack::new(config, &mut card, now).expect("a stack");
         stack.listen(None, 443).expect("a listener");

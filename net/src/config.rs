@@ -18,6 +18,33 @@ pub struct Config {
     pub seed: [u8; 32],
     /// The named bounds.
     pub limits: Limits,
+    /// Which end of what kind of link this is.
+    pub role: Role,
+}
+
+/// Which end of what kind of link the stack is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// A host on a network.
+    #[default]
+    Host,
+    /// A host whose link leads to a launcher, which is its gateway: the launcher's clients come with
+    /// their own addresses, and those may be loopback ones (127/8, `::1`), which a host must
+    /// otherwise never see on a network (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3).
+    Published,
+    /// The launcher's end of that link. There is one other host on it, the guest; all that it sends
+    /// comes here, whatever the destination, and connections to it come from any address.
+    ///
+    /// The addresses of [`Config`] are those at which the guest has its gateway; they are static.
+    /// [`Config::dns`] is what the guest is told by DHCP.
+    Gateway {
+        /// The guest's Ethernet address; nothing else is on the link.
+        guest_mac: [u8; 6],
+        /// The guest's IPv4 address, inside our network; it gets this one if it asks by DHCP.
+        guest_ipv4: Ipv4Addr,
+        /// The guest's IPv6 address, inside our network, if it has one.
+        guest_ipv6: Option<Ipv6Addr>,
+    },
 }
 
 /// Where the IPv4 address comes from.

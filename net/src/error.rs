@@ -24,6 +24,12 @@ pub enum ConfigError {
     },
     /// A DNS server's address is no unicast address.
     DnsNotUnicast(IpAddr),
+    /// The guest's Ethernet address is no unicast address, or our own.
+    GuestMacUnusable,
+    /// The guest's address is outside our own network, or our own address.
+    GuestNotOnLink(IpAddr),
+    /// A gateway without a static address.
+    GatewayWithoutAddress,
     /// A bound or buffer size is zero or beyond what TCP can use.
     LimitOutOfRange,
 }
@@ -49,6 +55,16 @@ impl fmt::Display for ConfigError {
             }
             Self::DnsNotUnicast(address) => {
                 write!(f, "{address} cannot be the address of a DNS server")
+            }
+            Self::GuestMacUnusable => f.write_str("the guest has no usable Ethernet address"),
+            Self::GuestNotOnLink(guest) => {
+                write!(
+                    f,
+                    "the guest's address {guest} is not inside our own network"
+                )
+            }
+            Self::GatewayWithoutAddress => {
+                f.write_str("a gateway needs a static address of its own")
             }
             Self::LimitOutOfRange => f.write_str("a limit of the network stack is out of range"),
         }
@@ -95,6 +111,8 @@ pub enum ConnectError {
     PortsExhausted,
     /// The local address asked for is not one of ours, or of the other family.
     NotOurAddress,
+    /// There is a connection between these two ends already.
+    InUse,
 }
 
 impl fmt::Display for ConnectError {
@@ -105,11 +123,34 @@ impl fmt::Display for ConnectError {
             Self::TooManyStreams => "there are too many connections",
             Self::PortsExhausted => "no local port is free towards the address",
             Self::NotOurAddress => "the local address to connect from is not ours",
+            Self::InUse => "these two ends are connected already",
         })
     }
 }
 
 impl core::error::Error for ConnectError {}
+
+/// Why [`Stack::admit`](crate::Stack::admit) does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdmitError {
+    /// The request was answered or withdrawn before.
+    NoSuchRequest,
+    /// As many streams exist as [`Limits::streams`](crate::Limits::streams) allows; the request
+    /// still waits.
+    TooManyStreams,
+}
+
+impl fmt::Display for AdmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchRequest => "the request does not wait any more",
+            Self::TooManyStreams => "there are too many connections",
+        })
+    }
+}
+
+impl core::error::Error for AdmitError {}
 
 /// Why [`Stack::send_datagram`](crate::Stack::send_datagram) cannot send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What the stack tells its owner.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::{ResolveError, StreamError};
 
@@ -19,6 +19,10 @@ pub struct ListenerId(pub(crate) u32);
 /// Names a DNS query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub(crate) u64);
+
+/// Names a connection that the guest wants to begin ([`Role::Gateway`](crate::Role::Gateway)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(crate) u64);
 
 /// Something changed; take them with [`Stack::poll_event`](crate::Stack::poll_event).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,44 @@ pub enum Event {
         /// Addresses, IPv4 first as far as there are any, or why there are none.
         result: Result<Vec<IpAddr>, ResolveError>,
     },
+    /// The guest wants a connection, and waits until [`Stack::admit`](crate::Stack::admit) or
+    /// [`Stack::refuse`](crate::Stack::refuse) answers it. In
+    /// [`Role::Gateway`](crate::Role::Gateway) alone.
+    Requested {
+        /// What to answer.
+        request: RequestId,
+        /// The guest's end.
+        from: SocketAddr,
+        /// What it wants to reach: any unicast address but loopback ones.
+        to: SocketAddr,
+    },
+    /// The guest has given a request up, or it has waited for too long; it cannot be answered any
+    /// more.
+    Withdrawn(RequestId),
+}
+
+/// How a guest's request is answered that leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// RST: nobody listens there.
+    Reset,
+    /// An ICMP error: there is no such host (RFC 792 code 1, RFC 4443 §3.1 code 3).
+    HostUnreachable,
+    /// An ICMP error: there is no way to that network (code 0 in both).
+    NetworkUnreachable,
+    /// Not at all, as by a host that is down. Should the guest ask again, it is a new request.
+    Silent,
+}
+
+/// A UDP datagram of the guest (RFC 768).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// The guest's end.
+    pub from: SocketAddr,
+    /// Where it is to go.
+    pub to: SocketAddr,
+    /// What it carries.
+    pub payload: Vec<u8>,
 }
 
 /// Where a stream is in its life.

@@ -73,10 +73,12 @@ mod window;
 
 pub use smoltcp::phy;
 
-pub use config::{Addresses, Config, Ipv4Config, Ipv6Config, Limits};
+pub use config::{Addresses, Config, Ipv4Config, Ipv6Config, Limits, Role};
 pub use connection::KeepAlive;
-pub use error::{ConfigError, ConnectError, DatagramError, ListenError, ResolveError, StreamError};
-pub use event::{Event, ListenerId, QueryId, Status, StreamId};
+pub use error::{
+    AdmitError, ConfigError, ConnectError, DatagramError, ListenError, ResolveError, StreamError,
+};
+pub use event::{Datagram, Event, ListenerId, QueryId, Refusal, RequestId, Status, StreamId};
 pub use stack::Stack;
 pub use stream::Stream;
 pub use time::Instant;

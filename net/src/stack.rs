@@ -1,6 +1,7 @@
 //! The stack: one card, its addresses, its connections.
 
 mod addressing;
+mod gateway;
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -55,6 +56,8 @@ pub struct Stack {
     shard: Shard,
     service: Service,
     listeners: Vec<Listener>,
+    /// Listeners there have been: no id is given twice.
+    listened: u32,
     addresses: Addresses,
     /// Servers that the configuration names; they come before all others.
     configured_dns: Vec<IpAddr>,
@@ -99,6 +102,7 @@ impl Stack {
             shard,
             service: Service::new(dhcp),
             listeners: Vec::new(),
+            listened: 0,
             addresses: Addresses::default(),
             configured_dns: config.dns,
             expects_ipv4: config.ipv4 != Ipv4Config::Disabled,
@@ -184,10 +188,17 @@ impl Stack {
         if self.listeners.len() >= MAX_LISTENERS {
             return Err(ListenError::TooMany);
         }
-        // Bounded just above.
-        let id = ListenerId(u32::try_from(self.listeners.len()).unwrap_or(u32::MAX));
+        let id = ListenerId(self.listened);
+        self.listened += 1;
         self.listeners.push(Listener { id, local, port });
         Ok(id)
+    }
+
+    /// Takes no more connections: a SYN to that port is refused from now on. Connections that were
+    /// taken before live on, also those whose handshake is not complete yet, of which
+    /// [`Event::Accepted`] still tells. The port may be listened on again at once.
+    pub fn close_listener(&mut self, listener: ListenerId) {
+        self.listeners.retain(|l| l.id != listener);
     }
 
     /// How many more connections listeners may take. A SYN beyond it is answered with RST. Each
@@ -402,7 +413,7 @@ impl Stack {
         }
         match self.listener(segment).filter(|_| segment.opens()) {
             Some(listener) => self.syn(listener, segment, received),
-            None => self.refuse(segment, received),
+            None => self.reset(segment, received),
         }
     }
 
@@ -432,7 +443,7 @@ impl Stack {
         }
         if is_full(&self.shard) {
             self.turn_away("all connections are in use");
-            self.refuse(segment, received);
+            self.reset(segment, received);
         } else {
             let seed = self.numbers.next_u64();
             self.shard
@@ -449,7 +460,7 @@ impl Stack {
     }
 
     /// Lets smoltcp answer with RST, as it does for a segment that no socket takes.
-    fn refuse<T: TxToken>(&mut self, segment: &Segment, received: Received<'_, T>) {
+    fn reset<T: TxToken>(&mut self, segment: &Segment, received: Received<'_, T>) {
         if !segment.has(flag::RST) && self.refusals.take(self.now) {
             let mut nobody = SocketSet::new(Vec::new());
             self.shard.feed(received, &mut nobody, self.now);

@@ -207,6 +207,8 @@ impl Server {
                 }
             }
             Event::Resolved { query, result } => self.resolved(query, &result, now),
+            // A gateway's alone.
+            Event::Requested { .. } | Event::Withdrawn(_) => {}
         }
     }
 

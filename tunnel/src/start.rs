@@ -255,6 +255,10 @@ fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> ne
             recv_buffer: memory.stream_buffer,
             send_buffer: memory.stream_buffer,
         },
+        role: match config.published {
+            true => net::Role::Published,
+            false => net::Role::Host,
+        },
     }
 }
 

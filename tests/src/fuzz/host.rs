@@ -11,7 +11,7 @@ use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
     EthernetRepr, IpProtocol, IpRepr, UdpPacket, UdpRepr,
 };
-use stockade_net::{Config, Event, Instant, Ipv4Config, Ipv6Config, Limits, Stack};
+use stockade_net::{Config, Event, Instant, Ipv4Config, Ipv6Config, Limits, Role, Stack};
 
 /// Our Ethernet address and the other end's.
 pub const MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -167,6 +167,7 @@ pub fn config() -> Config {
             recv_buffer: 4096,
             send_buffer: 4096,
         },
+        role: Role::Host,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use stockade_config::{Connect, Host as BackendHost};
-use stockade_net::{Config, Instant, Ipv4Config, Ipv6Config, Limits, Stack};
+use stockade_net::{Config, Instant, Ipv4Config, Ipv6Config, Limits, Role, Stack};
 use stockade_tls::{Provider, ServerOptions, WallClock};
 use stockade_tunnel::Machine;
 use stockade_tunnel::journal::{Channel, LogId, Severity};
@@ -359,6 +359,7 @@ fn network(last: u8, ipv6: bool, seed: u64, limits: Limits) -> Config {
         dns: Vec::new(),
         seed: key.try_into().expect("as many as asked for"),
         limits,
+        role: Role::Host,
     }
 }
 

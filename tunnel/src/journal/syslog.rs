@@ -235,6 +235,7 @@ mod tests {
                 recv_buffer: 4096,
                 send_buffer: 4096,
             },
+            role: net::Role::Host,
         };
         Stack::new(config, &mut card, Instant::ZERO).expect("a configuration")
     }

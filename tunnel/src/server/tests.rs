@@ -135,6 +135,7 @@ fn network(last: u8, gateway: Option<u8>) -> net::Config {
             recv_buffer: 32 * 1024,
             send_buffer: 32 * 1024,
         },
+        role: net::Role::Host,
     }
 }
 

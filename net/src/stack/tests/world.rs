@@ -179,6 +179,7 @@ pub fn config(host: usize) -> Config {
         dns: Vec::new(),
         seed: [host as u8 + 1; 32],
         limits: limits(),
+        role: Role::Host,
     }
 }
 
