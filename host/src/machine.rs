@@ -1,10 +1,12 @@
 //! What a machine can be: its kind, firmware, accelerator and network.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use crate::network::{Forward, Listen};
 
 /// QEMU's machine types that the image boots on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +150,21 @@ impl Publish {
             "localhost".to_owned()
         } else {
             self.address.to_string()
+        }
+    }
+}
+
+impl TryFrom<&Forward> for Publish {
+    type Error = ();
+
+    fn try_from(forward: &Forward) -> Result<Publish, ()> {
+        match forward.listen {
+            Listen::Tcp(SocketAddr::V4(address)) => Ok(Publish {
+                address: *address.ip(),
+                port: address.port(),
+                guest_port: forward.guest_port,
+            }),
+            _ => Err(()),
         }
     }
 }

@@ -24,8 +24,10 @@ use crate::Error;
 
 mod engine;
 mod forward;
+mod listener;
 
 pub use forward::{Bound, Forward, Listen, UnixSocket};
+pub(crate) use listener::try_listen;
 
 /// The guest's IPv4 address.
 pub const GUEST_IPV4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);

@@ -1,25 +1,29 @@
 //! Where a configuration's services are reached: ports of this host, or the image's own address.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use stockade_config::stunnel::{Accept, Configuration, Diagnostic, Notice, Origin, Service};
 use stockade_config::{Config, Host, Ipv4};
 
-use crate::Publish;
-
-/// syslog's severity of a notice (RFC 5424 §6.2.1).
-const NOTICE: u8 = 5;
+use crate::network::{self, Forward, Listen};
 
 /// A port of this host that leads to a service of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The ports of host and image.
-    pub publish: Publish,
+    /// The address and port of this host, and the image's port.
+    pub forward: Forward,
     /// The service's name.
     pub service: String,
     /// Where the `accept` stands that asks for it.
     pub origin: Origin,
+}
+
+impl Published {
+    /// The address and port of this host, unless it is a UNIX socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.forward.listen.address()
+    }
 }
 
 /// The ports that a configuration publishes on this host, and what is to be told of them.
@@ -40,17 +44,22 @@ pub struct PortProblem {
     pub busy: bool,
 }
 
-/// Looks a name up as this host does (getaddrinfo(3)).
+/// Looks a name up as this host does (getaddrinfo(3)), to listen on its addresses. Those that
+/// this host does not have are left out, as long as it has one of them: `localhost` is `::1` too
+/// where IPv6 is off.
 ///
 /// # Errors
 ///
 /// The name is unknown.
 pub fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
     let found = (name, 0).to_socket_addrs()?;
-    Ok(found.map(|address| address.ip()).collect())
+    let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    let is_here = |address: &&IpAddr| UdpSocket::bind((**address, 0)).is_ok();
+    let here: Vec<IpAddr> = found.iter().filter(is_here).copied().collect();
+    Ok(if here.is_empty() { found } else { here })
 }
 
-/// The ports of this host that `accept` names, for QEMU's user network: exactly those, on
+/// The ports of this host that `accept` names, for the rootless network: exactly those, on
 /// exactly those addresses. The image listens on the same port numbers.
 ///
 /// # Errors
@@ -67,30 +76,18 @@ pub fn publication(
     for (index, service) in configuration.services.iter().enumerate() {
         for accept in &service.accept {
             let origin = origin_of(configuration, service, accept);
-            let place_on_host = match place_on_host(accept, &resolve) {
+            let places = match places_on_host(accept, &resolve) {
                 Ok(found) => found,
                 Err(text) => {
                     errors.push(Diagnostic { origin, text });
                     continue;
                 }
             };
-            let port = place_on_host.port;
-            // Once is enough: it is the same for each such line.
-            if publication.notices.is_empty() {
-                publication
-                    .notices
-                    .extend(place_on_host.left_out.map(|text| Notice {
-                        origin: origin.clone(),
-                        level: NOTICE,
-                        text,
-                    }));
-            }
-            for address in place_on_host.addresses {
+            for address in places {
                 let wanted = Published {
-                    publish: Publish {
-                        address,
-                        port,
-                        guest_port: port,
+                    forward: Forward {
+                        listen: Listen::Tcp(address),
+                        guest_port: address.port(),
                     },
                     service: service.name.clone(),
                     origin: origin.clone(),
@@ -129,31 +126,33 @@ fn place<'a>(
     wanted: &Published,
     service: usize,
 ) -> Place {
-    let at = wanted.publish;
-    for (other, owner) in known.filter(|(other, _)| other.publish.port == at.port) {
+    let Some(at) = wanted.address() else {
+        return Place::New;
+    };
+    for (other, owner) in known {
+        let Some(there) = other.address().filter(|there| there.port() == at.port()) else {
+            continue;
+        };
         if *owner == service {
-            if other.publish.address == at.address {
+            if there == at {
                 return Place::There;
             }
             continue;
         }
-        let overlap = other.publish.address == at.address
-            || other.publish.address.is_unspecified()
-            || at.address.is_unspecified();
-        return Place::Taken(if overlap {
+        return Place::Taken(if overlap(there.ip(), at.ip()) {
             format!(
-                "Binding service [{}] to {}:{}: Address already in use: service [{}] accepts there ({})",
-                wanted.service, at.address, at.port, other.service, other.origin
+                "Binding service [{}] to {at}: Address already in use: service [{}] accepts there ({})",
+                wanted.service, other.service, other.origin
             )
         } else {
             format!(
                 "port {} of {} is service [{}]'s and that of {} is [{}]'s ({}), but on this network the \
                  image has one address for both; choose different ports, or give the image addresses \
                  of its own (-- --ipv4=ADDRESS/PREFIX)",
-                at.port,
-                at.address,
+                at.port(),
+                at.ip(),
                 wanted.service,
-                other.publish.address,
+                there.ip(),
                 other.service,
                 other.origin
             )
@@ -162,77 +161,52 @@ fn place<'a>(
     Place::New
 }
 
+/// Whether listening on one of these addresses takes the other: they are the same, or one means
+/// all of the family.
+fn overlap(a: IpAddr, b: IpAddr) -> bool {
+    a == b || a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified())
+}
+
 /// Leaves out the addresses that "all addresses" of the same port covers: listening on both
 /// fails, and stunnel then goes on with the first.
 fn without_covered(mut publication: Publication) -> Publication {
-    let wide: Vec<u16> = publication
+    let wide: Vec<SocketAddr> = publication
         .ports
         .iter()
-        .filter(|port| port.publish.address.is_unspecified())
-        .map(|port| port.publish.port)
+        .filter_map(Published::address)
+        .filter(|address| address.ip().is_unspecified())
         .collect();
-    publication
-        .ports
-        .retain(|port| port.publish.address.is_unspecified() || !wide.contains(&port.publish.port));
+    publication.ports.retain(|port| {
+        port.address().is_none_or(|address| {
+            let covers = |wide: &SocketAddr| {
+                wide.port() == address.port() && wide.is_ipv4() == address.is_ipv4()
+            };
+            address.ip().is_unspecified() || !wide.iter().any(covers)
+        })
+    });
     publication
 }
 
-/// What one `accept` means on this host.
-struct PlaceOnHost {
-    addresses: Vec<Ipv4Addr>,
-    port: u16,
-    /// Addresses that are left out, in words.
-    left_out: Option<String>,
-}
-
-fn place_on_host(
+/// What one `accept` means on this host: an address, or several.
+fn places_on_host(
     accept: &Accept,
     resolve: impl Fn(&str) -> io::Result<Vec<IpAddr>>,
-) -> Result<PlaceOnHost, String> {
-    let (host, port, text) = tcp(accept)?;
-    let ipv4_only = "QEMU's user network listens on IPv4 addresses only";
-    let whole = |addresses| PlaceOnHost {
-        addresses,
-        port,
-        left_out: None,
-    };
-    let wide = |left_out| {
-        Ok(PlaceOnHost {
-            left_out: Some(left_out),
-            ..whole(vec![Ipv4Addr::UNSPECIFIED])
-        })
-    };
-    match host {
-        None => wide(format!(
-            "accept = {text} means all IPv4 addresses of this host and none of IPv6, here and wherever \
-             no host is named: {ipv4_only}"
-        )),
-        Some(Host::Address(IpAddr::V6(address))) if address.is_unspecified() => wide(format!(
-            "accept = {text} means all IPv4 addresses of this host alone: {ipv4_only}"
-        )),
-        Some(Host::Address(IpAddr::V4(address))) => Ok(whole(vec![*address])),
-        Some(Host::Address(IpAddr::V6(address))) => Err(format!(
-            "accept = {text}: {address} can't be published: {ipv4_only}; write an IPv4 address, or \
-             give the image an address of its own (-- --ipv6=ADDRESS/PREFIX)"
-        )),
+) -> Result<Vec<SocketAddr>, String> {
+    const ALL_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    const ALL_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let (host, port, _) = tcp(accept)?;
+    let addresses = match host {
+        None => vec![ALL_IPV4],
+        // stunnel leaves the socket in its default state, in which it takes both families
+        // (IPV6_V6ONLY in ipv6(7)).
+        Some(Host::Address(address)) if *address == ALL_IPV6 => vec![ALL_IPV4, ALL_IPV6],
+        Some(Host::Address(address)) => vec![address.to_canonical()],
         Some(Host::Name(name)) => {
-            let found =
-                resolve(name).map_err(|error| format!("Error resolving \"{name}\": {error}"))?;
-            let addresses: Vec<Ipv4Addr> = found
-                .iter()
-                .filter_map(|address| match address {
-                    IpAddr::V4(address) => Some(*address),
-                    IpAddr::V6(_) => None,
-                })
-                .collect();
-            if addresses.is_empty() {
-                return Err(format!(
-                    "accept = {text}: {name} has no IPv4 address, and {ipv4_only}"
-                ));
-            }
-            Ok(whole(addresses))
+            resolve(name).map_err(|error| format!("Error resolving \"{name}\": {error}"))?
         }
-    }
+    };
+    let place = |address| SocketAddr::new(address, port);
+    Ok(addresses.into_iter().map(place).collect())
 }
 
 /// The image's own addresses that are on its command line.
@@ -301,27 +275,21 @@ pub fn check_own_addresses(configuration: &Configuration, config: &Config) -> Ve
     errors
 }
 
-/// Finds out now which port can't be had: QEMU's own message would name no line of the file.
+/// Finds out now which port can't be had, and leaves none of them open.
 pub fn check_ports(ports: &[Published]) -> Vec<PortProblem> {
-    let mut problems = Vec::new();
-    for port in ports {
-        let Publish {
-            address,
-            port: number,
-            ..
-        } = port.publish;
-        let Err(error) = TcpListener::bind((address, number)) else {
-            continue;
-        };
-        let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "; stop what listens there (`ss -ltnp 'sport = :{number}'` shows it) or choose another port"
+    let problem = |port: &Published| {
+        let error = network::try_listen(&port.forward.listen).err()?;
+        let advice = match (error.kind(), port.address()) {
+            (io::ErrorKind::AddrInUse, Some(address)) => format!(
+                "; stop what listens there (`ss -ltnp 'sport = :{}'` shows it) or choose another port",
+                address.port()
             ),
-            io::ErrorKind::PermissionDenied => format!(
-                "; low ports take root, or `sudo sysctl net.ipv4.ip_unprivileged_port_start={number}`; \
-                 an image with an address of its own (-- --ipv4=ADDRESS/PREFIX) needs neither"
+            (io::ErrorKind::PermissionDenied, Some(address)) => format!(
+                "; low ports take root, or `sudo sysctl net.ipv4.ip_unprivileged_port_start={}`; \
+                 an image with an address of its own (-- --ipv4=ADDRESS/PREFIX) needs neither",
+                address.port()
             ),
-            io::ErrorKind::AddrNotAvailable => {
+            (io::ErrorKind::AddrNotAvailable, _) => {
                 "; no interface of this host has that address".to_owned()
             }
             _ => String::new(),
@@ -329,17 +297,18 @@ pub fn check_ports(ports: &[Published]) -> Vec<PortProblem> {
         let diagnostic = Diagnostic {
             origin: port.origin.clone(),
             text: format!(
-                "Binding service [{}] to {address}:{number}: {}{advice}",
+                "Binding service [{}] to {}: {}{advice}",
                 port.service,
+                port.forward.listen,
                 stunnel_words(&error)
             ),
         };
-        problems.push(PortProblem {
+        Some(PortProblem {
             diagnostic,
             busy: error.kind() == io::ErrorKind::AddrInUse,
-        });
-    }
-    problems
+        })
+    };
+    ports.iter().filter_map(problem).collect()
 }
 
 /// `Address already in use (98)`, as stunnel writes an error of the system.

@@ -10,7 +10,7 @@ use super::publish::{Published, is_localhost, origin};
 /// What stands for this host's loopback, seen from the image: the image's own leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gateway {
-    /// QEMU's user network leads 10.0.2.2 to this host's 127.0.0.1.
+    /// The rootless network's gateway, which leads to this host's 127.0.0.1 and `::1`.
     UserNetwork,
     /// The default gateway, on a TAP or a bridge.
     Address(IpAddr),
@@ -105,7 +105,7 @@ fn sources(service: &Service, ports: &[Published], own: &[IpAddr]) -> String {
     let published: Vec<String> = ports
         .iter()
         .filter(|port| port.service == service.name)
-        .map(|port| format!("{}:{}", port.publish.address, port.publish.port))
+        .map(|port| port.forward.listen.to_string())
         .collect();
     if !published.is_empty() {
         return published.join(", ");

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use nix::unistd::{Group, User};
+
 use crate::ParseError;
 
 /// What a forward's text may be.
@@ -13,6 +15,11 @@ const EXPECTED: &str = "[ADDRESS:]PORT:GUESTPORT with ports from 1 to 65535, suc
                         127.0.0.1:8443:443 or [::1]:8443:443, nor \
                         unix:PATH[,mode=MODE][,user=USER][,group=GROUP]:GUESTPORT, such as \
                         unix:/run/db.sock,mode=0660,group=www-data:3306";
+
+/// What else can be wrong with a UNIX socket's options.
+const KNOWN_MODE: &str = "a socket with a mode from 0 to 0777, such as mode=0660";
+const KNOWN_USER: &str = "a socket whose user this host knows, by name or number";
+const KNOWN_GROUP: &str = "a socket whose group this host knows, by name or number";
 
 /// Permission bits of a file.
 const PERMISSIONS: u32 = 0o777;
@@ -64,6 +71,16 @@ impl Forward {
         Forward {
             listen: Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
             guest_port,
+        }
+    }
+}
+
+impl Listen {
+    /// The address and port, unless it is a UNIX socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Listen::Tcp(address) => Some(*address),
+            Listen::Unix(_) => None,
         }
     }
 }
@@ -121,14 +138,30 @@ fn unix_socket(text: &str) -> Result<UnixSocket, Option<&'static str>> {
             "mode" => {
                 let mode = u32::from_str_radix(value, 8).ok();
                 let mode = mode.filter(|mode| *mode <= PERMISSIONS);
-                socket.mode = Some(mode.ok_or(Some("a mode from 0 to 0777, such as 0660"))?);
+                socket.mode = Some(mode.ok_or(Some(KNOWN_MODE))?);
             }
-            "user" => socket.user = Some(value.parse().map_err(|_| None)?),
-            "group" => socket.group = Some(value.parse().map_err(|_| None)?),
+            "user" => socket.user = Some(user(value).ok_or(Some(KNOWN_USER))?),
+            "group" => socket.group = Some(group(value).ok_or(Some(KNOWN_GROUP))?),
             _ => return Err(None),
         }
     }
     Ok(socket)
+}
+
+/// A user's number: given as it is, or by name.
+fn user(text: &str) -> Option<u32> {
+    let named = || User::from_name(text).ok().flatten();
+    text.parse()
+        .ok()
+        .or_else(|| named().map(|user| user.uid.as_raw()))
+}
+
+/// A group's number: given as it is, or by name.
+fn group(text: &str) -> Option<u32> {
+    let named = || Group::from_name(text).ok().flatten();
+    text.parse()
+        .ok()
+        .or_else(|| named().map(|group| group.gid.as_raw()))
 }
 
 fn port(text: &str) -> Option<u16> {
@@ -164,5 +197,74 @@ impl fmt::Display for Listen {
             Listen::Tcp(address) => write!(f, "{address}"),
             Listen::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, shown: &str) {
+        let forward: Forward = text.parse().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(forward.to_string(), shown);
+        assert_eq!(shown.parse(), Ok(forward));
+    }
+
+    #[test]
+    fn ports_are_local_unless_an_address_is_given() {
+        assert_eq!("8443:443".parse(), Ok(Forward::local(8443, 443)));
+        check("8443:443", "127.0.0.1:8443:443");
+        check("0.0.0.0:80:8080", "0.0.0.0:80:8080");
+        check("[::1]:8443:443", "[::1]:8443:443");
+        check("[::]:8443:443", "[::]:8443:443");
+    }
+
+    #[test]
+    fn unix_sockets_have_options() {
+        check("unix:/run/db.sock:3306", "unix:/run/db.sock:3306");
+        check(
+            "unix:/run/db.sock,group=0,mode=660,user=0:3306",
+            "unix:/run/db.sock,mode=0660,user=0,group=0:3306",
+        );
+        check("unix:a:b:3306", "unix:a:b:3306");
+        check("unix:/s,user=root:1", "unix:/s,user=0:1");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "443",
+            ":443",
+            "8443:",
+            "0:443",
+            "8443:0",
+            "65536:443",
+            "+1:443",
+            "a:b",
+            "1:2:3",
+            "localhost:1:2",
+            "127.0.0.1:1",
+            "::1:8443:443",
+            "[::1:8443:443",
+            "[127.0.0.1]:8443:443",
+            "1 :2",
+            "unix::1",
+            "unix:/s",
+            "unix:/s:0",
+            "unix:/s,mode=0999:1",
+            "unix:/s,mode=7777:1",
+            "unix:/s,colour=red:1",
+            "unix:/s,mode:1",
+            "unix:/s,user=no such user:1",
+        ] {
+            assert!(text.parse::<Forward>().is_err(), "{text:?}");
+        }
+        let error = "unix:/s,mode=a:1".parse::<Forward>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "\"unix:/s,mode=a:1\" is not a socket with a mode from 0 to 0777, such as mode=0660"
+        );
     }
 }

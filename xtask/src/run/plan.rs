@@ -180,7 +180,10 @@ impl Plan {
         if let Some(conf) = &self.conf {
             let published = conf.publish(&self.net, config)?;
             return Ok(Ports {
-                publish: published.iter().map(|port| port.publish).collect(),
+                publish: published
+                    .iter()
+                    .filter_map(|port| Publish::try_from(&port.forward).ok())
+                    .collect(),
                 published,
             });
         }

@@ -53,7 +53,7 @@ fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
 }
 
 fn ports(publication: &Publication) -> Vec<String> {
-    let port = |port: &super::super::Published| format!("{} {}", port.publish, port.service);
+    let port = |port: &super::super::Published| format!("{} {}", port.forward, port.service);
     publication.ports.iter().map(port).collect()
 }
 
@@ -75,21 +75,27 @@ fn refused(sections: &[&str]) -> String {
 }
 
 #[test]
-fn a_port_alone_is_published_on_all_addresses_and_tells_of_ipv6() {
-    let found = publication(&services(&["accept = 8443"]), resolve).unwrap();
-    assert_eq!(ports(&found), ["0.0.0.0:8443:8443 s0"]);
-    assert_eq!(found.notices.len(), 1);
-    assert_eq!(
-        (&*found.notices[0].origin.file, found.notices[0].origin.line),
-        ("off.conf", 4)
+fn a_port_alone_is_published_on_all_ipv4_addresses() {
+    check(&["accept = 8443"], &["0.0.0.0:8443:8443 s0"]);
+    check(&["accept = 0.0.0.0:8443"], &["0.0.0.0:8443:8443 s0"]);
+}
+
+#[test]
+fn the_unspecified_ipv6_address_means_both_families() {
+    check(
+        &["accept = :::8443"],
+        &["0.0.0.0:8443:8443 s0", "[::]:8443:8443 s0"],
     );
-    assert!(found.notices[0].text.contains("none of IPv6"));
-    check(&["accept = :::8443"], &["0.0.0.0:8443:8443 s0"]);
 }
 
 #[test]
 fn a_host_is_published_on_its_own_addresses_alone() {
-    check(&["accept = localhost:2323"], &["127.0.0.1:2323:2323 s0"]);
+    check(
+        &["accept = localhost:2323"],
+        &["[::1]:2323:2323 s0", "127.0.0.1:2323:2323 s0"],
+    );
+    check(&["accept = six:2323"], &["[::1]:2323:2323 s0"]);
+    check(&["accept = ::1:2323"], &["[::1]:2323:2323 s0"]);
     check(&["accept = 127.0.0.5:2323"], &["127.0.0.5:2323:2323 s0"]);
     check(
         &["accept = two:2323"],
@@ -101,11 +107,12 @@ fn a_host_is_published_on_its_own_addresses_alone() {
 fn several_services_and_accepts_are_published_in_their_order() {
     check(
         &[
-            "accept = localhost:1111\naccept = localhost:2222",
+            "accept = two:1111\naccept = 127.0.0.1:2222",
             "accept = 127.0.0.1:3333",
         ],
         &[
-            "127.0.0.1:1111:1111 s0",
+            "127.0.0.2:1111:1111 s0",
+            "127.0.0.3:1111:1111 s0",
             "127.0.0.1:2222:2222 s0",
             "127.0.0.1:3333:3333 s1",
         ],
@@ -124,7 +131,7 @@ fn one_service_on_two_addresses_is_one_listener_of_the_image() {
 fn what_all_addresses_cover_is_published_once() {
     check(
         &["accept = localhost:1111\naccept = 1111\naccept = 127.0.0.1:1111"],
-        &["0.0.0.0:1111:1111 s0"],
+        &["[::1]:1111:1111 s0", "0.0.0.0:1111:1111 s0"],
     );
 }
 
@@ -141,17 +148,16 @@ fn two_services_on_one_port_are_refused_with_both_places() {
         error.starts_with("off.conf:7: port 1111 of 127.0.0.2 is service [s1]'s"),
         "{error}"
     );
+    // The image's services listen on both of its addresses.
+    let error = refused(&["accept = 127.0.0.1:1111", "accept = ::1:1111"]);
+    assert!(
+        error.starts_with("off.conf:7: port 1111 of ::1 is service [s1]'s"),
+        "{error}"
+    );
 }
 
 #[test]
-fn what_can_t_be_published_is_refused_with_its_place() {
-    let error = refused(&["accept = ::1:8443"]);
-    assert!(
-        error.starts_with("off.conf:4: accept = ::1:8443: ::1 can't be published"),
-        "{error}"
-    );
-    let error = refused(&["accept = six:8443"]);
-    assert!(error.contains("six has no IPv4 address"), "{error}");
+fn an_unknown_name_is_refused_with_its_place() {
     let error = refused(&["accept = nowhere:8443"]);
     assert_eq!(
         error,
@@ -163,7 +169,7 @@ fn what_can_t_be_published_is_refused_with_its_place() {
 fn every_error_is_told_at_once() {
     let sections = [
         "accept = nowhere:1",
-        "accept = six:2",
+        "accept = elsewhere:2",
         "accept = localhost:3",
     ];
     let errors = publication(&services(&sections), resolve).unwrap_err();
@@ -187,6 +193,8 @@ fn a_busy_port_is_named_with_its_line() {
         "{error}"
     );
     drop(listener);
+    assert_eq!(check_ports(&found.ports), []);
+    // It was not left open.
     assert_eq!(check_ports(&found.ports), []);
 }
 
@@ -282,7 +290,7 @@ fn the_routes_say_where_each_service_leads() {
     assert_eq!(
         routes(&configuration, &found.ports, Gateway::UserNetwork, &[]),
         [
-            "[redis]  plain from 127.0.0.1:6380, TLS to peer:6379",
+            "[redis]  plain from [::1]:6380, 127.0.0.1:6380, TLS to peer:6379",
             "[b]      plain from 0.0.0.0:1111, TLS to 127.0.0.1:2222 of this host",
         ]
     );
