@@ -70,7 +70,7 @@ fn dispatch() -> Result<ExitCode> {
 fn dispatch_to(command: &OsStr, root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
     match command.to_str() {
         Some("run") => run::main(root, parser),
-        Some("check") => check::main(root, parser),
+        Some("check") => check::main(parser),
         Some("image") => image::main(root, parser),
         Some("test") => test::main(root, parser),
         Some("bench") => bench::main(root, parser),

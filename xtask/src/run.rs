@@ -1,358 +1,70 @@
 //! `cargo xtask run`: builds the image and serves TLS with it.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
 
-use stockade_config::{Config, Settings};
-use stockade_host::{Accel, Backend, Boot, Network, Qemu, READY, Vm, pki, probe};
+use clap::{Arg, ArgAction, FromArgMatches};
+use stockade_program::cli::{self, Net, Run};
+use stockade_program::{Caller, Image};
 
 use crate::{Result, image, packages};
-pub(crate) use conf::check as check_conf;
-use conf::{Conf, Refused};
-use keeping::Keeping;
-use options::Net;
-pub(crate) use options::Options;
-use plan::{Plan, Ports};
-use words::shown;
 
-mod conf;
-mod contents;
-mod keeping;
-mod network;
-mod options;
-mod plan;
-mod words;
-
-const HELP: &str = "\
-Builds the image, boots it under QEMU and serves TLS with it until Ctrl-C. Without options it
-needs no privilege: https://localhost:8443/ leads to a small HTTP server on this host.
-
-Usage: cargo xtask run [OPTIONS] [-- WORDS]
-
-  WORDS                    The image's own command line, handed over as it is; see below
-
-Options:
-      --conf FILE          Serve what this stunnel configuration file says, on the addresses that
-                           its accept lines name; `cargo xtask check` tells more. - reads it from
-                           standard input
-      --net user           QEMU's own network, without privilege (the default)
-      --net tap=NAME       An existing TAP interface that you may open
-      --net bridge=NAME    A TAP made for this run on an existing bridge; bridge=br0 is the
-                           default when WORDS hold --ipv4 or --ipv6
-      --accel ACCEL        auto, kvm or tcg; auto tries whether a guest runs under KVM [auto]
-      --machine MACHINE    microvm, q35 or pc [microvm]
-      --firmware FIRMWARE  seabios or qboot [qboot for microvm, seabios for q35 and pc]
-      --memory MIB         The machine's memory [128]
-      --publish [ADDR:]PORT:GUESTPORT
-                           Lead a port of this host (of 127.0.0.1, if no ADDR is given) to one of
-                           the image; may be repeated; with --net user only [8443:443]
-      --cert FILE          The certificate chain, PEM, and
-      --key FILE           its private key, PEM [a development certificate for localhost]
-      --debug              Log each connection (--log=debug)
-      --dry-run            Print what would be run, and run nothing
-      --no-install         Refuse to install what is missing, and say which command would
-  -h, --help               Show this text
-
-The image's words:
-";
-
-/// How long we wait quietly for the image; it boots in a second even where it is slow.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often we look for a signal and for the machine's end.
-const POLL: Duration = Duration::from_millis(50);
-
-/// The backend's port that `--dry-run` shows; a real run takes a free one.
-const EXAMPLE_PORT: u16 = 8080;
-
-/// Most files that `--dry-run` names one by one; a directory of authorities has hundreds.
-const MOST_NAMED: usize = 12;
-
-pub(crate) fn main(root: &Path, parser: lexopt::Parser) -> Result<ExitCode> {
-    let options = Options::parse(parser)?;
-    if options.help {
-        print!("{HELP}{}", stockade_config::command_line::help());
-        return Ok(ExitCode::SUCCESS);
-    }
-    let net = plan::net(&options);
-    if net != Net::User && !options.publish.is_empty() {
-        return Err("--publish goes with --net user only; on a TAP or bridge the image has an address of its own".into());
-    }
-    let conf = match options.conf.as_deref().map(Conf::read).transpose()? {
-        None => None,
-        Some(Ok(conf)) => Some(conf),
-        Some(Err(Refused)) => return Ok(ExitCode::FAILURE),
-    };
-    if options.dry_run {
-        return dry_run(root, &options, net, conf);
-    }
-    let tools = match net {
-        Net::Bridge(_) => packages::RUN_ON_BRIDGE,
-        _ => packages::RUN,
-    };
-    // What can be refused at once is refused before minutes of building.
-    let development = development(root, &options)?;
-    let backend = plan::wants_backend(&options, &net)
-        .then(Backend::start)
-        .transpose()?;
-    let backend_port = backend.as_ref().map(Backend::port);
-    let plan = Plan::new(&options, net, development, backend_port, conf)?;
-    let Some(config) = check(&options, &plan, root)? else {
-        return Ok(ExitCode::from(2));
-    };
-    let Ok(ports) = plan.ports(&options, &config) else {
-        return Ok(ExitCode::FAILURE);
-    };
-    if plan.conf.is_none() {
-        network::check_ports(&ports.publish)?;
-    } else if let Err(Refused) = Conf::check_ports(&ports.published) {
-        return Ok(ExitCode::FAILURE);
-    }
-    packages::require(tools, !options.no_install)?;
-    if let Net::Bridge(bridge) = &plan.net
-        && !stockade_host::bridge_exists(bridge)
-    {
-        return Err(network::no_bridge(bridge, &config).into());
-    }
-    let image = image::build(root, false)?;
-
-    let stop = keeping::stop_on_signals(plan.conf.is_some())?;
-    let tap = match &plan.net {
-        Net::Bridge(bridge) => Some(network::make_tap(bridge, &config)?),
-        _ => None,
-    };
-    let network = network::network(&plan.net, tap.as_ref(), ports.publish.clone())?;
-    let (accel, accel_words) = accelerator(options.accel, &image.path)?;
-    let machine = machine(&options, &image.path, &plan)
-        .accel(accel)
-        .network(network);
-    let keeping = Keeping::start(plan.conf.as_ref())?;
-
-    println!(
-        "image        {}, {}",
-        shown(&image.path),
-        words::megabytes(image.size)
-    );
-    println!("machine      {}, {accel_words}", options.machine);
-    println!(
-        "network      {}",
-        words::network(&plan, tap.as_ref(), &ports)
-    );
-    print!("{}", words::services(&plan, &config, &ports));
-    if let Some(log) = &keeping.log {
-        println!("log          {}, and below", shown(log.path()));
-    }
-    println!();
-    let log = keeping.log.clone();
-    let vm = machine.spawn(move |line| {
-        if let Some(log) = &log {
-            log.write_line(line);
-        }
-        // A closed terminal must not end the thread that keeps the console moving.
-        let _ = writeln!(io::stdout(), "{line}");
-    })?;
-    let guidance = words::guidance(&plan, &config, &ports);
-    let code = serve(&vm, &stop, &keeping, &guidance);
-    drop((vm, tap, backend, keeping));
-    code
+/// A run out of the checkout: the image is built, programs are installed.
+struct Checkout<'a> {
+    root: &'a Path,
+    install: bool,
 }
 
-/// Watches the machine until a signal or its own end.
-fn serve(vm: &Vm, stop: &AtomicBool, keeping: &Keeping, guidance: &str) -> Result<ExitCode> {
-    let started = Instant::now();
-    let (mut ready, mut warned, mut seen) = (false, false, 0);
-    loop {
-        if stop.load(Ordering::SeqCst) {
-            println!("\nStopped.");
-            return Ok(ExitCode::SUCCESS);
-        }
-        keeping.look();
-        let fresh = vm.console_since(seen);
-        seen += fresh.len();
-        if let Some(line) = fresh
-            .iter()
-            .find(|line| line.text.contains(READY) && !ready)
-        {
-            ready = true;
-            println!(
-                "\nServing {:.0} ms after QEMU's start. {guidance}Ctrl-C stops it.\n",
-                line.at.as_secs_f64() * 1e3
-            );
-        }
-        if let Some(outcome) = vm.try_wait() {
-            for message in vm.messages() {
-                eprintln!("qemu: {message}");
-            }
-            if outcome.is_success() {
-                println!("\nThe machine has ended: {outcome}.");
-                return Ok(ExitCode::SUCCESS);
-            }
-            return Err(outcome.to_string().into());
-        }
-        if !ready && !warned && started.elapsed() > PATIENCE {
-            warned = true;
-            eprintln!(
-                "warning: the image does not serve yet, after {} s; it goes on trying",
-                PATIENCE.as_secs()
-            );
-        }
-        std::thread::sleep(POLL);
-    }
+pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let name = "cargo xtask run";
+    let arguments = [OsString::from(name)].into_iter().chain(parser.raw_args()?);
+    let matches = match command(name).try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(answer) => return Ok(stockade_program::tell(&answer)),
+    };
+    let options = Run::from_arg_matches(&matches)?;
+    let install = !matches.get_flag("no-install");
+    stockade_program::run(&options, &mut Checkout { root, install })
 }
 
-/// Prints what a run would do.
-fn dry_run(root: &Path, options: &Options, net: Net, conf: Option<Conf>) -> Result<ExitCode> {
-    let folder = root.join("target/dev");
-    let backend = plan::wants_backend(options, &net).then_some(EXAMPLE_PORT);
-    // The certificate's files may not exist, and are not made now: their place is shown.
-    let plan = Plan::new(options, net, None, backend, conf)?;
-    let mut line = plan.line.to_string();
-    let mut archive: Vec<String> = plan.files.iter().map(|(name, _)| name.clone()).collect();
-    if plan::wants_development_certificate(options) {
-        line = format!("{line} --cert=file:cert.pem --key=file:key.pem")
-            .trim_start()
-            .to_owned();
-        archive = vec![
-            shown(&folder.join("cert.pem")),
-            shown(&folder.join("key.pem")),
-        ];
+fn command(name: &'static str) -> clap::Command {
+    let no_install = Arg::new("no-install")
+        .long("no-install")
+        .action(ArgAction::SetTrue)
+        .help("Refuse to install what is missing, and say which command would");
+    cli::run_command(name)
+        .about("Build the image, boot it and serve TLS with it until Ctrl-C")
+        .mut_arg("image", |image| {
+            image.help("Boot this image, an ELF file, instead of the one that is built now")
+        })
+        .arg(no_install)
+}
+
+impl Caller for Checkout<'_> {
+    fn program(&self) -> &'static str {
+        "cargo xtask"
     }
-    let config = match stockade_config::command_line::parse(&line) {
-        Ok(config) => config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return Ok(ExitCode::from(2));
-        }
-    };
-    let image = image::path(root, false);
-    let Ok(Ports { publish, .. }) = plan.ports(options, &config) else {
-        return Ok(ExitCode::FAILURE);
-    };
-    let network = match &plan.net {
-        Net::User => Network::User {
-            publish: publish.clone(),
-        },
-        Net::Tap(name) => Network::Tap { name: name.clone() },
-        Net::Bridge(_) => Network::Tap {
-            name: "TAP".to_owned(),
-        },
-    };
-    if let Some(conf) = &plan.conf {
-        archive.extend(conf.recording.paths().map(str::to_owned));
+
+    fn development_folder(&self) -> Result<PathBuf> {
+        Ok(self.root.join("target/dev"))
     }
-    let mut machine = machine(options, &image, &plan)
-        .accel(options.accel)
-        .network(network)
-        .kernel_line(line);
-    if !archive.is_empty() && plan.files.is_empty() {
-        machine = machine.file("file", *b"-");
+
+    fn image_place(&self, options: &Run) -> String {
+        let built = image::path(self.root, false);
+        let path = options.image.as_deref().unwrap_or(&built);
+        stockade_program::shown(path)
     }
-    let boot = machine.boot()?;
-    let initrd = boot.archive.is_some().then_some("BOOT-ARCHIVE");
-    println!("would build    {}", shown(&image));
-    if options.accel == Accel::Auto {
-        println!("would try      whether a guest runs under KVM; TCG is shown below");
-    }
-    if let Net::Bridge(bridge) = &plan.net {
-        println!(
-            "would make     a TAP interface on {bridge}, removed at the end; TAP is its name below"
-        );
-    }
-    if backend.is_some() {
-        println!(
-            "would start    an HTTP server on a free port of 127.0.0.1; {EXAMPLE_PORT} stands for it below"
-        );
-    }
-    if !archive.is_empty() {
-        let named = match archive.len() {
-            0..=MOST_NAMED => archive.join(", "),
-            many => format!("{many} files"),
+
+    fn prepare(&mut self, options: &Run, net: &Net) -> Result<Image> {
+        let tools = match (net, &options.image) {
+            (Net::Bridge(_), _) => packages::RUN_ON_BRIDGE,
+            _ => packages::RUN,
         };
-        println!("would pack     {named} into the boot archive");
-    }
-    println!(
-        "would hand over the image and the boot archive as files in memory; their names stand for them:\n"
-    );
-    println!("{}", machine.command_line(&boot, &shown(&image), initrd));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn development(root: &Path, options: &Options) -> Result<Option<pki::Development>> {
-    if !plan::wants_development_certificate(options) {
-        return Ok(None);
-    }
-    Ok(Some(pki::development(
-        &root.join("target/dev"),
-        SystemTime::now(),
-    )?))
-}
-
-fn machine(options: &Options, image: &Path, plan: &Plan) -> Qemu {
-    let mut machine = Qemu::new(image)
-        .machine(options.machine)
-        .kernel_line(plan.line.as_str());
-    if let Some(firmware) = options.firmware {
-        machine = machine.firmware(firmware);
-    }
-    if let Some(memory) = options.memory_mib {
-        machine = machine.memory_mib(memory);
-    }
-    for (name, bytes) in &plan.files {
-        machine = machine.file(name.as_str(), bytes.to_vec());
-    }
-    match &plan.conf {
-        Some(conf) => machine.conf(Arc::clone(&conf.recording)),
-        None => machine,
-    }
-}
-
-/// Reads the image's configuration as the image will, and prints every error of it.
-fn check(options: &Options, plan: &Plan, root: &Path) -> Result<Option<Config>> {
-    match settings(options, plan, root)? {
-        Ok(settings) => Ok(Some(settings.config)),
-        Err(error) => {
-            eprintln!("{error}");
-            eprintln!(
-                "error: nothing was started. `cargo xtask run --help` lists the image's words"
-            );
-            Ok(None)
+        packages::require(tools, self.install)?;
+        match &options.image {
+            Some(path) => Image::file(path),
+            None => Image::file(&image::build(self.root, false)?.path),
         }
     }
-}
-
-/// The image's settings, or what is wrong with them, a line for each error.
-fn settings(
-    options: &Options,
-    plan: &Plan,
-    root: &Path,
-) -> Result<std::result::Result<Settings, String>> {
-    let boot = boot(options, plan, root)?;
-    let archive = boot.archive.as_ref().map(|archive| archive.as_slice());
-    Ok(Settings::read(boot.append.as_bytes(), archive).map_err(|error| error.to_string()))
-}
-
-/// What the image is handed: its command line and its boot archive.
-fn boot(options: &Options, plan: &Plan, root: &Path) -> Result<Boot> {
-    Ok(machine(options, &image::path(root, false), plan).boot()?)
-}
-
-fn accelerator(asked: Accel, image: &Path) -> Result<(Accel, String)> {
-    Ok(match asked {
-        Accel::Auto => {
-            let found = probe(image)?;
-            match found.accel {
-                Accel::Kvm => (Accel::Kvm, "KVM".to_owned()),
-                other => (
-                    other,
-                    format!("TCG, which is slower than KVM ({})", found.reason),
-                ),
-            }
-        }
-        Accel::Kvm => (Accel::Kvm, "KVM".to_owned()),
-        Accel::Tcg => (Accel::Tcg, "TCG".to_owned()),
-    })
 }

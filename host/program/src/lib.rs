@@ -1,3 +1,58 @@
-//! The `stockade` program: its commands, its options and what it prints.
+//! The `stockade` program as a library: its commands, its options and what it prints.
+//!
+//! [`main`] is the program. `cargo xtask` calls [`run`] and [`check`] with an image that it has just
+//! built; what differs between the two is a [`Caller`].
+
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+mod caller;
+mod check;
+pub mod cli;
+mod conf;
+mod keeping;
+mod network;
+mod plan;
+mod run;
+mod words;
+
+pub use caller::{Caller, Image, Installed};
+pub use check::check;
+pub use run::run;
+pub use words::shown;
+
+/// What a command returns; the message goes to the terminal as it is.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The status for options that are wrong.
+const USAGE: u8 = 2;
+
+/// The whole program: reads the arguments, does what they say, and tells what went wrong.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::parse(arguments) {
+        Ok(cli) => cli,
+        Err(answer) => return tell(&answer),
+    };
+    let done = match cli.command {
+        cli::Task::Run(options) => run(&options, &mut Installed::default()),
+        cli::Task::Check(options) => check(&options),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints help, the version, or what is wrong with the options.
+pub fn tell(answer: &clap::Error) -> ExitCode {
+    // A closed terminal is nobody to tell.
+    let _ = answer.print();
+    if answer.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}

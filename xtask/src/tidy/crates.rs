@@ -58,9 +58,15 @@ const CRATES: [Crate; 12] = [
         name: "stockade-host",
         may_know: &["stockade-net", "stockade-config", "stockade-channel"],
     },
+    // `stockade check` judges certificates and keys with the tunnel's own code: no second opinion.
     Crate {
         name: "stockade",
-        may_know: &["stockade-host", "stockade-config", "stockade-channel"],
+        may_know: &[
+            "stockade-host",
+            "stockade-config",
+            "stockade-channel",
+            "stockade-tunnel",
+        ],
     },
     Crate {
         name: "stockade-tests",

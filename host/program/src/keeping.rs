@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use stockade_host::conf::{LogFile, Passphrases, PidFile};
 
-use super::conf::Conf;
 use crate::Result;
+use crate::conf::Conf;
 
 /// The files that stunnel would keep, and the signals that stunnel's users send (stunnel(8),
 /// "SIGNALS").
 #[derive(Default)]
-pub(super) struct Keeping {
-    pub(super) log: Option<Arc<LogFile>>,
+pub(crate) struct Keeping {
+    pub(crate) log: Option<Arc<LogFile>>,
     /// Removed at the end.
     pid: Option<PidFile>,
     /// SIGUSR1 came: the log file is to be opened again.
@@ -24,7 +24,7 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// Opens the log file and writes the pid file that the configuration names, if any.
-    pub(super) fn start(conf: Option<&Conf>) -> Result<Keeping> {
+    pub(crate) fn start(conf: Option<&Conf>) -> Result<Keeping> {
         let mut keeping = Keeping::default();
         let Some(conf) = conf else {
             return Ok(keeping);
@@ -41,7 +41,7 @@ impl Keeping {
     }
 
     /// Does what signals have asked for.
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         if self.reopen.swap(false, Ordering::SeqCst)
             && let Some(log) = &self.log
             && let Err(error) = log.reopen()
@@ -57,7 +57,7 @@ impl Keeping {
 }
 
 /// A flag that Ctrl-C and SIGTERM raise; with `conf`, whether a stunnel configuration is served.
-pub(super) fn stop_on_signals(conf: bool) -> Result<Arc<AtomicBool>> {
+pub(crate) fn stop_on_signals(conf: bool) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let hangup = hangup_stops(conf).then_some(SIGHUP);
     for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {

@@ -8,9 +8,9 @@ use stockade_config::{Config, Host, Ipv4, Zeroizing};
 use stockade_host::conf::Published;
 use stockade_host::{Publish, pki::Development};
 
-use super::conf::{Conf, Refused};
-use super::options::{Net, Options};
 use crate::Result;
+use crate::cli::{Net, Run};
+use crate::conf::{Conf, Refused};
 
 /// The published port, when none is named.
 const DEFAULT_PORT: u16 = 8443;
@@ -28,7 +28,7 @@ const CERTIFICATE_FILE: &str = "cert.pem";
 const KEY_FILE: &str = "key.pem";
 
 /// A certificate with its key.
-pub(super) enum Certificate {
+pub(crate) enum Certificate {
     /// Ours, for `localhost`.
     Development(Development),
     /// Files that the user named.
@@ -38,52 +38,52 @@ pub(super) enum Certificate {
 }
 
 /// A run, before anything of it has started.
-pub(super) struct Plan {
-    pub(super) net: Net,
-    pub(super) certificate: Certificate,
+pub(crate) struct Plan {
+    pub(crate) net: Net,
+    pub(crate) certificate: Certificate,
     /// The port of our backend on 127.0.0.1, when we run one.
-    pub(super) backend: Option<u16>,
+    pub(crate) backend: Option<u16>,
     /// The image's command line.
-    pub(super) line: Zeroizing<String>,
+    pub(crate) line: Zeroizing<String>,
     /// Files of the boot archive.
-    pub(super) files: Vec<(String, Zeroizing<Vec<u8>>)>,
+    pub(crate) files: Vec<(String, Zeroizing<Vec<u8>>)>,
     /// The stunnel configuration, when there is one.
-    pub(super) conf: Option<Conf>,
+    pub(crate) conf: Option<Conf>,
 }
 
 /// The ports that a run publishes, for the user network.
-pub(super) struct Ports {
-    pub(super) publish: Vec<Publish>,
+pub(crate) struct Ports {
+    pub(crate) publish: Vec<Publish>,
     /// Those that a stunnel configuration asks for, with their places in it.
-    pub(super) published: Vec<Published>,
+    pub(crate) published: Vec<Published>,
 }
 
 /// The network: the one asked for, else a bridge for an address of the user's own.
-pub(super) fn net(options: &Options) -> Net {
+pub(crate) fn net(options: &Run) -> Net {
     let line = options.words.join(" ");
     match &options.net {
         Some(net) => net.clone(),
         None if mentions(&line, "--ipv4") || mentions(&line, "--ipv6") => {
             Net::Bridge(DEFAULT_BRIDGE.to_owned())
         }
-        None => Net::User,
+        None => Net::Rootless,
     }
 }
 
 /// Whether a backend of ours stands behind the image: only where the image can reach
 /// 127.0.0.1 of this host, and the user names no other.
-pub(super) fn wants_backend(options: &Options, net: &Net) -> bool {
+pub(crate) fn wants_backend(options: &Run, net: &Net) -> bool {
     let line = options.words.join(" ");
     let named = mentions(&line, "--connect") || mentions(&line, "--conf");
-    *net == Net::User && options.conf.is_none() && !named
+    *net == Net::Rootless && options.conf.is_none() && !named
 }
 
 /// Whether the development certificate serves.
-pub(super) fn wants_development_certificate(options: &Options) -> bool {
-    options.conf.is_none() && options.certificate.is_none() && !names_certificate(options)
+pub(crate) fn wants_development_certificate(options: &Run) -> bool {
+    options.conf.is_none() && options.cert.is_none() && !names_certificate(options)
 }
 
-fn names_certificate(options: &Options) -> bool {
+fn names_certificate(options: &Run) -> bool {
     let line = options.words.join(" ");
     ["--cert", "--key", "--conf"]
         .iter()
@@ -93,8 +93,8 @@ fn names_certificate(options: &Options) -> bool {
 impl Plan {
     /// Completes the user's words. Ours come last, so that the positions in error messages
     /// are those of the user's words.
-    pub(super) fn new(
-        options: &Options,
+    pub(crate) fn new(
+        options: &Run,
         net: Net,
         development: Option<Development>,
         backend: Option<u16>,
@@ -103,7 +103,7 @@ impl Plan {
         let given = options.words.join(" ");
         let mut words = options.words.clone();
         let mut files = Vec::new();
-        let certificate = match (&options.certificate, &options.key, development) {
+        let certificate = match (&options.cert, &options.key, development) {
             (Some(_), Some(_), _) if names_certificate(options) => {
                 return Err(
                     "the certificate is named twice: by --cert and --key before `--` and by \
@@ -137,7 +137,7 @@ impl Plan {
         let addressed = ["--ipv4", "--ipv4-gateway", "--ipv6", "--ipv6-gateway"]
             .iter()
             .any(|option| mentions(&given, option));
-        if net == Net::User && !addressed {
+        if net == Net::Rootless && !addressed {
             // What DHCP would say here, without the time that it takes.
             words.push(format!("--ipv4={USER_ADDRESS}"));
             words.push(format!("--ipv4-gateway={USER_GATEWAY}"));
@@ -153,7 +153,7 @@ impl Plan {
         }
         if let Some(conf) = &conf {
             words.push(conf.word.clone());
-            if net == Net::User {
+            if net == Net::Rootless {
                 words.push("--published".to_owned());
             }
         }
@@ -172,9 +172,9 @@ impl Plan {
     /// # Errors
     ///
     /// The stunnel configuration asks for ones that can't be had; all is printed.
-    pub(super) fn ports(
+    pub(crate) fn ports(
         &self,
-        options: &Options,
+        options: &Run,
         config: &Config,
     ) -> std::result::Result<Ports, Refused> {
         if let Some(conf) = &self.conf {
@@ -187,7 +187,7 @@ impl Plan {
                 published,
             });
         }
-        let publish = if self.net != Net::User {
+        let publish = if self.net != Net::Rootless {
             Vec::new()
         } else if options.publish.is_empty() {
             vec![Publish::local(DEFAULT_PORT, config.accept.port)]
@@ -202,7 +202,7 @@ impl Plan {
 }
 
 /// Where the image will send plaintext, in words.
-pub(super) fn backend_words(config: &Config) -> String {
+pub(crate) fn backend_words(config: &Config) -> String {
     match (&config.connect.host, config.ipv4) {
         (
             None,
@@ -239,15 +239,15 @@ fn read_pem(path: &Path, label: &str) -> Result<Zeroizing<Vec<u8>>> {
 mod tests {
     use super::*;
 
-    fn options(words: &[&str]) -> Options {
-        Options {
+    fn options(words: &[&str]) -> Run {
+        Run {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
-            ..Options::default()
+            ..Run::default()
         }
     }
 
     fn line(words: &[&str], choice: Option<Net>) -> String {
-        let options = Options {
+        let options = Run {
             net: choice,
             ..options(words)
         };
@@ -288,7 +288,7 @@ mod tests {
             text,
             "--connect=10.0.2.2:1 --dns 10.0.2.2 --log=trace --ipv4=10.0.2.15/24 --ipv4-gateway=10.0.2.2"
         );
-        let text = line(&["--ipv4=10.0.2.20/24"], Some(Net::User));
+        let text = line(&["--ipv4=10.0.2.20/24"], Some(Net::Rootless));
         assert_eq!(text, "--ipv4=10.0.2.20/24 --connect=10.0.2.2:8080");
     }
 
@@ -303,24 +303,24 @@ mod tests {
 
     #[test]
     fn a_stunnel_configuration_stands_for_backend_and_certificate() {
-        let file = Options {
+        let file = Run {
             conf: Some("off.conf".to_owned()),
             ..options(&[])
         };
         for options in [file, options(&["--conf=base64:QQ"])] {
-            assert!(!wants_backend(&options, &Net::User));
+            assert!(!wants_backend(&options, &Net::Rootless));
             assert!(!wants_development_certificate(&options));
         }
     }
 
     #[test]
     fn a_certificate_named_twice_is_refused() {
-        let options = Options {
-            certificate: Some(PathBuf::from("c")),
+        let options = Run {
+            cert: Some(PathBuf::from("c")),
             key: Some(PathBuf::from("k")),
             ..options(&["--key=base64:QQ"])
         };
-        let error = Plan::new(&options, Net::User, None, None, None)
+        let error = Plan::new(&options, Net::Rootless, None, None, None)
             .err()
             .unwrap();
         assert!(error.to_string().contains("named twice"), "{error}");

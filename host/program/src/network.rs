@@ -1,5 +1,6 @@
 //! The network of a run, and what to do when the host refuses it.
 
+use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::net::TcpListener;
@@ -7,11 +8,11 @@ use std::net::TcpListener;
 use stockade_config::Config;
 use stockade_host::{Error, Network, Privilege, Publish, Tap};
 
-use super::options::Net;
-use crate::{Result, packages, process};
+use crate::Result;
+use crate::cli::Net;
 
 /// Finds out now which port is taken: QEMU's own message would not say what to do.
-pub(super) fn check_ports(publish: &[Publish]) -> Result<()> {
+pub(crate) fn check_ports(publish: &[Publish], program: &str) -> Result<()> {
     for wanted in publish {
         let Err(error) = TcpListener::bind((wanted.address, wanted.port)) else {
             continue;
@@ -21,7 +22,7 @@ pub(super) fn check_ports(publish: &[Publish]) -> Result<()> {
             .find(|port| TcpListener::bind((wanted.address, *port)).is_ok());
         let hint = free.map_or_else(String::new, |port| {
             let other = Publish { port, ..*wanted };
-            format!("; this one is free: cargo xtask run --publish {other}")
+            format!("; this one is free: {program} run --publish {other}")
         });
         return Err(format!(
             "{}:{} can't be published: {error}{hint}",
@@ -32,14 +33,19 @@ pub(super) fn check_ports(publish: &[Publish]) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn network(net: &Net, tap: Option<&Tap>, publish: Vec<Publish>) -> Result<Network> {
+pub(crate) fn network(
+    net: &Net,
+    tap: Option<&Tap>,
+    publish: Vec<Publish>,
+    program: &str,
+) -> Result<Network> {
     let name = match (net, tap) {
-        (Net::User, _) => return Ok(Network::User { publish }),
+        (Net::Rootless, _) => return Ok(Network::User { publish }),
         (Net::Tap(name), _) => {
             if !stockade_host::interface_exists(name) {
                 return Err(format!(
                     "there is no interface {name}. Make it with\n  sudo ip tuntap add dev {name} mode tap user $(id -un)\n  \
-                     sudo ip link set dev {name} up\nor run without privilege: cargo xtask run --net user"
+                     sudo ip link set dev {name} up\nor run without privilege: {program} run --net rootless"
                 )
                 .into());
             }
@@ -54,7 +60,7 @@ pub(super) fn network(net: &Net, tap: Option<&Tap>, publish: Vec<Publish>) -> Re
         .open("/dev/net/tun")
     {
         return Err(format!(
-            "/dev/net/tun can't be opened: {error}. Run without it: cargo xtask run --net user"
+            "/dev/net/tun can't be opened: {error}. Run without it: {program} run --net rootless"
         )
         .into());
     }
@@ -62,32 +68,38 @@ pub(super) fn network(net: &Net, tap: Option<&Tap>, publish: Vec<Publish>) -> Re
 }
 
 /// Makes the TAP: with our own rights, else through sudo.
-pub(super) fn make_tap(bridge: &str, config: &Config) -> Result<Tap> {
+pub(crate) fn make_tap(bridge: &str, config: &Config, program: &str) -> Result<Tap> {
     let error = match Tap::on_bridge(bridge, Privilege::Own) {
-        Err(error @ Error::Network { .. }) if !packages::is_root() => error,
-        Err(Error::NoBridge { bridge }) => return Err(no_bridge(&bridge, config).into()),
+        Err(error @ Error::Network { .. }) if !stockade_host::is_root() => error,
+        Err(Error::NoBridge { bridge }) => return Err(no_bridge(&bridge, config, program).into()),
         result => return Ok(result?),
     };
-    if process::find_program("sudo").is_none() || !io::stdin().is_terminal() {
-        return Err(format!("{error}\n{}", no_right(bridge)).into());
+    if !has_sudo() || !io::stdin().is_terminal() {
+        return Err(format!("{error}\n{}", no_right(bridge, program)).into());
     }
     eprintln!(
         "Making a TAP interface on {bridge} takes root; asking sudo for `ip tuntap` and `ip link`."
     );
     Tap::on_bridge(bridge, Privilege::Sudo)
-        .map_err(|error| format!("{error}\n{}", no_right(bridge)).into())
+        .map_err(|error| format!("{error}\n{}", no_right(bridge, program)).into())
 }
 
-pub(super) fn no_right(bridge: &str) -> String {
+/// Whether sudo(8) is in `PATH`.
+fn has_sudo() -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join("sudo").is_file())
+}
+
+fn no_right(bridge: &str, program: &str) -> String {
     format!(
         "A TAP interface on {bridge} takes root. Make one for yourself, once, with\n  \
          sudo ip tuntap add dev tap0 mode tap user $(id -un)\n  \
          sudo ip link set dev tap0 master {bridge} up\n\
-         and run with --net tap=tap0; or run without privilege: cargo xtask run --net user"
+         and run with --net tap=tap0; or run without privilege: {program} run --net rootless"
     )
 }
 
-pub(super) fn no_bridge(bridge: &str, config: &Config) -> String {
+pub(crate) fn no_bridge(bridge: &str, config: &Config, program: &str) -> String {
     use stockade_config::Ipv4;
     // The gateway is this host's address on the bridge, unless the bridge leads elsewhere.
     let address = match config.ipv4 {
@@ -101,6 +113,6 @@ pub(super) fn no_bridge(bridge: &str, config: &Config) -> String {
     format!(
         "there is no bridge {bridge}. Make it with\n  sudo ip link add dev {bridge} up type bridge\n  \
          sudo ip addr add {address} dev {bridge}\n\
-         or run without a bridge and without privilege: cargo xtask run"
+         or run without a bridge and without privilege: {program} run"
     )
 }

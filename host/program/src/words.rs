@@ -8,17 +8,17 @@ use stockade_config::Config;
 use stockade_config::command_line::mentions;
 use stockade_host::{Publish, Tap, shell};
 
-use super::options::Net;
-use super::plan::{self, Certificate, Plan, Ports};
+use crate::cli::Net;
+use crate::plan::{self, Certificate, Plan, Ports};
 
 /// The network, in one line.
-pub(super) fn network(plan: &Plan, tap: Option<&Tap>, ports: &Ports) -> String {
+pub(crate) fn network(plan: &Plan, tap: Option<&Tap>, ports: &Ports) -> String {
     match (&plan.net, tap) {
         // The services' lines name the ports.
-        (Net::User, _) if plan.conf.is_some() => {
+        (Net::Rootless, _) if plan.conf.is_some() => {
             "QEMU's user network, published on this host".to_owned()
         }
-        (Net::User, _) => {
+        (Net::Rootless, _) => {
             let leads = |port: &Publish| {
                 format!(
                     "{}:{} leads to the image's port {}",
@@ -40,7 +40,7 @@ pub(super) fn network(plan: &Plan, tap: Option<&Tap>, ports: &Ports) -> String {
 
 /// What is served: the lines for the stunnel configuration, or those for the backend and the
 /// certificate.
-pub(super) fn services(plan: &Plan, config: &Config, ports: &Ports) -> String {
+pub(crate) fn services(plan: &Plan, config: &Config, ports: &Ports) -> String {
     match &plan.conf {
         Some(conf) => format!(
             "services     {}\n",
@@ -58,7 +58,7 @@ pub(super) fn services(plan: &Plan, config: &Config, ports: &Ports) -> String {
 }
 
 /// The command to try, as a paragraph; empty for a stunnel configuration, whose users know.
-pub(super) fn guidance(plan: &Plan, config: &Config, ports: &Ports) -> String {
+pub(crate) fn guidance(plan: &Plan, config: &Config, ports: &Ports) -> String {
     match &plan.conf {
         Some(_) => String::new(),
         None if names_conf(plan) => String::new(),
@@ -114,7 +114,7 @@ fn command(plan: &Plan, config: &Config, publish: &[Publish]) -> String {
         _ => String::new(),
     };
     let port = config.accept.port;
-    if plan.net == Net::User {
+    if plan.net == Net::Rootless {
         return match publish
             .iter()
             .find(|published| published.guest_port == port)
@@ -144,7 +144,7 @@ fn command(plan: &Plan, config: &Config, publish: &[Publish]) -> String {
 }
 
 /// A path as short as it can be from where the user stands.
-pub(super) fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     path.strip_prefix(here)
         .unwrap_or(path)
@@ -152,6 +152,6 @@ pub(super) fn shown(path: &Path) -> String {
         .to_string()
 }
 
-pub(super) fn megabytes(bytes: u64) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)
 }

@@ -1,12 +1,13 @@
-//! What `cargo xtask check` says.
+//! What `stockade check` says.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use stockade_host::conf;
 
 use super::*;
+use crate::cli::Net;
 
 /// A configuration file of this test's own, removed at its end.
 struct File(PathBuf);
@@ -21,13 +22,13 @@ impl File {
 
     /// What the check says, with `FILE` for the file's path.
     fn judge(&self, words: &[&str]) -> (String, String) {
-        let options = Options {
+        let options = Run {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
-            ..Options::default()
+            ..Run::default()
         };
         let path = self.0.to_str().unwrap();
         let found = conf::find(path, Passphrases::Nobody);
-        let verdict = judge(Path::new("/"), &options, found).unwrap();
+        let verdict = judge(&options, found).unwrap();
         (
             verdict.told.replace(path, "FILE"),
             verdict.errors.replace(path, "FILE"),
@@ -174,7 +175,7 @@ fn line_of(file: &File, net: Net) -> String {
         configuration: found.examination.configuration.unwrap(),
         recording: Arc::new(found.recording),
     };
-    let options = Options::default();
+    let options = Run::default();
     let plan = Plan::new(&options, net, None, None, Some(conf)).unwrap();
     plan.line.to_string()
 }
@@ -184,7 +185,7 @@ fn only_the_rootless_network_publishes_on_the_host() {
     let text = "client = yes\n[a]\naccept = localhost:1111\nconnect = peer:1\n";
     let file = File::new("line", text);
     assert_eq!(
-        line_of(&file, Net::User),
+        line_of(&file, Net::Rootless),
         "--ipv4=10.0.2.15/24 --ipv4-gateway=10.0.2.2 --dns=10.0.2.3 --conf=file:conf/0 --published"
     );
     assert_eq!(

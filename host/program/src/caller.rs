@@ -1,0 +1,144 @@
+//! Where the image comes from, and what else depends on who runs it.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use crate::cli::{Net, Run};
+
+/// What differs between the installed program and a run out of a checkout.
+pub trait Caller {
+    /// How its user calls it, for advice: `stockade`.
+    fn program(&self) -> &'static str;
+
+    /// Where the development certificate is kept.
+    ///
+    /// # Errors
+    ///
+    /// There is no such place.
+    fn development_folder(&self) -> Result<PathBuf>;
+
+    /// Where the image is or will be, in words, for a dry run.
+    fn image_place(&self, options: &Run) -> String;
+
+    /// Makes the image and the programs for a run ready. Comes when everything that can be refused at
+    /// once has been refused.
+    ///
+    /// # Errors
+    ///
+    /// Something is missing, and what to do.
+    fn prepare(&mut self, options: &Run, net: &Net) -> Result<Image>;
+}
+
+/// What to do when there is no place for the development certificate.
+const NO_STATE_FOLDER: &str = "there is no place for a development certificate: HOME is not set; \
+                               set it or XDG_STATE_HOME, or name a certificate with --cert and --key";
+
+/// An image that is ready to boot.
+#[derive(Debug)]
+pub struct Image {
+    /// The file, which this process can open.
+    pub path: PathBuf,
+    /// What to call it.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// The installed program.
+#[derive(Debug, Default)]
+pub struct Installed {}
+
+impl Image {
+    /// The image in this file.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read.
+    pub fn file(path: &Path) -> Result<Image> {
+        let metadata = std::fs::metadata(path)
+            .map_err(|error| format!("the image {} can't be read: {error}", path.display()))?;
+        Ok(Image {
+            path: path.to_owned(),
+            name: crate::shown(path),
+            size: metadata.len(),
+        })
+    }
+}
+
+impl Caller for Installed {
+    fn program(&self) -> &'static str {
+        "stockade"
+    }
+
+    fn development_folder(&self) -> Result<PathBuf> {
+        state_folder(|name| env::var_os(name), stockade_host::is_root())
+            .map(|folder| folder.join("development"))
+            .ok_or_else(|| NO_STATE_FOLDER.into())
+    }
+
+    fn image_place(&self, options: &Run) -> String {
+        options
+            .image
+            .as_deref()
+            .map(crate::shown)
+            .unwrap_or_default()
+    }
+
+    fn prepare(&mut self, options: &Run, _net: &Net) -> Result<Image> {
+        match &options.image {
+            Some(path) => Image::file(path),
+            None => Err("there is no image in this program: name one with --image FILE".into()),
+        }
+    }
+}
+
+/// Where this user's programs keep their state: what systemd says (systemd.exec(5),
+/// `StateDirectory=`), the system's place for root, else what the XDG Base Directory Specification
+/// says.
+fn state_folder(variable: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
+    // A relative path is to be ignored, the specification says.
+    let path = |name| {
+        let path = PathBuf::from(variable(name)?);
+        path.is_absolute().then_some(path)
+    };
+    if let Some(folders) = variable("STATE_DIRECTORY") {
+        return env::split_paths(&folders).next();
+    }
+    if is_root {
+        return Some(PathBuf::from("/var/lib/stockade"));
+    }
+    let state = path("XDG_STATE_HOME").or_else(|| Some(path("HOME")?.join(".local/state")));
+    Some(state?.join("stockade"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(variables: &[(&str, &str)], is_root: bool, expect: Option<&str>) {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name)?;
+            Some(OsString::from(found.1))
+        };
+        assert_eq!(state_folder(variable, is_root), expect.map(PathBuf::from));
+    }
+
+    #[test]
+    fn state_lies_where_the_system_says() {
+        let home = ("HOME", "/u");
+        check(&[home], false, Some("/u/.local/state/stockade"));
+        check(
+            &[home, ("XDG_STATE_HOME", "/s")],
+            false,
+            Some("/s/stockade"),
+        );
+        let relative = [home, ("XDG_STATE_HOME", "s")];
+        check(&relative, false, Some("/u/.local/state/stockade"));
+        check(&[home], true, Some("/var/lib/stockade"));
+        let service = [home, ("STATE_DIRECTORY", "/var/lib/private/a:/b")];
+        check(&service, false, Some("/var/lib/private/a"));
+        check(&[], false, None);
+    }
+}
