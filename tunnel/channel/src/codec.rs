@@ -29,6 +29,7 @@ const BEFORE_ARCHIVE: usize = 5;
 
 impl Message for ToGuest {
     const DIRECTION: u8 = b'G';
+    const SECRET: bool = true;
 
     fn encode(&self, out: &mut dyn FnMut(&[u8])) {
         let mut writer = Writer(out);
@@ -76,6 +77,7 @@ impl Message for ToGuest {
 
 impl Message for ToHost {
     const DIRECTION: u8 = b'H';
+    const SECRET: bool = false;
 
     fn encode(&self, out: &mut dyn FnMut(&[u8])) {
         let mut writer = Writer(out);
@@ -374,3 +376,6 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

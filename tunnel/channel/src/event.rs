@@ -1,6 +1,7 @@
 //! One line of the log, with what a program wants to know of it.
 
 use alloc::string::String;
+use core::fmt::{self, Write};
 
 /// Something that happened in the image, or to it.
 ///
@@ -117,3 +118,56 @@ impl Kind {
             .map_or("line", |(_, name)| *name)
     }
 }
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.unix_micros / 1_000_000;
+        let (year, month, day) = civil(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}.{month:02}.{day:02} ")?;
+        write!(f, "{hour:02}:{minute:02}:{second:02} ")?;
+        write!(f, "LOG{}[", self.severity)?;
+        write_line(f, &self.connection)?;
+        f.write_str("]: ")?;
+        write_line(f, &self.text)
+    }
+}
+
+/// Writes a text so that it stays on its line, and does nothing to a terminal: it may come from an
+/// image that has been taken over.
+fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => write!(f, "{}", letter.escape_default())?,
+            false => f.write_char(letter)?,
+        }
+    }
+    Ok(())
+}
+
+/// Year, month and day of so many days after 1970-01-01, in the Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Years are counted from March on, so that the leap day is the last one; the calendar repeats
+    // after 400 of them (146,097 days), and 719,468 days lie between 0000-03-01 and 1970-01-01.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // Months of 31, 30, 31, 30 and 31 days, and again: 153 days for five of them.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = match month < 10 {
+        true => (month + 3, 0),
+        false => (month - 9, 1),
+    };
+    (400 * era + year + next, month, day)
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,13 @@
 extern crate alloc;
 
 mod codec;
+mod crc;
 mod endpoint;
 mod event;
+mod frame;
+mod inbound;
 mod message;
+mod queue;
 
 pub use endpoint::{Bounds, Counters, Endpoint, Micros, SendError};
 pub use event::{Event, Kind};

@@ -200,6 +200,10 @@ pub trait Message: Sized {
     /// Marks this direction's frames, so that nobody takes back his own by an echo.
     const DIRECTION: u8;
 
+    /// Whether there are secrets in such messages, so that their bytes are wiped when they are sent.
+    /// (Received ones are wiped in any case.)
+    const SECRET: bool;
+
     /// Gives the message's bytes to `out`, piece by piece.
     fn encode(&self, out: &mut dyn FnMut(&[u8]));
 
