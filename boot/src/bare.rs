@@ -44,4 +44,15 @@ impl stockade_tunnel::Machine for BareMachine {
         let deadline = deadline.map(|instant| Duration::from_micros(instant.as_micros()));
         self.0.idle_until(deadline);
     }
+    fn has_channel(&self) -> bool {
+        self.0.has_channel()
+    }
+
+    fn channel_receive(&mut self, bytes: &mut [u8]) -> usize {
+        self.0.channel_receive(bytes)
+    }
+
+    fn channel_send(&mut self, bytes: &[u8]) -> usize {
+        self.0.channel_send(bytes)
+    }
 }

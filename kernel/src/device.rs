@@ -1,5 +1,6 @@
 //! Finding virtio devices, whatever bus they are on.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use virtio_drivers::transport::pci::bus::DeviceFunction;
@@ -7,8 +8,8 @@ use virtio_drivers::transport::{DeviceType, SomeTransport};
 
 use crate::mmio::{self, MmioDeviceError, Slot};
 use crate::paging::AddressSpace;
-use crate::pci::{Bus, PciDeviceError, QueueVectors};
-use crate::virtio::{Doorbells, NicError};
+use crate::pci::{self, Bus, PciDeviceError, QueueVectors};
+use crate::virtio::{Doorbells, VirtioError};
 
 /// A virtio device, ready for its driver.
 pub struct Device {
@@ -34,7 +35,7 @@ pub enum Wiring {
 
 impl Wiring {
     /// Binds a queue to the device's interrupt, where that is needed.
-    pub fn bind(&self, queue: u16) -> Result<(), NicError> {
+    pub fn bind(&self, queue: u16) -> Result<(), VirtioError> {
         match self {
             Wiring::Messages(vectors) => vectors.bind(queue),
             Wiring::Line | Wiring::Polled => Ok(()),
@@ -102,79 +103,102 @@ impl fmt::Display for DeviceError {
 
 impl core::error::Error for DeviceError {}
 
-/// Everything that a device may be found on.
+/// A device's transport, doorbells and wiring.
+type Opened = (SomeTransport<'static>, Option<Doorbells>, Wiring);
+
+/// The machine's virtio devices, found by one look at everything that they may be on.
 pub struct Buses<'a> {
-    /// The kernel command line, on which machines name devices.
-    pub command_line: &'a str,
-    /// Where registers get mapped.
-    pub space: &'a mut AddressSpace,
+    /// In the order in which the first of a kind is chosen.
+    found: Vec<(DeviceType, Place)>,
+    /// The first place that could not be looked at.
+    failure: Option<DeviceError>,
+    space: &'a mut AddressSpace,
 }
 
-impl Buses<'_> {
-    /// The first device of a kind: on PCI, then named on the command line, then in microvm's
-    /// slots. Devices after the first are left alone.
-    pub fn open_first(&mut self, kind: DeviceType) -> Result<Option<Device>, DeviceError> {
-        let mut bus = Bus::find();
-        if let Some(bus) = &mut bus {
-            let function = bus.devices(kind).next();
-            if let Some(function) = function {
-                return self.open_pci(bus, function).map(Some);
-            }
+impl<'a> Buses<'a> {
+    /// Looks for devices: on PCI, then those that the kernel command line names, then, where there
+    /// is neither a PCI bus nor a name, in microvm's slots. Registers get mapped in `space`.
+    ///
+    /// Once for all kinds: every register read is a trip to the hypervisor.
+    pub fn scan(command_line: &str, space: &'a mut AddressSpace) -> Buses<'a> {
+        let has_pci = pci::is_present();
+        let mut buses = Buses {
+            found: Vec::new(),
+            failure: None,
+            space,
+        };
+        if has_pci {
+            let devices = Bus::root().devices().into_iter();
+            let places = devices.map(|(kind, function)| (kind, Place::Pci(function)));
+            buses.found.extend(places);
         }
-        let mut named = mmio::named(self.command_line).peekable();
+        let mut named = mmio::named(command_line).peekable();
         let names_devices = named.peek().is_some();
         // QEMU fills microvm's slots from the last to the first: the user's first device is in
         // the last one.
-        let mut slots = named.rev();
-        if let Some(device) = self.open_mmio(&mut slots, kind)? {
-            return Ok(Some(device));
+        buses.probe(&mut named.rev());
+        if !names_devices && !has_pci {
+            buses.probe(&mut mmio::fixed_slots().rev());
         }
-        if names_devices || bus.is_some() {
-            return Ok(None);
-        }
-        self.open_mmio(&mut mmio::fixed_slots().rev(), kind)
+        buses
     }
 
-    fn open_pci(&mut self, bus: &mut Bus, function: DeviceFunction) -> Result<Device, DeviceError> {
-        let place = Place::Pci(function);
-        let device = bus
-            .open(function, self.space)
-            .map_err(|error| DeviceError {
-                place,
-                reason: Reason::Pci(error),
-            })?;
+    /// Notes what is in memory-mapped slots.
+    fn probe(&mut self, slots: &mut dyn Iterator<Item = Slot>) {
+        for slot in slots {
+            match mmio::probe(slot, self.space) {
+                Ok(Some(kind)) => self.found.push((kind, Place::Mmio(slot))),
+                Ok(None) => {}
+                Err(error) => {
+                    self.failure.get_or_insert(DeviceError {
+                        place: Place::Mmio(slot),
+                        reason: Reason::Mmio(error),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Takes the first device of a kind. Devices after the first are left alone.
+    ///
+    /// # Errors
+    ///
+    /// There is one but it cannot be used; or none was found, and there is a place that could not
+    /// be looked at.
+    pub fn open_first(&mut self, kind: DeviceType) -> Result<Option<Device>, DeviceError> {
+        let place = self.found.iter().find(|(found, _)| *found == kind);
+        match (place, &self.failure) {
+            (Some(&(_, place)), _) => self.open(place).map(Some),
+            (None, Some(failure)) => Err(failure.clone()),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn open(&mut self, place: Place) -> Result<Device, DeviceError> {
+        let opened = match place {
+            Place::Pci(function) => self.open_pci(function).map_err(Reason::Pci),
+            Place::Mmio(slot) => open_mmio(slot).map_err(Reason::Mmio),
+        };
+        let (transport, doorbells, wiring) =
+            opened.map_err(|reason| DeviceError { place, reason })?;
         Ok(Device {
-            transport: device.transport.into(),
-            doorbells: device.doorbells,
-            wiring: match device.vectors {
-                Some(vectors) => Wiring::Messages(vectors),
-                None => Wiring::Polled,
-            },
+            transport,
+            doorbells,
+            wiring,
             place,
         })
     }
 
-    fn open_mmio(
-        &mut self,
-        slots: &mut dyn Iterator<Item = Slot>,
-        kind: DeviceType,
-    ) -> Result<Option<Device>, DeviceError> {
-        for slot in slots {
-            let place = Place::Mmio(slot);
-            let fail = |error| DeviceError {
-                place,
-                reason: Reason::Mmio(error),
-            };
-            if mmio::probe(slot, kind, self.space).map_err(fail)? {
-                let transport = mmio::open(slot).map_err(fail)?;
-                return Ok(Some(Device {
-                    transport: transport.into(),
-                    doorbells: None,
-                    wiring: Wiring::Line,
-                    place,
-                }));
-            }
-        }
-        Ok(None)
+    fn open_pci(&mut self, function: DeviceFunction) -> Result<Opened, PciDeviceError> {
+        let device = Bus::root().open(function, self.space)?;
+        let wiring = match device.vectors {
+            Some(vectors) => Wiring::Messages(vectors),
+            None => Wiring::Polled,
+        };
+        Ok((device.transport.into(), device.doorbells, wiring))
     }
+}
+
+fn open_mmio(slot: Slot) -> Result<Opened, MmioDeviceError> {
+    Ok((mmio::open(slot)?.into(), None, Wiring::Line))
 }

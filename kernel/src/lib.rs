@@ -1,5 +1,5 @@
 //! The machine under Stockade: memory, time, entropy, interrupts, console, buses, power and the
-//! virtio network card, behind one value, [`Machine`].
+//! virtio devices (network card, management channel), behind one value, [`Machine`].
 //!
 //! Knows nothing of TCP, TLS or the product. One core, no threads; interrupts are masked except
 //! inside [`Machine::idle_until`], and their handlers only acknowledge. Everything the host lends

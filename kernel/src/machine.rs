@@ -16,9 +16,9 @@ use crate::memory::Heap;
 use crate::paging::MapError;
 use crate::power::{self, exit};
 use crate::time::{Clock, NoReference};
-use crate::virtio::{Nic, NicError, NicOptions};
+use crate::virtio::{Console, Nic, NicOptions, VirtioError};
 
-/// How often a card without interrupts is asked.
+/// How often devices without interrupts are asked.
 const POLLING_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The card of the machine.
@@ -69,14 +69,14 @@ pub enum StartError {
     /// A network card that cannot be reached.
     Device(DeviceError),
     /// A network card that cannot be driven.
-    Card(NicError),
+    Card(VirtioError),
 }
 
 impl StartError {
     /// The exit value for it, from [`exit`].
     pub fn exit_value(&self) -> u8 {
         match self {
-            StartError::Memory { .. } | StartError::Card(NicError::Memory { .. }) => {
+            StartError::Memory { .. } | StartError::Card(VirtioError::Memory { .. }) => {
                 exit::OUT_OF_MEMORY
             }
             StartError::CommandLine { .. } => exit::CONFIGURATION,
@@ -105,17 +105,26 @@ impl fmt::Display for StartError {
                 "no virtio network card: add '-device virtio-net-pci' ('virtio-net-device' on microvm)"
             ),
             StartError::Device(error) => write!(f, "{error}"),
-            StartError::Card(error) => write!(f, "{error}"),
+            StartError::Card(error) => write!(f, "the network card {error}"),
         }
     }
 }
 
 impl core::error::Error for StartError {}
 
+/// The management channel and how it interrupts.
+struct Channel {
+    console: Console<IdentityMapped, SomeTransport<'static>>,
+    wiring: Wiring,
+}
+
 /// The machine, started: everything that the product needs from it.
 pub struct Machine {
     nic: Card,
     wiring: Wiring,
+    channel: Option<Channel>,
+    /// Device interrupts taken up to the last acknowledgement; `None` before the first.
+    acknowledged: Option<u64>,
     clock: Clock,
     timer: Timer,
     heap: &'static Heap,
@@ -124,7 +133,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Finds and starts the devices: entropy first, then the network card.
+    /// Finds and starts the devices: entropy first, then the network card, then the management
+    /// channel if there is one.
     pub fn start(foundation: Foundation) -> Result<Machine, StartError> {
         let Foundation {
             mut space,
@@ -139,10 +149,7 @@ impl Machine {
             log::warn!("no wall clock: neither kvmclock nor a CMOS clock; dates cannot be checked");
         }
 
-        let mut buses = Buses {
-            command_line,
-            space: &mut space,
-        };
+        let mut buses = Buses::scan(command_line, &mut space);
         let sources = start_entropy(&mut buses, &clock).map_err(StartError::Entropy)?;
         log::info!(
             "memory {} KiB, clock {reference}, entropy {sources}",
@@ -171,11 +178,14 @@ impl Machine {
             nic.mtu(),
             nic.features()
         );
+        let channel = start_channel(&mut buses);
         // The processor uses the page tables for good.
         Box::leak(Box::new(space));
         Ok(Machine {
             nic,
             wiring,
+            channel,
+            acknowledged: None,
             clock,
             timer,
             heap,
@@ -210,22 +220,49 @@ impl Machine {
         assert!(filled.is_ok(), "entropy was started before the machine was");
     }
 
-    /// Tells the card about everything queued since the last call.
+    /// Tells the card and the channel about everything queued since the last call.
     pub fn flush(&mut self) {
         self.nic.flush();
+        if let Some(channel) = &mut self.channel {
+            channel.console.flush();
+        }
     }
 
-    /// Halts until `deadline` (time since power-on) or until the card has work, whichever is
-    /// first. May return early.
+    /// Whether the machine has a management channel.
+    pub fn has_channel(&self) -> bool {
+        self.channel.is_some()
+    }
+
+    /// Takes bytes that have come in over the channel; how many.
+    pub fn channel_receive(&mut self, bytes: &mut [u8]) -> usize {
+        match &mut self.channel {
+            Some(channel) => channel.console.receive(bytes),
+            None => 0,
+        }
+    }
+
+    /// Queues bytes for the channel until the next [`flush`](Self::flush); how many were taken,
+    /// fewer than all when its buffers are full.
+    pub fn channel_send(&mut self, bytes: &[u8]) -> usize {
+        match &mut self.channel {
+            Some(channel) => channel.console.send(bytes),
+            None => 0,
+        }
+    }
+
+    /// Halts until `deadline` (time since power-on) or until the card or the channel has work,
+    /// whichever is first. May return early.
     ///
-    /// Interrupts are masked from before the last look at the card's queues until the halt
+    /// Interrupts are masked from before the last look at the devices' queues until the halt
     /// itself, so a frame that arrives in between ends the halt at once.
     pub fn idle_until(&mut self, deadline: Option<Duration>) {
-        if matches!(self.wiring, Wiring::Line) {
-            // A line stays up until the device is acknowledged; only a rise interrupts.
-            self.nic.acknowledge_interrupt();
-        }
+        self.acknowledge_lines();
         if self.nic.arm() {
+            return;
+        }
+        if let Some(channel) = &mut self.channel
+            && channel.console.arm()
+        {
             return;
         }
         let mut left = match deadline {
@@ -235,10 +272,38 @@ impl Machine {
                 left => left,
             },
         };
-        if matches!(self.wiring, Wiring::Polled) {
+        if self.is_polled() {
             left = Some(left.unwrap_or(POLLING_INTERVAL).min(POLLING_INTERVAL));
         }
         interrupts::halt(&self.timer, left);
+    }
+
+    /// Acknowledges the devices that interrupt by a line: a line stays up until then, and only a
+    /// rise interrupts.
+    ///
+    /// A line that rose is an interrupt taken in some halt, if not yet then in the next one. So
+    /// when none was taken since the last time there is nothing to acknowledge, and the devices'
+    /// registers, which are slow to read, are left alone.
+    fn acknowledge_lines(&mut self) {
+        let (taken, _) = interrupts::counts();
+        if self.acknowledged == Some(taken) {
+            return;
+        }
+        self.acknowledged = Some(taken);
+        if matches!(self.wiring, Wiring::Line) {
+            self.nic.acknowledge_interrupt();
+        }
+        if let Some(channel) = &mut self.channel
+            && matches!(channel.wiring, Wiring::Line)
+        {
+            channel.console.acknowledge_interrupt();
+        }
+    }
+
+    /// Whether a device has no interrupt.
+    fn is_polled(&self) -> bool {
+        let channel = self.channel.as_ref().map(|channel| &channel.wiring);
+        matches!(self.wiring, Wiring::Polled) || matches!(channel, Some(Wiring::Polled))
     }
 
     /// Bytes of heap not in use.
@@ -290,4 +355,24 @@ fn start_entropy(buses: &mut Buses<'_>, clock: &Clock) -> Result<entropy::Source
         }
     };
     entropy::start(seed.as_ref())
+}
+
+/// Starts the management channel. A machine without one, or with one that does not work, serves
+/// all the same.
+fn start_channel(buses: &mut Buses<'_>) -> Option<Channel> {
+    let device = buses
+        .open_first(DeviceType::Console)
+        .inspect_err(|error| log::warn!("no management channel: {error}"))
+        .ok()??;
+    let Device {
+        transport,
+        doorbells,
+        wiring,
+        place,
+    } = device;
+    let console = Console::new(transport, doorbells, &mut |queue| wiring.bind(queue))
+        .inspect_err(|error| log::warn!("the management channel {error}"))
+        .ok()?;
+    log::info!("management channel at {place}, {wiring}");
+    Some(Channel { console, wiring })
 }

@@ -43,6 +43,16 @@ pub struct Slot {
     pub interrupt: u32,
 }
 
+impl Slot {
+    /// Reads a register. The slot must be mapped, else this is a page fault.
+    fn read(self, register: u64) -> u32 {
+        let pointer = (self.address + register) as *const u32;
+        // SAFETY: `probe` maps the registers before anything reads them; `parse` refuses slots
+        // shorter than the header, and these registers may be read at any time.
+        unsafe { pointer.read_volatile() }
+    }
+}
+
 /// Why a virtio-mmio device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MmioDeviceError {
@@ -143,32 +153,25 @@ fn size_with_suffix(text: &str) -> Option<u64> {
     number(digits)?.checked_mul(unit)
 }
 
-/// Whether a slot holds a device of a kind, which can then be [`open`]ed. Maps the registers.
-pub fn probe(
-    slot: Slot,
-    kind: DeviceType,
-    space: &mut AddressSpace,
-) -> Result<bool, MmioDeviceError> {
+/// What kind of device a slot holds, which can then be [`open`]ed; `None` for an empty one. Maps
+/// the registers.
+pub fn probe(slot: Slot, space: &mut AddressSpace) -> Result<Option<DeviceType>, MmioDeviceError> {
     space
         .map_device(slot.address, slot.size)
         .map_err(MmioDeviceError::Map)?;
-    let read = |offset: u64| {
-        let pointer = (slot.address + offset) as *const u32;
-        // SAFETY: the registers were just mapped; `parse` refuses slots shorter than the header,
-        // and these registers may be read at any time.
-        unsafe { pointer.read_volatile() }
-    };
-    if read(MAGIC_VALUE) != MAGIC || DeviceType::try_from(read(DEVICE_ID)).ok() != Some(kind) {
-        return Ok(false);
+    if slot.read(MAGIC_VALUE) != MAGIC {
+        return Ok(None);
     }
-    match read(VERSION) {
-        VERSION_MODERN => Ok(true),
-        version => Err(MmioDeviceError::Legacy { version }),
-    }
+    // An empty slot says 0, which is no kind.
+    Ok(DeviceType::try_from(slot.read(DEVICE_ID)).ok())
 }
 
 /// Takes the device in a slot that [`probe`] has seen, and routes its interrupt.
 pub fn open(slot: Slot) -> Result<MmioTransport<'static>, MmioDeviceError> {
+    match slot.read(VERSION) {
+        VERSION_MODERN => {}
+        version => return Err(MmioDeviceError::Legacy { version }),
+    }
     let header =
         NonNull::new(slot.address as *mut VirtIOHeader).ok_or(MmioDeviceError::Transport)?;
     // SAFETY: `probe` mapped the registers and found a device; they stay mapped for good, and

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -20,7 +22,7 @@ use crate::dma::IdentityMapped;
 use crate::interrupts::{self, DEVICE_VECTOR};
 use crate::paging::{AddressSpace, MapError};
 use crate::port::Port;
-use crate::virtio::{Doorbells, NicError};
+use crate::virtio::{Doorbells, VirtioError};
 
 /// Buses that are looked at: the root and what firmware put behind bridges, in any nesting.
 const MAX_BUSES: usize = 16;
@@ -168,44 +170,35 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// The machine's PCI bus, if it has one.
-    pub fn find() -> Option<Bus> {
-        is_present().then(|| Bus {
+    /// The machine's PCI bus. Of use only where there [is](is_present) one.
+    pub fn root() -> Bus {
+        Bus {
             root: PciRoot::new(Ports),
-        })
+        }
     }
 
-    /// The virtio devices of a kind, in bus order.
-    pub fn devices(&self, kind: DeviceType) -> impl Iterator<Item = DeviceFunction> + '_ {
-        self.buses().flat_map(move |bus| {
-            self.root
-                .enumerate_bus(bus)
-                .filter(move |(_, info)| virtio_device_type(info) == Some(kind))
-                .map(|(function, _)| function)
-        })
-    }
-
-    /// The root bus and those that firmware numbered behind its bridges.
-    fn buses(&self) -> impl Iterator<Item = u8> + use<> {
-        let mut found = [0; MAX_BUSES];
-        let mut count = 1;
+    /// Every virtio device with its kind, in bus order: on the root bus and on those that firmware
+    /// numbered behind its bridges.
+    pub fn devices(&self) -> Vec<(DeviceType, DeviceFunction)> {
+        let mut devices = Vec::new();
+        let mut buses = vec![0];
         let mut next = 0;
-        while let Some(&bus) = found.get(..count).and_then(|found| found.get(next)) {
+        while let Some(&bus) = buses.get(next) {
             next += 1;
             for (function, info) in self.root.enumerate_bus(bus) {
+                if let Some(kind) = virtio_device_type(&info) {
+                    devices.push((kind, function));
+                }
                 if info.header_type != HeaderType::PciPciBridge {
                     continue;
                 }
                 let secondary = (Ports.read_word(function, 0x18) >> 8) as u8;
-                if secondary > bus
-                    && let Some(place) = found.get_mut(count)
-                {
-                    *place = secondary;
-                    count += 1;
+                if secondary > bus && buses.len() < MAX_BUSES {
+                    buses.push(secondary);
                 }
             }
         }
-        found.into_iter().take(count)
+        devices
     }
 
     /// Sets a virtio device up for its driver: registers placed and mapped, MSI-X on.
@@ -463,12 +456,12 @@ pub struct QueueVectors(CommonRegisters);
 impl QueueVectors {
     /// Binds a queue. To be done after features are negotiated, before the queue is enabled: a
     /// reset takes it back.
-    pub fn bind(&self, queue: u16) -> Result<(), NicError> {
+    pub fn bind(&self, queue: u16) -> Result<(), VirtioError> {
         self.0.write(CommonRegisters::QUEUE_SELECT, queue);
         self.0.write(CommonRegisters::QUEUE_MSIX_VECTOR, 0);
         // A device without resources for the vector answers with "none".
         match self.0.read(CommonRegisters::QUEUE_MSIX_VECTOR) {
-            NO_VECTOR => Err(NicError::Interrupt { queue }),
+            NO_VECTOR => Err(VirtioError::Interrupt { queue }),
             _ => Ok(()),
         }
     }

@@ -1,17 +1,20 @@
-//! Why a card cannot be used.
+//! Why a device cannot be used.
 
 use core::fmt;
 
 use virtio_drivers::transport::DeviceType;
 
-/// Why the network device cannot be used, or is not used any longer.
+/// Why a virtio device cannot be used, or is not used any longer.
 ///
-/// Every variant but [`NicError::Memory`] and [`NicError::Interrupt`] is the device's fault.
+/// Displays as what follows the device's name: "the network card" *took no interrupt vector for
+/// its receive queue*.
+///
+/// Every variant but [`VirtioError::Memory`] and [`VirtioError::Interrupt`] is the device's fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum NicError {
+pub enum VirtioError {
     /// The transport leads to a device of another kind.
-    NotNetwork(DeviceType),
+    WrongKind(DeviceType),
     /// The device did not take back the features that it had offered (virtio 1.2 §3.1.1 step 6).
     FeaturesRefused {
         /// The feature bits that we asked for.
@@ -24,14 +27,15 @@ pub enum NicError {
         /// Queue index: 0 receives, 1 transmits.
         queue: u16,
     },
-    /// The device's MTU (`host_mtu`) is below the smallest that IPv4 and IPv6 work with here.
+    /// The network card's MTU (`host_mtu`) is below the smallest that IPv4 and IPv6 work with
+    /// here.
     MtuTooSmall {
         /// Bytes of an IP packet, as read from the device.
         mtu: u16,
         /// Bytes of an IP packet: the least that is accepted.
         least: u16,
     },
-    /// The device has no usable MAC address, and none was given.
+    /// The network card has no usable MAC address, and none was given.
     NoMacAddress,
     /// Memory for rings and buffers could not be had.
     Memory {
@@ -57,59 +61,57 @@ pub enum NicError {
     NeedsReset,
 }
 
-impl fmt::Display for NicError {
+impl fmt::Display for VirtioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            NicError::NotNetwork(kind) => {
-                write!(f, "the virtio device is not a network card but {kind:?}")
+            VirtioError::WrongKind(kind) => {
+                write!(f, "is a virtio device of another kind: {kind:?}")
             }
-            NicError::FeaturesRefused { features } => write!(
-                f,
-                "the network card refused the features that it had offered ({features:#x})"
-            ),
-            NicError::Configuration(error) => {
+            VirtioError::FeaturesRefused { features } => {
                 write!(
                     f,
-                    "the network card's configuration cannot be read: {error}"
+                    "refused the features that it had offered ({features:#x})"
                 )
             }
-            NicError::NoQueue { queue } => {
-                write!(f, "the network card has no {} queue", direction(queue))
+            VirtioError::Configuration(error) => {
+                write!(f, "has a configuration that cannot be read: {error}")
             }
-            NicError::MtuTooSmall { mtu, least } => write!(
+            VirtioError::NoQueue { queue } => write!(f, "has no {} queue", direction(queue)),
+            VirtioError::MtuTooSmall { mtu, least } => write!(
                 f,
-                "the network card's MTU is {mtu} bytes: set host_mtu to {least} or more, or leave it out"
+                "has an MTU of {mtu} bytes: set host_mtu to {least} or more, or leave it out"
             ),
-            NicError::NoMacAddress => write!(f, "the network card has no usable MAC address"),
-            NicError::Memory { bytes } => write!(
+            VirtioError::NoMacAddress => write!(f, "has no usable MAC address"),
+            VirtioError::Memory { bytes } => write!(
                 f,
-                "no memory for the network card's buffers ({bytes} bytes wanted): give the machine more"
+                "needs {bytes} bytes of memory for its buffers, and there are not so many: give the machine more"
             ),
-            NicError::Interrupt { queue } => write!(
+            VirtioError::Interrupt { queue } => write!(
                 f,
-                "the network card took no interrupt vector for its {} queue",
+                "took no interrupt vector for its {} queue",
                 direction(queue)
             ),
-            NicError::UsedIndexJumped {
+            VirtioError::UsedIndexJumped {
                 queue,
                 expected,
                 found,
             } => write!(
                 f,
-                "the network card claims more {} buffers than it was given (index {found}, expected {expected}): it is not used any longer",
+                "claims more {} buffers than it was given (index {found}, expected {expected}): it is not used any longer",
                 direction(queue)
             ),
-            NicError::NeedsReset => write!(
+            VirtioError::NeedsReset => write!(
                 f,
-                "the network card reports an internal error and needs a reset: it is not used any longer"
+                "reports an internal error and needs a reset: it is not used any longer"
             ),
         }
     }
 }
 
-impl core::error::Error for NicError {}
+impl core::error::Error for VirtioError {}
 
-/// The word for what a queue does (virtio 1.2 §5.1.2).
+/// The word for what a queue does: the network card's and the console's first port are alike
+/// (virtio 1.2 §5.1.2, §5.3.2).
 pub(super) fn direction(queue: u16) -> &'static str {
     match queue {
         0 => "receive",

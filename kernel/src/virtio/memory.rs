@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 
-use super::NicError;
+use super::VirtioError;
 
 /// Whole pages that the device can reach, zeroed, freed on drop.
 struct Region<H: Hal> {
@@ -25,11 +25,11 @@ struct Region<H: Hal> {
 
 impl<H: Hal> Region<H> {
     /// Allocates at least `bytes` bytes, at least one page.
-    fn allocate(bytes: usize, direction: BufferDirection) -> Result<Region<H>, NicError> {
+    fn allocate(bytes: usize, direction: BufferDirection) -> Result<Region<H>, VirtioError> {
         let pages = bytes.div_ceil(PAGE_SIZE).max(1);
         let (physical, base) = H::dma_alloc(pages, direction);
         if physical == 0 {
-            return Err(NicError::Memory { bytes });
+            return Err(VirtioError::Memory { bytes });
         }
         Ok(Region {
             physical,
@@ -76,7 +76,7 @@ impl<H: Hal> Drop for Region<H> {
 pub(super) struct RingMemory<H: Hal>(Region<H>);
 
 impl<H: Hal> RingMemory<H> {
-    pub(super) fn allocate(bytes: usize) -> Result<RingMemory<H>, NicError> {
+    pub(super) fn allocate(bytes: usize) -> Result<RingMemory<H>, VirtioError> {
         Region::allocate(bytes, BufferDirection::Both).map(RingMemory)
     }
 
@@ -119,7 +119,7 @@ impl<H: Hal> BufferMemory<H> {
     pub(super) fn allocate(
         bytes: usize,
         direction: BufferDirection,
-    ) -> Result<BufferMemory<H>, NicError> {
+    ) -> Result<BufferMemory<H>, VirtioError> {
         Region::allocate(bytes, direction).map(BufferMemory)
     }
 

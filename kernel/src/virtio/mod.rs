@@ -1,4 +1,4 @@
-//! The network card: split virtqueues and a virtio-net driver of our own.
+//! The network card and the management channel: split virtqueues and drivers of our own.
 //!
 //! [`Nic`] drives one virtio network device (virtio 1.2 §5.1) over any
 //! [`virtio_drivers::transport::Transport`] and gives smoltcp a
@@ -6,10 +6,15 @@
 //! read in the very buffer that the device wrote, and a frame to send is built
 //! in the buffer that the device reads.
 //!
+//! [`Console`] drives one port of a virtio console device (virtio 1.2 §5.3), a stream of bytes in
+//! each direction, on the same queues.
+//!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `net` | the driver: set-up, tokens, batching, idling |
+//! | `net` | the card's driver: set-up, tokens, batching, idling |
 //! | `receive`, `transmit` | one direction each: a queue and its policy |
+//! | `console` | the channel's driver |
+//! | `control` | what both do with a device beside its queues: negotiation, doorbells, interrupts |
 //! | `queue` | a ring together with its buffers, and who owns which |
 //! | `ring` | the split virtqueue in memory (virtio 1.2 §2.7) |
 //! | `memory`, `doorbell` | the only unsafe code: DMA memory, doorbell writes |
@@ -31,6 +36,8 @@
 )]
 
 mod checksum;
+mod console;
+mod control;
 mod doorbell;
 mod error;
 mod features;
@@ -49,8 +56,9 @@ pub mod fuzz;
 #[cfg(any(test, fuzzing))]
 mod tests;
 
+pub use console::Console;
 pub use doorbell::Doorbells;
-pub use error::NicError;
+pub use error::VirtioError;
 pub use features::Features;
 pub use net::{Counters, Nic, NicOptions};
 pub use receive::RxToken;

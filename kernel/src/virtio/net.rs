@@ -2,29 +2,27 @@
 
 use core::num::NonZeroUsize;
 
-use log::{debug, error};
+use log::debug;
 use smoltcp::phy::{self, Checksum, DeviceCapabilities, Medium, PacketMeta};
 use smoltcp::time::Instant;
-use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
-use virtio_drivers::{Hal, PAGE_SIZE};
+use virtio_drivers::Hal;
+use virtio_drivers::transport::{DeviceType, Transport};
 
+use super::control::{Control, RECEIVE, TRANSMIT};
 use super::header::{LEGACY_LENGTH, MODERN_LENGTH, TransmitOffload};
 use super::plan::{self, ETHERNET_MTU, QueuePlan};
 use super::queue::Queue;
 use super::receive::{ReceiveQueue, RxToken};
 use super::transmit::{TransmitQueue, TxToken};
-use super::{Doorbells, Features, NicError};
+use super::{Doorbells, Features, VirtioError};
 
-/// Queue indices (virtio 1.2 §5.1.2).
-const RECEIVE: u16 = 0;
-const TRANSMIT: u16 = 1;
 /// Where fields lie in the configuration space, in bytes (virtio 1.2 §5.1.4).
 const CONFIG_MAC: usize = 0;
 const CONFIG_MTU: usize = 10;
 /// Bytes: what IPv4 hosts must take (RFC 791 §3.1); TCP's arithmetic needs far less.
 const MTU_LEAST: u16 = 576;
-/// Reads of the status register before a device that does not reset is given up.
-const RESET_READS: usize = 100_000;
+/// What the log calls the device.
+const NAME: &str = "network card";
 
 /// How much memory and which features a card may use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,14 +90,12 @@ pub struct Counters {
 /// [`transmit`](phy::Device::transmit) as often as there is work, [`flush`](Self::flush), and before
 /// a halt, with interrupts masked, [`arm`](Self::arm).
 pub struct Nic<H: Hal, T: Transport> {
-    transport: T,
-    doorbells: Option<Doorbells>,
+    control: Control<T>,
     receive: ReceiveQueue<H>,
     transmit: TransmitQueue<H>,
     mac: [u8; 6],
     mtu: u16,
     features: Features,
-    needs_reset: bool,
     receive_kicks: u64,
     transmit_kicks: u64,
 }
@@ -114,35 +110,27 @@ impl<H: Hal, T: Transport> Nic<H, T> {
     ///
     /// # Errors
     ///
-    /// Any [`NicError`]; the device is then marked failed and left alone.
+    /// Any [`VirtioError`]; the device is then marked failed and left alone.
     pub fn new(
-        mut transport: T,
+        transport: T,
         doorbells: Option<Doorbells>,
         options: NicOptions,
-        wire: &mut dyn FnMut(u16) -> Result<(), NicError>,
-    ) -> Result<Nic<H, T>, NicError> {
-        match set_up(&mut transport, &options, wire) {
-            Ok(parts) => {
-                let mut nic = Nic {
-                    transport,
-                    doorbells,
-                    receive: parts.receive,
-                    transmit: parts.transmit,
-                    mac: parts.mac,
-                    mtu: parts.mtu,
-                    features: parts.features,
-                    needs_reset: false,
-                    receive_kicks: 0,
-                    transmit_kicks: 0,
-                };
-                nic.flush();
-                Ok(nic)
-            }
-            Err(error) => {
-                transport.set_status(DeviceStatus::FAILED);
-                Err(error)
-            }
-        }
+        wire: &mut dyn FnMut(u16) -> Result<(), VirtioError>,
+    ) -> Result<Nic<H, T>, VirtioError> {
+        let mut control = Control::new(NAME, transport, doorbells);
+        let parts = set_up(&mut control, &options, wire).inspect_err(|_| control.give_up())?;
+        let mut nic = Nic {
+            control,
+            receive: parts.receive,
+            transmit: parts.transmit,
+            mac: parts.mac,
+            mtu: parts.mtu,
+            features: parts.features,
+            receive_kicks: 0,
+            transmit_kicks: 0,
+        };
+        nic.flush();
+        Ok(nic)
     }
 
     /// The card's MAC address.
@@ -179,9 +167,9 @@ impl<H: Hal, T: Transport> Nic<H, T> {
     }
 
     /// Why the card is not used any longer, if so: it then gives no more tokens.
-    pub fn failure(&self) -> Option<NicError> {
-        if self.needs_reset {
-            return Some(NicError::NeedsReset);
+    pub fn failure(&self) -> Option<VirtioError> {
+        if self.control.needs_reset() {
+            return Some(VirtioError::NeedsReset);
         }
         let receive = self.receive.queue().failure();
         receive.or_else(|| self.transmit.queue().failure())
@@ -193,11 +181,11 @@ impl<H: Hal, T: Transport> Nic<H, T> {
         self.transmit.reclaim();
         if self.receive.queue_mut().ring_mut().should_notify() {
             self.receive_kicks += 1;
-            self.ring_doorbell(RECEIVE);
+            self.control.notify(RECEIVE);
         }
         if self.transmit.queue_mut().ring_mut().should_notify() {
             self.transmit_kicks += 1;
-            self.ring_doorbell(TRANSMIT);
+            self.control.notify(TRANSMIT);
         }
     }
 
@@ -227,24 +215,7 @@ impl<H: Hal, T: Transport> Nic<H, T> {
     /// Acknowledges the device's interrupt (virtio 1.2 §4.2.2, §4.1.4.5). Needed after every
     /// interrupt on a line, as MMIO devices have; with MSI-X it may be left out.
     pub fn acknowledge_interrupt(&mut self) {
-        let status = self.transport.ack_interrupt();
-        if status.contains(InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT)
-            && !self.needs_reset
-            && self
-                .transport
-                .get_status()
-                .contains(DeviceStatus::DEVICE_NEEDS_RESET)
-        {
-            self.needs_reset = true;
-            error!("{}", NicError::NeedsReset);
-        }
-    }
-
-    fn ring_doorbell(&mut self, queue: u16) {
-        match &self.doorbells {
-            Some(doorbells) => doorbells.ring(queue),
-            None => self.transport.notify(queue),
-        }
+        self.control.acknowledge_interrupt();
     }
 }
 
@@ -259,33 +230,19 @@ struct Parts<H: Hal> {
 
 /// Steps 1 to 8 of virtio 1.2 §3.1.1.
 fn set_up<H: Hal, T: Transport>(
-    transport: &mut T,
+    control: &mut Control<T>,
     options: &NicOptions,
-    wire: &mut dyn FnMut(u16) -> Result<(), NicError>,
-) -> Result<Parts<H>, NicError> {
-    let kind = transport.device_type();
-    if kind != DeviceType::Network {
-        return Err(NicError::NotNetwork(kind));
-    }
-    reset(transport);
-    let mut status = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
-    transport.set_status(status);
+    wire: &mut dyn FnMut(u16) -> Result<(), VirtioError>,
+) -> Result<Parts<H>, VirtioError> {
+    let mut offered = Features::NONE;
+    let features = control.begin(DeviceType::Network, &mut |bits| {
+        offered = Features::from_bits(bits);
+        let wanted = options.features.union(Features::VERSION_1);
+        Features::negotiate(offered, plan::affordable(wanted, options)).bits()
+    })?;
+    let features = Features::from_bits(features);
 
-    let offered = Features::from_bits(transport.read_device_features());
-    let wanted = options.features.union(Features::VERSION_1);
-    let features = Features::negotiate(offered, plan::affordable(wanted, options));
-    transport.write_driver_features(features.bits());
-    if features.contains(Features::VERSION_1) {
-        status |= DeviceStatus::FEATURES_OK;
-        transport.set_status(status);
-        if !transport.get_status().contains(DeviceStatus::FEATURES_OK) {
-            return Err(NicError::FeaturesRefused {
-                features: features.bits(),
-            });
-        }
-    }
-    transport.set_guest_page_size(PAGE_SIZE as u32);
-
+    let transport = control.transport();
     let mac = read_mac(transport, features, options)?;
     let mtu = read_mtu(transport, features)?;
     let header = if features.contains(Features::VERSION_1) {
@@ -294,25 +251,25 @@ fn set_up<H: Hal, T: Transport>(
         LEGACY_LENGTH
     };
 
-    let most = queue_most(transport, RECEIVE)?;
+    let most = control.queue_most(RECEIVE)?;
     let receive_plan = plan::receive(options, features, mtu, header, most);
-    let most = queue_most(transport, TRANSMIT)?;
+    let most = control.queue_most(TRANSMIT)?;
     let transmit_plan = plan::transmit(options, features, mtu, header, most);
     debug!("network card: offered {offered:?}, agreed on {features:?}");
     debug!("network card: receive {receive_plan:?}, transmit {transmit_plan:?}");
 
     wire(RECEIVE)?;
-    let queue = new_queue(transport, RECEIVE, &receive_plan, features)?;
+    let queue = new_queue(control, RECEIVE, &receive_plan, features)?;
     let trust = features.contains(Features::GUEST_CSUM);
     let receive = ReceiveQueue::new(queue, receive_plan.small.count, header, trust);
 
     wire(TRANSMIT)?;
-    let queue = new_queue(transport, TRANSMIT, &transmit_plan, features)?;
+    let queue = new_queue(control, TRANSMIT, &transmit_plan, features)?;
     let offload = TransmitOffload::new(features);
     let frame_most = plan::largest_frame(mtu);
     let transmit = TransmitQueue::new(queue, &transmit_plan, header, offload, frame_most);
 
-    transport.set_status(status | DeviceStatus::DRIVER_OK);
+    control.finish();
     Ok(Parts {
         receive,
         transmit,
@@ -322,30 +279,15 @@ fn set_up<H: Hal, T: Transport>(
     })
 }
 
-fn queue_most<T: Transport>(transport: &mut T, queue: u16) -> Result<u32, NicError> {
-    match transport.max_queue_size(queue) {
-        0 => Err(NicError::NoQueue { queue }),
-        most => Ok(most),
-    }
-}
-
 fn new_queue<H: Hal, T: Transport>(
-    transport: &mut T,
+    control: &mut Control<T>,
     index: u16,
     plan: &QueuePlan,
     features: Features,
-) -> Result<Queue<H>, NicError> {
+) -> Result<Queue<H>, VirtioError> {
     let event_idx = features.contains(Features::EVENT_IDX);
     let classes = [plan.small, plan.large];
-    let device_writes = index == RECEIVE;
-    Queue::new(
-        transport,
-        index,
-        plan.ring,
-        event_idx,
-        &classes,
-        device_writes,
-    )
+    Queue::new(control, index, plan.ring, event_idx, &classes)
 }
 
 /// The device's address if it has a usable one, else the one in the options.
@@ -353,13 +295,13 @@ fn read_mac<T: Transport>(
     transport: &T,
     features: Features,
     options: &NicOptions,
-) -> Result<[u8; 6], NicError> {
+) -> Result<[u8; 6], VirtioError> {
     if features.contains(Features::MAC) {
         let mut mac = [0; 6];
         for (n, byte) in mac.iter_mut().enumerate() {
             *byte = transport
                 .read_config_space::<u8>(CONFIG_MAC + n)
-                .map_err(NicError::Configuration)?;
+                .map_err(VirtioError::Configuration)?;
         }
         if is_usable(mac) {
             return Ok(mac);
@@ -368,7 +310,7 @@ fn read_mac<T: Transport>(
     options
         .mac
         .filter(|&mac| is_usable(mac))
-        .ok_or(NicError::NoMacAddress)
+        .ok_or(VirtioError::NoMacAddress)
 }
 
 /// Whether an address can be a card's own: neither a group's nor all zero (IEEE 802 §8.2).
@@ -377,15 +319,15 @@ fn is_usable(mac: [u8; 6]) -> bool {
     first & 1 == 0 && mac != [0; 6]
 }
 
-fn read_mtu<T: Transport>(transport: &T, features: Features) -> Result<u16, NicError> {
+fn read_mtu<T: Transport>(transport: &T, features: Features) -> Result<u16, VirtioError> {
     if !features.contains(Features::MTU) {
         return Ok(ETHERNET_MTU);
     }
     let mtu = transport
         .read_config_space::<u16>(CONFIG_MTU)
-        .map_err(NicError::Configuration)?;
+        .map_err(VirtioError::Configuration)?;
     if mtu < MTU_LEAST {
-        return Err(NicError::MtuTooSmall {
+        return Err(VirtioError::MtuTooSmall {
             mtu,
             least: MTU_LEAST,
         });
@@ -393,17 +335,10 @@ fn read_mtu<T: Transport>(transport: &T, features: Features) -> Result<u16, NicE
     Ok(mtu)
 }
 
-/// Resets the device and waits for it, for a bounded time. True when it has done so
-/// (virtio 1.2 §2.4.1).
-fn reset<T: Transport>(transport: &mut T) -> bool {
-    transport.set_status(DeviceStatus::empty());
-    (0..RESET_READS).any(|_| transport.get_status().is_empty())
-}
-
 impl<H: Hal, T: Transport> Drop for Nic<H, T> {
     /// Stops the device before its memory is freed; memory of a device that does not stop is not.
     fn drop(&mut self) {
-        if !reset(&mut self.transport) {
+        if !self.control.reset() {
             self.receive.queue_mut().leak();
             self.transmit.queue_mut().leak();
         }

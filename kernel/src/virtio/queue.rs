@@ -11,7 +11,8 @@ use log::{error, warn};
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{BufferDirection, Hal};
 
-use super::NicError;
+use super::VirtioError;
+use super::control::{Control, RECEIVE};
 use super::error::direction;
 use super::memory::BufferMemory;
 use super::ring::Ring;
@@ -21,7 +22,7 @@ use super::ring::Ring;
 pub(super) struct BufferClass {
     /// How many.
     pub(super) count: u16,
-    /// Bytes each, virtio-net header included.
+    /// Bytes each; a network card's with the virtio-net header.
     pub(super) size: usize,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Returned {
     pub(super) length: usize,
 }
 
-/// What a device did against the rules; costs the frame, not the device.
+/// What a device did against the rules; costs the frame or the bytes, not the device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Misbehaviour {
     /// It gave back a buffer that does not exist.
@@ -82,28 +83,31 @@ struct Slot {
 
 /// One virtqueue with its buffers.
 pub(super) struct Queue<H: Hal> {
+    /// What the log calls the device.
+    owner: &'static str,
     index: u16,
     ring: Ring<H>,
     buffers: BufferMemory<H>,
     slots: Vec<Slot>,
     outstanding: u16,
     device_writes: bool,
-    failure: Option<NicError>,
+    failure: Option<VirtioError>,
     misbehaviours: u64,
 }
 
 impl<H: Hal> Queue<H> {
     /// Makes the queue and enables it. Slots are numbered through the classes in order.
     ///
-    /// `size` is a power of two, no smaller than the number of buffers.
+    /// `size` is a power of two, no smaller than the number of buffers. The device writes the
+    /// buffers of the receive queue and reads the others.
     pub(super) fn new<T: Transport>(
-        transport: &mut T,
+        control: &mut Control<T>,
         index: u16,
         size: u16,
         event_idx: bool,
         classes: &[BufferClass],
-        device_writes: bool,
-    ) -> Result<Queue<H>, NicError> {
+    ) -> Result<Queue<H>, VirtioError> {
+        let device_writes = index == RECEIVE;
         let bytes = classes.iter().map(|class| class.total()).sum();
         let count = classes.iter().map(|class| usize::from(class.count)).sum();
         debug_assert!(count <= usize::from(size));
@@ -125,6 +129,7 @@ impl<H: Hal> Queue<H> {
             }
         }
         let queue = Queue {
+            owner: control.name(),
             index,
             ring: Ring::new(size, event_idx)?,
             buffers: BufferMemory::allocate(bytes, direction)?,
@@ -134,7 +139,7 @@ impl<H: Hal> Queue<H> {
             failure: None,
             misbehaviours: 0,
         };
-        queue.ring.install(transport, index);
+        queue.ring.install(control.transport(), index);
         Ok(queue)
     }
 
@@ -149,7 +154,7 @@ impl<H: Hal> Queue<H> {
     }
 
     /// Why the queue is dead, if it is.
-    pub(super) fn failure(&self) -> Option<NicError> {
+    pub(super) fn failure(&self) -> Option<VirtioError> {
         self.failure
     }
 
@@ -195,12 +200,12 @@ impl<H: Hal> Queue<H> {
             let used = match self.ring.take() {
                 Ok(used) => used?,
                 Err(jump) => {
-                    let failure = NicError::UsedIndexJumped {
+                    let failure = VirtioError::UsedIndexJumped {
                         queue: self.index,
                         expected: jump.expected,
                         found: jump.found,
                     };
-                    error!("{failure}");
+                    error!("the {} {failure}", self.owner);
                     self.misbehaviours += 1;
                     self.failure = Some(failure);
                     return None;
@@ -238,7 +243,8 @@ impl<H: Hal> Queue<H> {
         self.misbehaviours += 1;
         if self.misbehaviours.is_power_of_two() {
             warn!(
-                "the network card's {} queue {what}; passed over ({} so far)",
+                "the {}'s {} queue {what}; passed over ({} so far)",
+                self.owner,
                 direction(self.index),
                 self.misbehaviours
             );

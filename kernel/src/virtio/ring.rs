@@ -9,7 +9,7 @@ use core::sync::atomic::{Ordering, fence};
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{Hal, PAGE_SIZE};
 
-use super::NicError;
+use super::VirtioError;
 use super::memory::{BufferMemory, RingMemory};
 
 /// Descriptor flag: the device writes the buffer (virtio 1.2 §2.7.5).
@@ -82,7 +82,7 @@ pub(super) struct Ring<H: Hal> {
 
 impl<H: Hal> Ring<H> {
     /// Makes an empty ring with interrupts off. `size` must be a power of two.
-    pub(super) fn new(size: u16, event_idx: bool) -> Result<Ring<H>, NicError> {
+    pub(super) fn new(size: u16, event_idx: bool) -> Result<Ring<H>, VirtioError> {
         debug_assert!(size.is_power_of_two());
         let layout = Layout::new(size);
         let mut ring = Ring {

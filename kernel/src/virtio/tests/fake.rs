@@ -13,7 +13,7 @@ use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Trans
 use virtio_drivers::{BufferDirection, Error, Hal, PAGE_SIZE, PhysAddr};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::virtio::{Features, Nic, NicError, NicOptions};
+use crate::virtio::{Console, Features, Nic, NicOptions, VirtioError};
 
 thread_local! {
     /// Pages that were allocated and not freed, in this test.
@@ -122,6 +122,7 @@ pub struct FakeDevice(pub Rc<RefCell<State>>);
 pub struct FakeTransport(Rc<RefCell<State>>);
 
 pub type FakeNic = Nic<FakeHal, FakeTransport>;
+pub type FakeConsole = Console<FakeHal, FakeTransport>;
 
 /// The MAC address in the configuration of every fake device.
 pub const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
@@ -159,6 +160,15 @@ impl FakeDevice {
         })))
     }
 
+    /// A well-behaved console that offers everything but more than one port, with 128 entries.
+    pub fn console(features: Features) -> FakeDevice {
+        FakeDevice::new(features).with(|state| {
+            state.kind = DeviceType::Console;
+            state.offered = features.union(Features::VERSION_1).bits();
+            state.queue_most = [128; 2];
+        })
+    }
+
     /// Changes the device before it is driven.
     pub fn with(self, change: impl FnOnce(&mut State)) -> FakeDevice {
         change(&mut self.0.borrow_mut());
@@ -174,13 +184,17 @@ impl FakeDevice {
         FakeTransport(self.0.clone())
     }
 
-    pub fn start(&self, options: NicOptions) -> Result<FakeNic, NicError> {
+    pub fn start(&self, options: NicOptions) -> Result<FakeNic, VirtioError> {
         Nic::new(self.transport(), None, options, &mut |_| Ok(()))
     }
 
     /// Starts the driver with the usual options.
     pub fn nic(&self) -> FakeNic {
         self.start(options()).expect("a well-behaved device starts")
+    }
+
+    pub fn start_console(&self) -> Result<FakeConsole, VirtioError> {
+        Console::new(self.transport(), None, &mut |_| Ok(()))
     }
 
     pub fn doorbells(&self) -> [u32; 2] {

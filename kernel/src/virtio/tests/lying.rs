@@ -5,7 +5,7 @@ use smoltcp::time::Instant;
 
 use super::fake::{FakeDevice, FakeNic};
 use super::frames::tcp;
-use crate::virtio::{Features, NicError};
+use crate::virtio::{Features, VirtioError};
 
 const NOW: Instant = Instant::ZERO;
 const PLAIN: [u8; 12] = [0; 12];
@@ -158,7 +158,7 @@ fn a_used_index_that_jumps_ends_the_card() {
             device.set_used_index(queue, found);
             assert_eq!(receive(&mut nic), None);
             nic.flush();
-            let expected = NicError::UsedIndexJumped {
+            let expected = VirtioError::UsedIndexJumped {
                 queue: queue as u16,
                 expected: 0,
                 found,
@@ -182,7 +182,7 @@ fn a_used_index_that_goes_back_ends_the_card() {
     assert_eq!(receive(&mut nic), None);
     assert!(matches!(
         nic.failure(),
-        Some(NicError::UsedIndexJumped {
+        Some(VirtioError::UsedIndexJumped {
             queue: 0,
             expected: 1,
             found: 0

@@ -1,6 +1,8 @@
-//! The driver against a fake device, from both ends of its rings.
+//! The drivers against a fake device, from both ends of its rings.
 
 // The fuzzer, which is not a test, plays a part of this device.
+#[cfg(test)]
+mod console;
 #[cfg_attr(not(test), allow(dead_code))]
 pub(super) mod fake;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus};
 
 use super::fake::{FakeDevice, FakeNic, MAC, limit_allocations, live_pages, options};
 use super::frames::{tcp, udp};
-use crate::virtio::{Features, Nic, NicError, NicOptions};
+use crate::virtio::{Features, Nic, NicOptions, VirtioError};
 
 const NOW: Instant = Instant::ZERO;
 const PLAIN: [u8; 12] = [0; 12];
@@ -108,7 +108,7 @@ fn segmentation_needs_the_checksum_of_its_direction() {
 }
 
 #[track_caller]
-fn check_refusal(device: &FakeDevice, options: NicOptions, expect: NicError) {
+fn check_refusal(device: &FakeDevice, options: NicOptions, expect: VirtioError) {
     let error = device.start(options).err().expect("the device is refused");
     assert_eq!(error, expect);
     assert!(!error.to_string().is_empty());
@@ -120,26 +120,26 @@ fn check_refusal(device: &FakeDevice, options: NicOptions, expect: NicError) {
 fn unusable_devices_are_refused() {
     let fresh = || FakeDevice::new(EVERYTHING);
     let block = fresh().with(|state| state.kind = DeviceType::Block);
-    check_refusal(&block, options(), NicError::NotNetwork(DeviceType::Block));
+    check_refusal(&block, options(), VirtioError::WrongKind(DeviceType::Block));
 
     let stubborn = fresh().with(|state| state.accepts_features = false);
     let features = EVERYTHING.union(Features::VERSION_1).union(Features::MAC);
-    let refused = NicError::FeaturesRefused {
+    let refused = VirtioError::FeaturesRefused {
         features: features.bits(),
     };
     check_refusal(&stubborn, options(), refused);
 
     for queue in [0, 1] {
         let device = fresh().with(|state| state.queue_most[usize::from(queue)] = 0);
-        check_refusal(&device, options(), NicError::NoQueue { queue });
+        check_refusal(&device, options(), VirtioError::NoQueue { queue });
     }
     for mtu in [0, 67, 575] {
         let least = 576;
-        let refused = NicError::MtuTooSmall { mtu, least };
+        let refused = VirtioError::MtuTooSmall { mtu, least };
         check_refusal(&fresh().with_mtu(mtu), options(), refused);
     }
     let short = fresh().with(|state| state.configuration.truncate(8));
-    let refused = NicError::Configuration(Error::ConfigSpaceTooSmall);
+    let refused = VirtioError::Configuration(Error::ConfigSpaceTooSmall);
     check_refusal(&short, options(), refused);
 }
 
@@ -148,7 +148,7 @@ fn a_useless_mac_address_falls_back_to_the_given_one() {
     for mac in [[0; 6], [0xff; 6], [1, 0, 0x5e, 0, 0, 1]] {
         let device = FakeDevice::new(Features::NONE)
             .with(|state| state.configuration[..6].copy_from_slice(&mac));
-        check_refusal(&device, options(), NicError::NoMacAddress);
+        check_refusal(&device, options(), VirtioError::NoMacAddress);
         let given = NicOptions {
             mac: Some([2, 0, 0, 0, 0, 9]),
             ..options()
@@ -165,18 +165,21 @@ fn a_failed_wiring_or_allocation_leaves_nothing_behind() {
         let result: Result<FakeNic, _> =
             Nic::new(device.transport(), None, options(), &mut |queue| {
                 if queue == failing {
-                    return Err(NicError::Interrupt { queue });
+                    return Err(VirtioError::Interrupt { queue });
                 }
                 Ok(())
             });
-        assert_eq!(result.err(), Some(NicError::Interrupt { queue: failing }));
+        assert_eq!(
+            result.err(),
+            Some(VirtioError::Interrupt { queue: failing })
+        );
         assert_eq!(device.0.borrow().status, DeviceStatus::FAILED);
         assert_eq!(live_pages(), 0);
     }
     for allocations in 0..4 {
         limit_allocations(allocations);
         let error = device.start(options()).err().expect("there is no memory");
-        assert!(matches!(error, NicError::Memory { bytes } if bytes > 0));
+        assert!(matches!(error, VirtioError::Memory { bytes } if bytes > 0));
         assert_eq!(live_pages(), 0);
     }
     limit_allocations(4);
@@ -507,7 +510,7 @@ fn a_device_that_needs_a_reset_is_not_used_any_longer() {
         state.status.insert(DeviceStatus::DEVICE_NEEDS_RESET);
     });
     nic.acknowledge_interrupt();
-    assert_eq!(nic.failure(), Some(NicError::NeedsReset));
+    assert_eq!(nic.failure(), Some(VirtioError::NeedsReset));
     assert!(nic.transmit(NOW).is_none());
     assert!(nic.receive(NOW).is_none());
     assert!(!nic.arm());

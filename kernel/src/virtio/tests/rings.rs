@@ -2,6 +2,7 @@
 
 use super::fake::{FakeDevice, FakeHal, live_pages};
 use crate::virtio::Features;
+use crate::virtio::control::Control;
 use crate::virtio::queue::{BufferClass, Queue, Returned};
 use crate::virtio::ring::event_passed;
 
@@ -58,8 +59,9 @@ fn queue(device: &FakeDevice, buffers: u16, event_idx: bool, index: u16) -> Queu
     } else {
         0
     };
-    let mut queue = Queue::new(&mut device.transport(), 0, size, event_idx, &[class], true)
-        .expect("there is memory");
+    let mut control = Control::new("device", device.transport(), None);
+    let mut queue =
+        Queue::new(&mut control, 0, size, event_idx, &[class]).expect("there is memory");
     queue.ring_mut().start_at(index);
     device.start_at(0, index);
     queue
