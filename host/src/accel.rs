@@ -8,7 +8,7 @@ use stockade_config::exit::Outcome;
 
 use crate::error::Error;
 use crate::machine::Accel;
-use crate::qemu::{Qemu, image_spoke};
+use crate::qemu::{PROGRAM, Qemu, image_spoke};
 
 /// How long the trial guest may take: its answer comes within milliseconds where KVM works.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -37,6 +37,11 @@ pub struct Probe {
 ///
 /// QEMU can't be started at all, or the image can't be read.
 pub fn probe(image: &Path) -> Result<Probe, Error> {
+    probe_with(PROGRAM, image)
+}
+
+/// As [`probe`], with this QEMU.
+pub(crate) fn probe_with(program: &str, image: &Path) -> Result<Probe, Error> {
     let tcg = |reason: String| Probe {
         accel: Accel::Tcg,
         reason,
@@ -45,6 +50,7 @@ pub fn probe(image: &Path) -> Result<Probe, Error> {
         return Ok(tcg(format!("/dev/kvm can't be opened: {error}")));
     }
     let vm = Qemu::new(image)
+        .program(program)
         .accel(Accel::Kvm)
         .kernel_line(REFUSED)
         .spawn(|_| {})?;

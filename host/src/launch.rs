@@ -39,10 +39,16 @@
 //! not start.
 
 mod events;
+mod machine;
 mod notify;
 mod options;
+mod pause;
+mod plan;
+mod reload;
+mod run;
 mod status;
 mod supervisor;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +58,7 @@ use supervisor::Shared;
 
 pub use events::{Events, Kind, Record};
 pub use notify::Notify;
-pub use options::{Image, Link, Options, Setup, Source};
+pub use options::{Image, Link, Machinery, OnEvent, OnLine, Options, Pauses, Setup, Source};
 pub use status::{End, LastWords, Phase, Ready, Reloaded, Status};
 pub use stockade_channel::Listening;
 

@@ -13,7 +13,7 @@ use stockade_config::stunnel::Recording;
 
 use crate::error::Error;
 use crate::machine::{Accel, Firmware, Machine, Network};
-use crate::vm::Vm;
+use crate::vm::{Vm, Watch};
 use crate::{Boot, memfd, network, process, shell};
 
 /// The program.
@@ -27,6 +27,10 @@ const DEFAULT_MEMORY_MIB: u32 = 128;
 const PLAIN_CARD: &str = "csum=off,guest_csum=off,gso=off,guest_tso4=off,guest_tso6=off,\
 guest_ecn=off,guest_ufo=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,\
 mrg_rxbuf=off,event_idx=off";
+
+/// What QEMU gives up: obsolete system calls, more rights, other programs, and changes to its
+/// own priorities and affinities. It needs none of them.
+const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
 /// A machine to be started.
 #[derive(Clone)]
@@ -45,6 +49,8 @@ pub struct Qemu {
     files: Vec<(String, Zeroizing<Vec<u8>>)>,
     conf: Option<Arc<Recording>>,
     channel: Option<Arc<OwnedFd>>,
+    program: String,
+    sandbox: bool,
 }
 
 /// A QEMU command line: the program and its arguments. Holds no secret.
@@ -78,6 +84,8 @@ impl Qemu {
             files: Vec::new(),
             conf: None,
             channel: None,
+            program: PROGRAM.to_owned(),
+            sandbox: false,
         }
     }
 
@@ -165,6 +173,19 @@ impl Qemu {
         self
     }
 
+    /// Sets QEMU's program: a path, or a name that is looked for in `PATH`.
+    pub fn program(mut self, program: impl Into<String>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    /// Lets QEMU give up the system calls that it does not need (seccomp(2)); by default it keeps
+    /// them. A QEMU that was built without that refuses to start.
+    pub fn sandbox(mut self, sandbox: bool) -> Self {
+        self.sandbox = sandbox;
+        self
+    }
+
     /// The accelerator that was asked for.
     pub fn requested_accel(&self) -> Accel {
         self.accel
@@ -211,7 +232,7 @@ impl Qemu {
         sockets: Sockets,
     ) -> CommandLine {
         let mut line = CommandLine {
-            words: vec![PROGRAM.to_owned()],
+            words: vec![self.program.clone()],
         };
         line.add(["-name", "stockade"]);
         line.add(["-machine", self.machine_argument()]);
@@ -228,6 +249,9 @@ impl Qemu {
         // Not -nographic: it also tells SeaBIOS to write to the serial port.
         line.add(["-nodefaults", "-no-user-config", "-display", "none"]);
         line.add(["-serial", "stdio", "-no-reboot"]);
+        if self.sandbox {
+            line.add(["-sandbox", SANDBOX]);
+        }
         line.add(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         if !self.machine.has_pci() {
             line.add(["-global", "virtio-mmio.force-legacy=false"]);
@@ -267,9 +291,14 @@ impl Qemu {
     /// The image can't be read, the archive can't be made, or QEMU can't be started. An image
     /// that fails later is seen through the [`Vm`].
     pub fn spawn(&self, on_line: impl FnMut(&str) + Send + 'static) -> Result<Vm, Error> {
+        self.spawn_watched(Watch::lines(on_line))
+    }
+
+    /// As [`spawn`](Self::spawn), and tells of the machine's end.
+    pub(crate) fn spawn_watched(&self, watch: Watch) -> Result<Vm, Error> {
         if self.accel == Accel::Auto {
             let accel = crate::probe(&self.image)?.accel;
-            return self.clone().accel(accel).spawn(on_line);
+            return self.clone().accel(accel).spawn_watched(watch);
         }
         let image = fs::read(&self.image).map_err(|source| Error::ReadImage {
             path: self.image.clone(),
@@ -301,7 +330,7 @@ impl Qemu {
             sockets,
         );
 
-        let mut command = process::bound_to_us(PROGRAM);
+        let mut command = process::bound_to_us(&self.program)?;
         command
             .args(line.arguments())
             .stdin(Stdio::null())
@@ -311,7 +340,7 @@ impl Qemu {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let inherit = [Some(kernel), initrd, link, channel];
         let inherit = inherit.into_iter().flatten().collect();
-        Vm::start(command, inherit, on_line)
+        Vm::start(command, inherit, watch)
     }
 
     fn machine_argument(&self) -> &'static str {

@@ -1,5 +1,6 @@
 //! A running machine.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus};
@@ -18,12 +19,8 @@ pub const READY: &str = "ready: accepting on ";
 /// Longest line that is kept whole, in bytes; a longer one is kept as several.
 const MAX_LINE: u64 = 64 * 1024;
 
-/// Most lines that are kept; an image that prints more is still read, so that it never waits
-/// for us.
+/// Most lines that are kept, unless told otherwise: the newest.
 const MAX_LINES: usize = 100_000;
-
-/// How often the process is asked whether it has ended, when nothing else tells.
-const POLL: Duration = Duration::from_millis(10);
 
 /// Lines of console and messages that an error shows.
 const SHOWN: usize = 12;
@@ -44,34 +41,77 @@ pub struct Vm {
     readers: Vec<JoinHandle<()>>,
 }
 
+/// Who is told of a machine, each on a thread of its own.
+pub(crate) struct Watch {
+    /// Sees every line of the console.
+    pub(crate) on_line: Box<dyn FnMut(&str) + Send>,
+    /// Is called when the machine has ended.
+    pub(crate) on_end: Box<dyn FnOnce() + Send>,
+    /// Most lines that are kept.
+    pub(crate) keep: usize,
+}
+
+impl Watch {
+    /// Only the console is looked at.
+    pub(crate) fn lines(on_line: impl FnMut(&str) + Send + 'static) -> Watch {
+        Watch {
+            on_line: Box::new(on_line),
+            on_end: Box::new(|| {}),
+            keep: MAX_LINES,
+        }
+    }
+}
+
 struct Output {
     started: Instant,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
-    console: Vec<Line>,
-    messages: Vec<String>,
+    console: Kept<Line>,
+    messages: Kept<String>,
     console_closed: bool,
+    ended: bool,
+}
+
+/// The newest of what came, counted from the first.
+struct Kept<T> {
+    lines: VecDeque<T>,
+    /// How many came before the first that is kept.
+    gone: usize,
+    most: usize,
 }
 
 impl Vm {
     pub(crate) fn start(
         command: Command,
         inherit: Vec<OwnedFd>,
-        mut on_line: impl FnMut(&str) + Send + 'static,
+        watch: Watch,
     ) -> Result<Vm, Error> {
+        let Watch {
+            mut on_line,
+            on_end,
+            keep,
+        } = watch;
         let program = command.get_program().to_string_lossy().into_owned();
-        let started = Instant::now();
-        let mut child =
-            process::spawn(command, inherit).map_err(|source| Error::Start { program, source })?;
         let output = Arc::new(Output {
-            started,
-            state: Mutex::default(),
+            started: Instant::now(),
+            state: Mutex::new(State {
+                console: Kept::new(keep),
+                messages: Kept::new(keep),
+                console_closed: false,
+                ended: false,
+            }),
             changed: Condvar::new(),
         });
+        let told = Arc::clone(&output);
+        let end = move || {
+            told.change(|state| state.ended = true);
+            on_end();
+        };
+        let mut child = process::spawn(command, inherit, end)
+            .map_err(|source| Error::Start { program, source })?;
         let mut readers = Vec::new();
         if let Some(pipe) = child.stdout.take() {
             let output = Arc::clone(&output);
@@ -79,7 +119,7 @@ impl Vm {
                 read_lines(pipe, |text| {
                     on_line(&text);
                     let at = output.started.elapsed();
-                    output.change(|state| keep(&mut state.console, Line { at, text }));
+                    output.change(|state| state.console.push(Line { at, text }));
                 });
                 output.change(|state| state.console_closed = true);
             }));
@@ -88,7 +128,7 @@ impl Vm {
             let output = Arc::clone(&output);
             readers.push(thread::spawn(move || {
                 read_lines(pipe, |text| {
-                    output.change(|state| keep(&mut state.messages, text))
+                    output.change(|state| state.messages.push(text))
                 });
             }));
         }
@@ -104,29 +144,24 @@ impl Vm {
         self.lock_child().id()
     }
 
-    /// Everything the console has shown so far.
+    /// Everything the console has shown so far, its newest 100,000 lines if there are more.
     pub fn console(&self) -> Vec<Line> {
-        self.output.lock().console.clone()
+        self.console_since(0)
     }
 
     /// The console's lines from the one with this number on, counted from 0.
     pub fn console_since(&self, from: usize) -> Vec<Line> {
-        self.output
-            .lock()
-            .console
-            .get(from..)
-            .unwrap_or_default()
-            .to_vec()
+        self.output.lock().console.since(from).cloned().collect()
     }
 
     /// How many lines the console has shown.
     pub fn console_len(&self) -> usize {
-        self.output.lock().console.len()
+        self.output.lock().console.count()
     }
 
     /// What QEMU itself wrote to its standard error so far.
     pub fn messages(&self) -> Vec<String> {
-        self.output.lock().messages.clone()
+        self.output.lock().messages.since(0).cloned().collect()
     }
 
     /// Waits until the image serves, and returns its [`READY`] line.
@@ -163,11 +198,13 @@ impl Vm {
         let mut next = from;
         let mut state = self.output.lock();
         loop {
-            let fresh = state.console.get(next..).unwrap_or_default();
-            if let Some(line) = fresh.iter().find(|line| wanted(&line.text)) {
-                return Ok(line.clone());
+            let mut fresh = state.console.since(next);
+            let found = fresh.find(|line| wanted(&line.text)).cloned();
+            drop(fresh);
+            if let Some(line) = found {
+                return Ok(line);
             }
-            next = next.max(state.console.len());
+            next = next.max(state.console.count());
             let left = deadline.saturating_duration_since(Instant::now());
             if state.console_closed {
                 drop(state);
@@ -192,16 +229,17 @@ impl Vm {
     /// Waits for the machine's end, `timeout` at most; `None` when it still runs.
     pub fn wait(&self, timeout: Duration) -> Option<Outcome> {
         let deadline = Instant::now() + timeout;
-        loop {
-            if let Some(outcome) = self.try_wait() {
-                return Some(outcome);
-            }
+        let mut state = self.output.lock();
+        while !state.ended {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
-            thread::sleep(left.min(POLL));
+            let waited = self.output.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        drop(state);
+        self.try_wait()
     }
 
     /// How the machine ended, if it has.
@@ -228,11 +266,11 @@ impl Vm {
         let state = self.output.lock();
         let console = state
             .console
-            .iter()
+            .since(0)
             .map(|line| format!("\n  console: {}", line.text));
         let messages = state
             .messages
-            .iter()
+            .since(0)
             .map(|line| format!("\n  qemu: {line}"));
         let shown = |lines: Vec<String>| lines[lines.len().saturating_sub(SHOWN)..].concat();
         shown(console.collect()) + &shown(messages.collect())
@@ -268,9 +306,30 @@ impl Output {
     }
 }
 
-fn keep<T>(lines: &mut Vec<T>, line: T) {
-    if lines.len() < MAX_LINES {
-        lines.push(line);
+impl<T> Kept<T> {
+    fn new(most: usize) -> Kept<T> {
+        Kept {
+            lines: VecDeque::new(),
+            gone: 0,
+            most,
+        }
+    }
+
+    fn push(&mut self, line: T) {
+        if self.lines.len() >= self.most && self.lines.pop_front().is_some() {
+            self.gone += 1;
+        }
+        self.lines.push_back(line);
+    }
+
+    /// How many came.
+    fn count(&self) -> usize {
+        self.gone + self.lines.len()
+    }
+
+    /// Those from the one with this number on, as far as they are kept.
+    fn since(&self, from: usize) -> impl DoubleEndedIterator<Item = &T> {
+        self.lines.iter().skip(from.saturating_sub(self.gone))
     }
 }
 

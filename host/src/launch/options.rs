@@ -70,18 +70,18 @@ impl<F: FnMut() -> Result<Setup, Vec<String>> + Send> Source for F {
     }
 }
 
-/// What a launcher sees of the console and of events.
-pub(super) type OnLine = Box<dyn FnMut(&str) + Send>;
-pub(super) type OnEvent = Box<dyn FnMut(&Record) + Send>;
+/// Sees lines of the console.
+pub type OnLine = Box<dyn FnMut(&str) + Send>;
+/// Sees events.
+pub type OnEvent = Box<dyn FnMut(&Record) + Send>;
 
-/// What a launcher is told.
-pub struct Options {
+/// What every machine of a launcher has.
+#[derive(Clone, Debug)]
+pub struct Machinery {
     /// The image.
     pub image: Image,
     /// The network card's other end.
     pub link: Link,
-    /// The configuration.
-    pub source: Box<dyn Source>,
     /// QEMU's program: a path, or a name that is looked for in `PATH`.
     pub program: String,
     /// The machine type.
@@ -92,43 +92,68 @@ pub struct Options {
     pub accel: Accel,
     /// The machine's memory, MiB.
     pub memory_mib: u32,
+}
+
+/// The pauses before a machine takes another one's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pauses {
+    /// The first in a row; each further one is twice as long.
+    pub first: Duration,
+    /// The longest.
+    pub longest: Duration,
+    /// After this long of serving, a row begins anew.
+    pub settled_after: Duration,
+}
+
+impl Default for Pauses {
+    /// 100 ms to 30 s, from the beginning again after 60 s of serving.
+    fn default() -> Pauses {
+        Pauses {
+            first: Duration::from_millis(100),
+            longest: Duration::from_secs(30),
+            settled_after: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a launcher is told.
+pub struct Options {
+    /// What every machine has.
+    pub machinery: Machinery,
+    /// The configuration.
+    pub source: Box<dyn Source>,
+    /// The pauses before restarts.
+    pub pauses: Pauses,
     /// Bytes of events that are kept for [`events_since`](super::Launcher::events_since).
     pub event_bytes: usize,
     /// Whom to tell that the service is ready, reloading, stopping.
     pub notify: Notify,
     /// Sees every line of the console, on another thread.
     pub on_line: OnLine,
-    /// Sees every event, on another thread. Must not wait for long: the machine is not watched
-    /// meanwhile.
+    /// Sees every event, on another thread. Must not wait for long, nor call the launcher: the
+    /// machine is not watched meanwhile.
     pub on_event: OnEvent,
-    /// Pause before the first restart in a row; doubled for each further one.
-    pub first_pause: Duration,
-    /// Longest pause before a restart.
-    pub longest_pause: Duration,
-    /// Having served this long, a machine's end counts as the first in a row again.
-    pub settled_after: Duration,
 }
 
 impl Options {
-    /// A microvm of 128 MiB; pauses of 100 ms to 30 s between restarts, from the beginning again
-    /// after 60 s of serving.
+    /// A microvm of 128 MiB, with everything else as it is by default.
     pub fn new(image: Image, link: Link, source: impl Source + 'static) -> Options {
         Options {
-            image,
-            link,
+            machinery: Machinery {
+                image,
+                link,
+                program: crate::qemu::PROGRAM.to_owned(),
+                machine: Machine::default(),
+                firmware: None,
+                accel: Accel::default(),
+                memory_mib: DEFAULT_MEMORY_MIB,
+            },
             source: Box::new(source),
-            program: crate::qemu::PROGRAM.to_owned(),
-            machine: Machine::default(),
-            firmware: None,
-            accel: Accel::default(),
-            memory_mib: DEFAULT_MEMORY_MIB,
+            pauses: Pauses::default(),
             event_bytes: DEFAULT_EVENT_BYTES,
             notify: Notify::default(),
             on_line: Box::new(|_| {}),
             on_event: Box::new(|_| {}),
-            first_pause: Duration::from_millis(100),
-            longest_pause: Duration::from_secs(30),
-            settled_after: Duration::from_secs(60),
         }
     }
 }

@@ -7,13 +7,13 @@ use super::*;
 const SOON: Duration = Duration::from_secs(20);
 
 fn start(script: &str) -> Vm {
-    let mut command = process::bound_to_us("sh");
+    let mut command = process::bound_to_us("sh").unwrap();
     command
         .args(["-c", script])
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
-    Vm::start(command, Vec::new(), |_| {}).unwrap()
+    Vm::start(command, Vec::new(), Watch::lines(|_| {})).unwrap()
 }
 
 #[test]
@@ -94,4 +94,14 @@ fn overlong_lines_are_cut_and_none_is_lost() {
         .map(|line| line.text.len())
         .sum();
     assert_eq!(all, 200_000);
+}
+
+#[test]
+fn the_newest_lines_are_kept_under_their_numbers() {
+    let mut kept = Kept::new(3);
+    (0..5).for_each(|line| kept.push(line));
+    assert_eq!(kept.count(), 5);
+    assert_eq!(kept.since(0).copied().collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(kept.since(4).copied().collect::<Vec<_>>(), [4]);
+    assert_eq!(kept.since(5).count(), 0);
 }

@@ -1,0 +1,270 @@
+//! A new configuration on its way into the image, and everything else that the image says.
+
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use stockade_channel::{BadMessage, Event, PROTOCOL, ToGuest, ToHost};
+
+use super::Reloaded;
+use super::events::{ERROR, Kind, NOTICE, Record, WARNING};
+use super::machine::Talk;
+use super::options::Setup;
+use super::run::{Run, Stage};
+use super::supervisor::Reply;
+use crate::network::Bound;
+
+/// How long the image may take to judge a configuration, under QEMU's translator too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A new configuration on its way.
+pub(super) struct Reload {
+    setup: Setup,
+    bound: Vec<Bound>,
+    revision: u32,
+    /// `None` once who asked has been told that it takes too long.
+    reply: Option<Reply>,
+    /// When it was sent; not at all while the image boots.
+    sent: Option<Instant>,
+}
+
+impl Reload {
+    pub(super) const fn is_sent(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    /// When who asked is told that it takes too long.
+    pub(super) fn impatient_at(&self) -> Option<Instant> {
+        self.sent
+            .filter(|_| self.reply.is_some())
+            .map(|sent| sent + PATIENCE)
+    }
+
+    pub(super) fn lose_patience(&mut self, now: Instant) {
+        if self.impatient_at().is_some_and(|at| now >= at)
+            && let Some(reply) = self.reply.take()
+        {
+            let text = format!(
+                "the image has not answered within {} s; it may still take the configuration",
+                PATIENCE.as_secs()
+            );
+            let _ = reply.send(Err(vec![text]));
+        }
+    }
+}
+
+impl Run {
+    /// Binds the new listeners, and sends the configuration as soon as an image serves.
+    pub(super) fn begin_reload(&mut self, setup: Setup, reply: Reply) {
+        if matches!(self.stage, Stage::Stopping(_) | Stage::Over) {
+            let _ = reply.send(Err(vec!["the launcher is being stopped".to_owned()]));
+            return;
+        }
+        if self.reload.is_some() {
+            let text = "the image has yet to take an earlier configuration; try again later";
+            let _ = reply.send(Err(vec![text.to_owned()]));
+            return;
+        }
+        let bound = match &self.shared.network {
+            Some(network) => network.bind(&setup.forwards),
+            None => Ok(Vec::new()),
+        };
+        let (bound, refused) = match bound {
+            Ok(bound) => (bound, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        self.reload = Some(Reload {
+            setup,
+            bound,
+            revision: self.shared.lock().revision + 1,
+            reply: Some(reply),
+            sent: None,
+        });
+        if let Some(line) = refused {
+            return self.refuse_reload(vec![line]);
+        }
+        match self.stage {
+            Stage::Serving(_) => self.send_reload(),
+            Stage::Pausing(_) => self.try_reload(),
+            _ => {}
+        }
+    }
+
+    /// Sends the configuration that waits, if any, to the image that serves.
+    pub(super) fn send_reload(&mut self) {
+        let (Some(reload), Some(machine)) = (&mut self.reload, &mut self.machine) else {
+            return;
+        };
+        let refused = if machine.talk == Talk::Channel {
+            match self.plan.archive(&self.setup, &reload.setup) {
+                Ok(archive) if archive.len() > machine.archive_most => Some(format!(
+                    "the configuration has {} bytes with its files, of which the image has room \
+                     for {}: stop, give the machine more memory, and start anew",
+                    archive.len(),
+                    machine.archive_most
+                )),
+                Ok(archive) => {
+                    let revision = reload.revision;
+                    let sent = machine.send(&ToGuest::Configure { revision, archive });
+                    sent.err()
+                        .map(|error| format!("the image can't be told: {error}"))
+                }
+                Err(line) => Some(line),
+            }
+        } else {
+            Some(
+                "the image has no management channel, so it can't be told: stop and start anew"
+                    .to_owned(),
+            )
+        };
+        reload.sent = Some(Instant::now());
+        match refused {
+            Some(line) => self.refuse_reload(vec![line]),
+            None => {
+                self.listen();
+            }
+        }
+    }
+
+    /// Starts a machine with the configuration that waits, now that none runs.
+    pub(super) fn try_reload(&mut self) {
+        let Some(setup) = self.reload.as_ref().map(|reload| reload.setup.clone()) else {
+            return;
+        };
+        self.stage = Stage::Trying;
+        if let Err(error) = self.start(&setup) {
+            self.refuse_reload(vec![format!("the machine can't be started: {error}")]);
+            self.start_next();
+        }
+    }
+
+    /// The configuration that waited is in force.
+    pub(super) fn taken(&mut self) {
+        let Some(reload) = self.reload.take() else {
+            return;
+        };
+        if let Some(network) = &self.shared.network {
+            network.retire(&reload.setup.forwards);
+        }
+        self.setup = reload.setup;
+        let revision = reload.revision;
+        self.shared.change(|state| {
+            state.revision = revision;
+            state.bound = reload.bound.clone();
+        });
+        let text = format!("Configuration {revision} is in force");
+        self.event(NOTICE, Kind::Reloaded, text);
+        if let Some(reply) = reload.reply {
+            let bound = reload.bound;
+            let _ = reply.send(Ok(Reloaded { revision, bound }));
+        }
+    }
+
+    /// The configuration that waited, if any, will not be in force.
+    pub(super) fn refuse_reload(&mut self, lines: Vec<String>) {
+        let Some(reload) = self.reload.take() else {
+            return;
+        };
+        if let Some(network) = &self.shared.network {
+            network.retire(&self.setup.forwards);
+        }
+        let text = format!("The new configuration is refused: {}", lines.join("\n"));
+        self.event(ERROR, Kind::ReloadRefused, text);
+        if let Some(reply) = reload.reply {
+            let _ = reply.send(Err(lines));
+        }
+    }
+
+    /// Hears the image out. True when there is more.
+    pub(super) fn listen(&mut self) -> bool {
+        let mut messages = Vec::new();
+        let machine = self.machine.as_mut();
+        let more = machine.is_some_and(|machine| machine.listen(&mut messages));
+        for message in messages {
+            match message {
+                Ok(message) => self.hear(message),
+                Err(bad) => self.bad_message(bad),
+            }
+        }
+        more
+    }
+
+    fn bad_message(&mut self, bad: BadMessage) {
+        let text = format!("The image sent what can't be understood: {bad}");
+        self.event(WARNING, Kind::Image(stockade_channel::Kind::Line), text);
+    }
+
+    fn hear(&mut self, message: ToHost) {
+        let Some(machine) = &mut self.machine else {
+            return;
+        };
+        match message {
+            ToHost::Hello {
+                protocol,
+                version,
+                archive_most,
+            } => {
+                if protocol == PROTOCOL {
+                    machine.archive_most = usize::try_from(archive_most).unwrap_or(usize::MAX);
+                    return machine.greeted();
+                }
+                let text = format!(
+                    "The image {version} speaks protocol {protocol} of the management channel, \
+                     this launcher {PROTOCOL}: it can't be told anything"
+                );
+                self.event(WARNING, Kind::Image(stockade_channel::Kind::Line), text);
+            }
+            _ if machine.talk != Talk::Channel => {}
+            ToHost::Ready { listening, .. } => {
+                self.shared.change(|state| state.services = listening);
+                self.serves();
+            }
+            ToHost::Event(event) => self.image_event(event),
+            ToHost::Lost { events } => {
+                machine.newest_event = machine.newest_event.saturating_add(events);
+                self.lost(events);
+            }
+            ToHost::Configured { revision, result } => {
+                let awaited = self.reload.as_ref();
+                if awaited.is_none_or(|reload| !reload.is_sent() || reload.revision != revision) {
+                    return;
+                }
+                match result {
+                    Ok(()) => self.taken(),
+                    Err(lines) => self.refuse_reload(lines),
+                }
+            }
+            ToHost::Status { request, status } => machine.answered(request, &status),
+            // What counts is how QEMU ends.
+            ToHost::Stopping { .. } => {}
+        }
+    }
+
+    fn image_event(&mut self, event: Event) {
+        let Some(machine) = &mut self.machine else {
+            return;
+        };
+        if event.number <= machine.newest_event {
+            return;
+        }
+        let missing = event.number - machine.newest_event - 1;
+        machine.newest_event = event.number;
+        if missing > 0 {
+            self.lost(missing);
+        }
+        let time = UNIX_EPOCH.checked_add(Duration::from_micros(event.unix_micros));
+        self.record(Record {
+            number: 0,
+            time: time.unwrap_or(UNIX_EPOCH),
+            machine: 0,
+            severity: event.severity.min(7),
+            kind: Kind::Image(event.kind),
+            service: event.service,
+            connection: event.connection,
+            text: event.text,
+        });
+    }
+
+    fn lost(&mut self, events: u64) {
+        let text = format!("{events} events are missing here: more came than could be kept");
+        self.event(WARNING, Kind::Lost(events), text);
+    }
+}
