@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use lexopt::Arg::Long;
 use lexopt::{Parser, ValueExt};
 use stockade_tests::hosted::{self, MEMORY_MIB, Options};
+use stockade_tunnel::ExitStatus;
 
 const HELP: &str = "\
 Runs the tunnel as a Linux process on a TAP device, for tests and measurements.
@@ -25,13 +26,14 @@ Make the device in a network namespace of its own:
 Options:
       --tap NAME        The TAP device
       --archive FILE    Give the tunnel this boot archive
+      --channel NAME    Connect to this abstract UNIX socket for a management channel
       --memory-mib N    Memory to divide among sessions [default: 512]
       --plain-card      Compute checksums and cut segments in the tunnel, not in the kernel
   -h, --help            Show this text
 ";
 
 fn main() -> ExitCode {
-    let (options, archive) = match options() {
+    let given = match given() {
         Ok(Some(given)) => given,
         Ok(None) => {
             print!("{HELP}");
@@ -42,19 +44,30 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match hosted::run(&options, archive.as_deref()) {
-        // It returns only when there is nothing to serve, and has said why.
+    let (archive, channel) = (given.archive.as_deref(), given.channel.as_deref());
+    match hosted::run(&given.options, archive, channel) {
+        // Told to stop.
+        Ok(ExitStatus::CleanShutdown) => ExitCode::SUCCESS,
+        // There is nothing to serve, and it has said why.
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {}: {error}", options.tap);
+            eprintln!("error: {}: {error}", given.options.tap);
             ExitCode::FAILURE
         }
     }
 }
 
-fn options() -> Result<Option<(Options, Option<PathBuf>)>, lexopt::Error> {
+/// What the arguments say.
+struct Given {
+    options: Options,
+    archive: Option<PathBuf>,
+    channel: Option<String>,
+}
+
+fn given() -> Result<Option<Given>, lexopt::Error> {
     let mut tap = None;
-    let mut archive: Option<PathBuf> = None;
+    let mut archive = None;
+    let mut channel = None;
     let mut memory_mib = MEMORY_MIB;
     let mut offload = true;
     let mut parser = Parser::from_env();
@@ -62,6 +75,7 @@ fn options() -> Result<Option<(Options, Option<PathBuf>)>, lexopt::Error> {
         match argument {
             Long("tap") => tap = Some(parser.value()?.string()?),
             Long("archive") => archive = Some(parser.value()?.into()),
+            Long("channel") => channel = Some(parser.value()?.string()?),
             Long("memory-mib") => memory_mib = parser.value()?.parse()?,
             Long("plain-card") => offload = false,
             Long("help") | lexopt::Arg::Short('h') => return Ok(None),
@@ -74,5 +88,9 @@ fn options() -> Result<Option<(Options, Option<PathBuf>)>, lexopt::Error> {
         memory_mib,
         offload,
     };
-    Ok(Some((options, archive)))
+    Ok(Some(Given {
+        options,
+        archive,
+        channel,
+    }))
 }

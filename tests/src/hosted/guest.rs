@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -34,6 +37,40 @@ impl Guest {
         archive: Option<&Path>,
         command_line: &str,
     ) -> Guest {
+        Self::spawn(program, options, archive, None, command_line)
+    }
+
+    /// The same with a management channel, whose end on this side is the socket.
+    pub fn start_managed(
+        program: &str,
+        options: &Options,
+        archive: Option<&Path>,
+        command_line: &str,
+    ) -> (Guest, UnixStream) {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        namespace::require();
+        // Abstract, so that it leaves no file behind; seen in this namespace alone.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("stockade-hosted-{}-{number}", std::process::id());
+        let listener = SocketAddr::from_abstract_name(&name)
+            .and_then(|address| UnixListener::bind_addr(&address))
+            .unwrap_or_else(|error| panic!("cannot listen on {name}: {error}"));
+        listener.set_nonblocking(true).expect("any socket can");
+        let guest = Self::spawn(program, options, archive, Some(&name), command_line);
+        let connected = wait_until(PATIENCE, || listener.accept().ok());
+        let (socket, _) = connected
+            .unwrap_or_else(|| panic!("{program} opens no channel; it says {}", guest.log()));
+        socket.set_nonblocking(false).expect("any socket can");
+        (guest, socket)
+    }
+
+    fn spawn(
+        program: &str,
+        options: &Options,
+        archive: Option<&Path>,
+        channel: Option<&str>,
+        command_line: &str,
+    ) -> Guest {
         namespace::require();
         let mut command = Command::new(program);
         command.arg("--tap").arg(&options.tap);
@@ -45,6 +82,9 @@ impl Guest {
         }
         if let Some(archive) = archive {
             command.arg("--archive").arg(archive);
+        }
+        if let Some(channel) = channel {
+            command.arg("--channel").arg(channel);
         }
         let mut process = command
             .stdin(Stdio::piped())
@@ -113,6 +153,12 @@ impl Guest {
     pub fn is_running(&self) -> bool {
         fs::read_to_string(format!("/proc/{}/stat", self.process.id()))
             .is_ok_and(|stat| !matches!(state(&stat), Some('Z' | 'X') | None))
+    }
+
+    /// Waits until the process has ended by itself; panics after [`PATIENCE`].
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        let ended = || self.process.try_wait().expect("our own child");
+        wait_until(PATIENCE, ended).unwrap_or_else(|| panic!("it still runs: {}", self.log()))
     }
 
     /// Processor time that the process has used, user and system (proc(5), fields 14 and 15;

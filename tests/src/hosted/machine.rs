@@ -11,6 +11,7 @@ use stockade_net::Instant;
 use stockade_tunnel::Machine;
 
 use super::card::TapCard;
+use super::channel::SocketChannel;
 
 /// The Ethernet address of every hosted tunnel: each has a link of its own.
 const MAC: [u8; 6] = [0x02, 0x53, 0x74, 0x6b, 0x64, 0x02];
@@ -22,13 +23,16 @@ pub struct HostedMachine {
     started: Clock,
     heap: usize,
     lifeline: StdinLock<'static>,
+    channel: Option<SocketChannel>,
 }
 
 impl HostedMachine {
-    /// A machine with this card, which says it has `heap` bytes of memory.
-    pub fn new(card: TapCard, heap: usize) -> HostedMachine {
+    /// A machine with this card and perhaps a management channel, which says it has `heap` bytes
+    /// of memory.
+    pub fn new(card: TapCard, heap: usize, channel: Option<SocketChannel>) -> HostedMachine {
         HostedMachine {
             card,
+            channel,
             started: Clock::now(),
             heap,
             lifeline: io::stdin().lock(),
@@ -80,7 +84,7 @@ impl Machine for HostedMachine {
     }
 
     fn flush(&mut self) {
-        // Every frame has been a system call of its own.
+        // Every frame, and everything for the channel, has been a system call of its own.
     }
 
     fn idle_until(&mut self, deadline: Option<Instant>) {
@@ -93,15 +97,36 @@ impl Machine for HostedMachine {
             }
         });
         let stdin = io::stdin();
-        let mut watched = [
-            PollFd::new(&self.card, PollFlags::IN),
+        let mut watched = vec![
             PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN),
+            PollFd::new(&self.card, PollFlags::IN),
         ];
+        // A socket whose other end is gone would end every wait, whatever is asked of it.
+        let channel = self.channel.as_ref();
+        if let Some(channel) = channel.filter(|channel| !channel.interest().is_empty()) {
+            watched.push(PollFd::new(channel, channel.interest()));
+        }
         // A signal ends the wait early, which is allowed.
         let _ = poll(&mut watched, wait.as_ref());
-        let [_, stdin] = watched.map(|watched| watched.revents());
-        if !stdin.is_empty() && matches!(self.lifeline.read(&mut [0; 64]), Ok(0) | Err(_)) {
+        let lifeline = watched.first().map(PollFd::revents);
+        if lifeline.is_some_and(|events| !events.is_empty())
+            && matches!(self.lifeline.read(&mut [0; 64]), Ok(0) | Err(_))
+        {
             process::exit(0);
         }
+    }
+
+    fn has_channel(&self) -> bool {
+        self.channel.is_some()
+    }
+
+    fn channel_receive(&mut self, bytes: &mut [u8]) -> usize {
+        let channel = self.channel.as_mut();
+        channel.map_or(0, |channel| channel.receive(bytes))
+    }
+
+    fn channel_send(&mut self, bytes: &[u8]) -> usize {
+        let channel = self.channel.as_mut();
+        channel.map_or(0, |channel| channel.send(bytes))
     }
 }

@@ -8,6 +8,7 @@
 //! The program is `stockade-hosted`; a [`guest`] is one that runs.
 
 pub mod card;
+pub mod channel;
 pub mod console;
 pub mod guest;
 pub mod header;
@@ -19,6 +20,7 @@ use std::{fs, io};
 use stockade_tunnel::ExitStatus;
 
 use card::TapCard;
+use channel::SocketChannel;
 use machine::HostedMachine;
 
 /// Memory that a hosted tunnel says it has unless told otherwise, in MiB: room for 1,300 sessions.
@@ -36,14 +38,20 @@ pub struct Options {
 }
 
 /// Reads the tunnel's command line from standard input and serves until that ends. The boot
-/// archive, if there is one, is read first.
+/// archive, if there is one, is read first. `channel` is the abstract name of the socket (unix(7))
+/// that is the other end of the management channel, if there is to be one.
 ///
 /// # Errors
-/// The TAP device, standard input or the boot archive cannot be used.
-pub fn run(options: &Options, archive: Option<&Path>) -> io::Result<ExitStatus> {
+/// The TAP device, the channel, standard input or the boot archive cannot be used.
+pub fn run(
+    options: &Options,
+    archive: Option<&Path>,
+    channel: Option<&str>,
+) -> io::Result<ExitStatus> {
     console::open();
     let card = TapCard::open(&options.tap, options.offload)?;
-    let mut machine = HostedMachine::new(card, options.memory_mib << 20);
+    let channel = channel.map(SocketChannel::connect).transpose()?;
+    let mut machine = HostedMachine::new(card, options.memory_mib << 20, channel);
     let line = machine.command_line()?;
     let archive = archive.map(fs::read).transpose()?;
     Ok(stockade_tunnel::start(
