@@ -10,6 +10,7 @@
 
 mod boot_archive;
 mod certificates;
+mod channel;
 mod client_hello;
 mod command_line;
 mod dhcp;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use boot_archive::boot_archive;
 pub use certificates::certificates;
+pub use channel::{channel_guest, channel_host};
 pub use client_hello::client_hello;
 pub use command_line::command_line;
 pub use dhcp::dhcp;

@@ -81,3 +81,13 @@ fn psk_client_inputs() {
 fn psk_records_inputs() {
     replay("psk_records", psk_records);
 }
+
+#[test]
+fn channel_guest_inputs() {
+    replay("channel_guest", channel_guest);
+}
+
+#[test]
+fn channel_host_inputs() {
+    replay("channel_host", channel_host);
+}
