@@ -87,28 +87,46 @@ pub(crate) struct Undeliverable {
     pub(crate) error: StreamError,
 }
 
-/// Classifies an Ethernet frame that a card with the address `mac` received.
-pub(crate) fn classify(frame: &[u8], mac: [u8; 6]) -> Class {
-    parse(frame, mac).unwrap_or(Class::Drop)
+/// What a card's link may carry.
+#[derive(Clone, Copy)]
+pub(crate) struct Link {
+    /// The card's own address.
+    pub(crate) mac: [u8; 6],
+    pub(crate) loopback: Loopback,
 }
 
-fn parse(frame: &[u8], mac: [u8; 6]) -> Option<Class> {
+/// Where TCP segments on a link may have a loopback address (RFC 1122 §3.2.1.3 (g): nowhere).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Loopback {
+    Nowhere,
+    /// At the other end: [`Role::Published`](crate::Role::Published).
+    Remote,
+    /// At this end: [`Role::Gateway`](crate::Role::Gateway).
+    Local,
+}
+
+/// Classifies an Ethernet frame that came in by `link`.
+pub(crate) fn classify(frame: &[u8], link: &Link) -> Class {
+    parse(frame, link).unwrap_or(Class::Drop)
+}
+
+fn parse(frame: &[u8], link: &Link) -> Option<Class> {
     let destination: [u8; 6] = array(frame, 0)?;
     let source_mac: [u8; 6] = array(frame, 6)?;
-    let unicast = destination == mac;
-    if !unicast && !is_group(destination) || is_group(source_mac) || source_mac == mac {
+    let unicast = destination == link.mac;
+    if !unicast && !is_group(destination) || is_group(source_mac) || source_mac == link.mac {
         return None;
     }
     let packet = frame.get(ETHERNET_HEADER..)?;
     match u16_at(frame, 12)? {
         0x0806 => Some(Class::Neighbor),
-        0x0800 => ipv4(packet, unicast, source_mac),
-        0x86dd => ipv6(packet, unicast, source_mac),
+        0x0800 => ipv4(packet, unicast, source_mac, link.loopback),
+        0x86dd => ipv6(packet, unicast, source_mac, link.loopback),
         _ => None,
     }
 }
 
-fn ipv4(packet: &[u8], unicast: bool, source_mac: [u8; 6]) -> Option<Class> {
+fn ipv4(packet: &[u8], unicast: bool, source_mac: [u8; 6], loopback: Loopback) -> Option<Class> {
     let first = *packet.first()?;
     let header = usize::from(first & 0x0f) * 4;
     let total = usize::from(u16_at(packet, 2)?);
@@ -122,11 +140,14 @@ fn ipv4(packet: &[u8], unicast: bool, source_mac: [u8; 6]) -> Option<Class> {
     }
     let source = Ipv4Addr::from(array::<4>(packet, 12)?);
     let destination = Ipv4Addr::from(array::<4>(packet, 16)?);
-    if !is_host_v4(source) || destination.is_unspecified() || destination.is_loopback() {
+    let ends = [destination, source];
+    if (!is_host_v4(source) || destination.is_unspecified() || destination.is_loopback())
+        && !excused(ends.map(IpAddr::from), *packet.get(9)?, loopback)
+    {
         return None;
     }
     match *packet.get(9)? {
-        PROTOCOL_TCP if unicast && is_host_v4(destination) => {
+        PROTOCOL_TCP if unicast && (is_host_v4(destination) || destination.is_loopback()) => {
             tcp(payload, destination.into(), source.into(), source_mac)
         }
         PROTOCOL_TCP => None,
@@ -141,7 +162,7 @@ fn ipv4(packet: &[u8], unicast: bool, source_mac: [u8; 6]) -> Option<Class> {
     }
 }
 
-fn ipv6(packet: &[u8], unicast: bool, source_mac: [u8; 6]) -> Option<Class> {
+fn ipv6(packet: &[u8], unicast: bool, source_mac: [u8; 6], loopback: Loopback) -> Option<Class> {
     let length = usize::from(u16_at(packet, 4)?);
     if *packet.first()? >> 4 != 6 {
         return None;
@@ -149,11 +170,14 @@ fn ipv6(packet: &[u8], unicast: bool, source_mac: [u8; 6]) -> Option<Class> {
     let payload = packet.get(IPV6_HEADER..IPV6_HEADER + length)?;
     let source = Ipv6Addr::from(array::<16>(packet, 8)?);
     let destination = Ipv6Addr::from(array::<16>(packet, 24)?);
-    if !is_host_v6(source) || destination.is_unspecified() || destination.is_loopback() {
+    let ends = [destination, source];
+    if (!is_host_v6(source) || destination.is_unspecified() || destination.is_loopback())
+        && !excused(ends.map(IpAddr::from), *packet.get(6)?, loopback)
+    {
         return None;
     }
     match *packet.get(6)? {
-        PROTOCOL_TCP if unicast && is_host_v6(destination) => {
+        PROTOCOL_TCP if unicast && (is_host_v6(destination) || destination.is_loopback()) => {
             tcp(payload, destination.into(), source.into(), source_mac)
         }
         PROTOCOL_TCP => None,
@@ -169,6 +193,17 @@ fn ipv6(packet: &[u8], unicast: bool, source_mac: [u8; 6]) -> Option<Class> {
         _ if unicast => Some(Class::Stray),
         _ => None,
     }
+}
+
+/// Whether addresses that no host may have are right on this link: TCP's, one of them a loopback
+/// address at the end where it may be, the other a host's.
+fn excused([local, remote]: [IpAddr; 2], protocol: u8, loopback: Loopback) -> bool {
+    let (client, host) = match loopback {
+        Loopback::Nowhere => return false,
+        Loopback::Remote => (remote, local),
+        Loopback::Local => (local, remote),
+    };
+    protocol == PROTOCOL_TCP && client.is_loopback() && is_host(host)
 }
 
 fn tcp(segment: &[u8], local: IpAddr, remote: IpAddr, source_mac: [u8; 6]) -> Option<Class> {

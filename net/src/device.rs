@@ -1,6 +1,9 @@
 //! Devices that stand between smoltcp and the card: one lends a single frame, one watches what
 //! is sent. Neither copies a byte.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
 
@@ -8,6 +11,9 @@ use crate::classify::{Outgoing, Sent, outgoing};
 
 /// Ethernet header, bytes.
 const ETHERNET_HEADER: usize = 14;
+/// Longest frame that real Ethernet links carry, bytes: "jumbo" ones of 9,000 and some. Longer ones
+/// are copied from memory to memory.
+pub(crate) const MAX_WIRE_FRAME: usize = 16 * 1024;
 /// Smallest MTU that IPv4 hosts must take (RFC 791 §3.2), bytes.
 pub(crate) const MIN_MTU_V4: usize = 576;
 /// Smallest MTU that IPv6 links have (RFC 8200 §5), bytes.
@@ -82,6 +88,18 @@ impl<T: TxToken> TxToken for Watched<'_, T> {
 
     fn set_meta(&mut self, meta: PacketMeta) {
         self.token.set_meta(meta);
+    }
+}
+
+/// A transmit token whose frame is kept instead of sent.
+pub(crate) struct Kept<'a>(pub(crate) &'a mut Option<Vec<u8>>);
+
+impl TxToken for Kept<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = vec![0; len];
+        let result = f(&mut frame);
+        *self.0 = Some(frame);
+        result
     }
 }
 

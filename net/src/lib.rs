@@ -60,6 +60,7 @@ mod device;
 mod error;
 mod event;
 mod flow;
+mod gateway;
 mod rate;
 mod reply;
 mod service;

@@ -16,7 +16,7 @@ use smoltcp::wire::{DnsQueryType, IpAddress};
 use crate::device::{Egress, Watch};
 use crate::{Event, Instant, QueryId, ResolveError};
 
-pub(crate) use datagrams::HEADERS;
+pub(crate) use datagrams::{HEADERS, MAX_DATAGRAM};
 pub(crate) use names::{Name, parse};
 
 /// DNS queries open at once.

@@ -23,7 +23,7 @@ use crate::time_wait::TimeWait;
 use crate::timers::Timers;
 use crate::{Event, Instant, Limits, StreamError};
 
-pub(crate) use traffic::{Received, Visit, hardware};
+pub(crate) use traffic::{Received, Visit, hardware, nobody};
 
 /// Challenge ACKs a second, for all connections together (RFC 5961 §10), and at once.
 const CHALLENGES_PER_SECOND: u64 = 200;
@@ -56,6 +56,8 @@ pub(crate) struct Shard {
     pub(crate) iface: Interface,
     pub(crate) caps: DeviceCapabilities,
     pub(crate) limits: Limits,
+    /// Both ends of the link are in one machine's memory: see [`Shard::set_in_memory`].
+    in_memory: bool,
     slots: Vec<Slot>,
     free: Vec<u32>,
     table: HashMap<Flow, u32, FlowHasher>,
@@ -89,6 +91,7 @@ impl Shard {
             iface,
             caps,
             limits,
+            in_memory: false,
             slots: Vec::new(),
             free: Vec::new(),
             table: HashMap::with_hasher(hasher.clone()),
@@ -105,6 +108,16 @@ impl Shard {
             gateways: [None; 2],
             blocked: None,
         }
+    }
+
+    /// Both ends of the link are in one machine's memory, and so are both ends of every connection:
+    /// nothing gets lost by congestion, and a segment may be longer than a buffer's half.
+    ///
+    /// So there is no congestion window, which would begin with a small part of a segment, and each
+    /// segment is acknowledged at once: smoltcp waits 10 ms for a second one of full length, and a
+    /// peer's whole send buffer may be less than that.
+    pub(crate) fn set_in_memory(&mut self) {
+        self.in_memory = true;
     }
 
     pub(crate) fn find(&self, flow: &Flow) -> Option<u32> {
@@ -368,7 +381,10 @@ impl Shard {
         let state = connection.state();
         match state {
             // RST in SYN-RECEIVED takes smoltcp back to LISTEN.
-            State::Listen => return self.remove(index),
+            State::Listen => {
+                connection.error.get_or_insert(StreamError::Reset);
+                return self.over(index);
+            }
             State::SynSent | State::SynReceived => return,
             State::Closed if connection.phase == Phase::HalfOpen => return self.remove(index),
             State::Closed => return self.closed(index, now, cause),

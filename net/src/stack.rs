@@ -1,27 +1,30 @@
 //! The stack: one card, its addresses, its connections.
 
-mod addressing;
+pub(crate) mod addressing;
 mod gateway;
 
 use core::net::{IpAddr, SocketAddr};
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketSet};
+use smoltcp::iface::{Config as InterfaceConfig, Interface};
 use smoltcp::phy::{Device, RxToken, TxToken};
 
-use crate::classify::{Class, Segment, classify, flag, is_host};
+use crate::classify::{Class, Link, Loopback, Segment, classify, flag, is_host};
 use crate::flow::{Flow, FlowHasher, Unguessable};
+use crate::gateway::{self as gate, Gate, Verdict};
 use crate::rate::Bucket;
-use crate::service::{HEADERS, Name, Service, parse};
-use crate::shard::{Received, Shard, Visit, hardware};
+use crate::service::{HEADERS, MAX_DATAGRAM, Name, Service, parse};
+use crate::shard::{Received, Shard, Visit, hardware, nobody};
 use crate::time_wait::Reaction;
 use crate::{
     Addresses, Config, ConfigError, ConnectError, DatagramError, Event, Instant, Ipv4Config,
-    ListenError, ListenerId, QueryId, ResolveError, Stream, StreamId, device, reply,
+    ListenError, ListenerId, QueryId, ResolveError, Role, Stream, StreamId, device, reply,
 };
 
-/// Frames one [`Stack::poll`] takes in, so that sessions get their turn: at 1,500 bytes, 96 KiB.
+/// Frames one [`Stack::poll`] takes in, so that sessions get their turn: at 1,500 bytes, 96 KiB, and
+/// no more than the windows of 64 connections when they are longer.
 const FRAMES_PER_POLL: usize = 64;
 
 /// Listeners a stack has at most; each SYN is compared with all of them.
@@ -52,7 +55,9 @@ struct Listener {
 /// and then call [`flush`](Self::flush): what sessions write leaves together with the
 /// acknowledgments of what they read. Call again no later than [`poll_at`](Self::poll_at).
 pub struct Stack {
-    mac: [u8; 6],
+    link: Link,
+    /// In [`Role::Gateway`] alone.
+    gateway: Option<Box<dyn Gate>>,
     shard: Shard,
     service: Service,
     listeners: Vec<Listener>,
@@ -96,9 +101,26 @@ impl Stack {
         };
         let iface = Interface::new(interface_config, &mut blank, now.into());
         let dhcp = config.ipv4 == Ipv4Config::Dhcp;
-        let shard = Shard::new(iface, caps, config.limits, FlowHasher::new(table_key));
-        let mut stack = Stack {
+        let hasher = FlowHasher::new(table_key);
+        let gateway = gate::of(&config, &addresses, &caps.checksum, &hasher)?;
+        let in_memory = caps.max_transmission_unit > device::MAX_WIRE_FRAME;
+        let mut shard = Shard::new(iface, caps, config.limits, hasher);
+        shard.iface.set_any_ip(gateway.is_some());
+        let loopback = match config.role {
+            Role::Host => Loopback::Nowhere,
+            Role::Published => Loopback::Remote,
+            Role::Gateway { .. } => Loopback::Local,
+        };
+        if in_memory && config.role != Role::Host {
+            shard.set_in_memory();
+        }
+        let link = Link {
             mac: config.mac,
+            loopback,
+        };
+        let mut stack = Stack {
+            link,
+            gateway,
             shard,
             service: Service::new(dhcp),
             listeners: Vec::new(),
@@ -126,6 +148,7 @@ impl Stack {
     pub fn poll<D: Device + ?Sized>(&mut self, device: &mut D, now: Instant) -> bool {
         self.now = now.max(self.now);
         let now = self.now;
+        self.run_gateway(device);
         self.shard.pump(device, now, Visit::All);
         let mut neighbors = false;
         let mut more = true;
@@ -141,6 +164,7 @@ impl Stack {
             // Once a burst: a flood of ARP must not cost a walk each.
             self.shard.wake_waiting();
         }
+        self.run_gateway(device);
         self.run_service(device);
         self.shard.run_timers(now);
         self.shard.pump(device, now, Visit::Quiet);
@@ -150,13 +174,15 @@ impl Stack {
     /// Sends what sessions have just written, touching only the streams they touched.
     pub fn flush<D: Device + ?Sized>(&mut self, device: &mut D, now: Instant) {
         self.now = now.max(self.now);
+        self.run_gateway(device);
         self.run_service(device);
         self.shard.pump(device, self.now, Visit::All);
     }
 
     /// When [`poll`](Self::poll) must be called next even if no frame arrives.
     pub fn poll_at(&self) -> Option<Instant> {
-        let due = self.shard.due().into_iter().chain(self.service.due()).min();
+        let due = self.shard.due().into_iter().chain(self.service.due());
+        let due = due.chain(self.gateway_due()).min();
         // An event that nobody has taken cannot wait.
         match self.shard.events.is_empty() {
             true => due,
@@ -227,7 +253,8 @@ impl Stack {
         self.connect_from(None, remote, now)
     }
 
-    /// As [`connect`](Self::connect), from the address `local`, which must be ours.
+    /// As [`connect`](Self::connect), from the address `local`, which must be ours; a gateway's may
+    /// be any.
     pub fn connect_from(
         &mut self,
         local: Option<IpAddr>,
@@ -235,13 +262,16 @@ impl Stack {
         now: Instant,
     ) -> Result<StreamId, ConnectError> {
         self.now = now.max(self.now);
-        if remote.port() == 0 || !is_host(remote.ip()) || self.is_ours(remote.ip()) {
+        if remote.port() == 0 || !is_host(remote.ip()) || self.is_own(remote.ip()) {
             return Err(ConnectError::Unaddressable);
+        }
+        if !self.is_reached(remote.ip()) {
+            return Err(ConnectError::NoRoute);
         }
         let likely = self.source_for(remote.ip()).ok_or(ConnectError::NoRoute)?;
         let local = match local {
             None => likely,
-            Some(local) if self.is_ours(local) && local.is_ipv4() == likely.is_ipv4() => local,
+            Some(local) if self.may_come_from(local, remote) => local,
             Some(_) => return Err(ConnectError::NotOurAddress),
         };
         if self.shard.in_use() >= self.shard.limits.streams {
@@ -301,13 +331,13 @@ impl Stack {
         now: Instant,
     ) -> Result<(), DatagramError> {
         self.now = now.max(self.now);
-        if remote.port() == 0 || !is_host(remote.ip()) || self.is_ours(remote.ip()) {
+        if remote.port() == 0 || !is_host(remote.ip()) || self.is_own(remote.ip()) {
             return Err(DatagramError::Unaddressable);
         }
-        if self.source_for(remote.ip()).is_none() {
+        if self.source_for(remote.ip()).is_none() || !self.is_reached(remote.ip()) {
             return Err(DatagramError::NoRoute);
         }
-        let most = self.shard.caps.max_transmission_unit - HEADERS;
+        let most = MAX_DATAGRAM.min(self.shard.caps.max_transmission_unit - HEADERS);
         if payload.len() > most {
             return Err(DatagramError::TooLong { most });
         }
@@ -327,7 +357,9 @@ impl Stack {
                     .push_back(Event::Resolved { query, result });
                 Ok(query)
             }
-            Name::Host(_) if self.addresses.dns.is_empty() => Err(ResolveError::NoServer),
+            Name::Host(_) if self.addresses.dns.is_empty() || self.gateway.is_some() => {
+                Err(ResolveError::NoServer)
+            }
             Name::Host(name) => {
                 let families = [self.expects_ipv4, self.addresses.ipv6.is_some()];
                 self.service
@@ -352,7 +384,12 @@ impl Stack {
     /// Takes one frame in. True when neighbours may have become known.
     fn take_in<T: TxToken>(&mut self, received: Received<'_, T>) -> bool {
         let now = self.now;
-        match classify(received.bytes, self.mac) {
+        if let Some(gateway) = &mut self.gateway
+            && gateway.take_in(received.bytes) == Verdict::Done
+        {
+            return false;
+        }
+        match classify(received.bytes, &self.link) {
             Class::Drop => false,
             Class::Tcp(segment) => {
                 if self.is_ours(segment.flow.local.ip()) {
@@ -413,6 +450,7 @@ impl Stack {
         }
         match self.listener(segment).filter(|_| segment.opens()) {
             Some(listener) => self.syn(listener, segment, received),
+            None if self.hold(segment, received.bytes) => {}
             None => self.reset(segment, received),
         }
     }
@@ -462,8 +500,7 @@ impl Stack {
     /// Lets smoltcp answer with RST, as it does for a segment that no socket takes.
     fn reset<T: TxToken>(&mut self, segment: &Segment, received: Received<'_, T>) {
         if !segment.has(flag::RST) && self.refusals.take(self.now) {
-            let mut nobody = SocketSet::new(Vec::new());
-            self.shard.feed(received, &mut nobody, self.now);
+            self.shard.feed(received, &mut nobody(), self.now);
         }
     }
 }

@@ -75,6 +75,11 @@ impl TimeWait {
         self.records.contains_key(flow)
     }
 
+    /// Forgets a connection, for another one between the same ends.
+    pub(crate) fn forget(&mut self, flow: &Flow) {
+        self.records.remove(flow);
+    }
+
     pub(crate) fn react(&mut self, segment: &Segment, now: Instant) -> Reaction {
         self.expire(now);
         let Some(record) = self.records.get_mut(&segment.flow) else {

@@ -62,7 +62,11 @@ fn segment(local: &str, remote: &str) -> Class {
 
 #[track_caller]
 fn check(frame: &[u8], expect: Class) {
-    assert_eq!(classify(frame, OURS), expect);
+    let link = Link {
+        mac: OURS,
+        loopback: Loopback::Nowhere,
+    };
+    assert_eq!(classify(frame, &link), expect);
 }
 
 #[test]
@@ -120,6 +124,89 @@ fn frames_for_others_and_impossible_addresses() {
     check(&with(frame.clone(), 38, &[0xff]), Class::Drop);
     let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 9, 0, 1];
     check(&with(frame, 22, &mapped), Class::Drop);
+}
+
+#[test]
+fn loopback_addresses_where_a_launcher_is() {
+    let check = |loopback, frame: &[u8], expect| {
+        let link = Link {
+            mac: OURS,
+            loopback,
+        };
+        assert_eq!(classify(frame, &link), expect, "{loopback:?}");
+    };
+    let four = v4(6, &SEGMENT);
+    let from = with(four.clone(), 26, &[127, 9, 8, 7]);
+    let to = with(four.clone(), 30, &[127, 9, 8, 7]);
+    let mut one = [0; 16];
+    one[15] = 1;
+    let six = v6(6, &SEGMENT);
+    let from_six = with(six.clone(), 22, &one);
+    let to_six = with(six.clone(), 38, &one);
+    for loopback in [Loopback::Nowhere, Loopback::Remote, Loopback::Local] {
+        check(loopback, &four, segment("10.9.0.2:443", "10.9.0.1:1000"));
+        check(loopback, &six, segment("[fd00::2]:443", "[fd00::1]:1000"));
+    }
+    check(
+        Loopback::Remote,
+        &from,
+        segment("10.9.0.2:443", "127.9.8.7:1000"),
+    );
+    check(
+        Loopback::Remote,
+        &from_six,
+        segment("[fd00::2]:443", "[::1]:1000"),
+    );
+    check(Loopback::Remote, &to, Class::Drop);
+    check(Loopback::Remote, &to_six, Class::Drop);
+    check(
+        Loopback::Local,
+        &to,
+        segment("127.9.8.7:443", "10.9.0.1:1000"),
+    );
+    check(
+        Loopback::Local,
+        &to_six,
+        segment("[::1]:443", "[fd00::1]:1000"),
+    );
+    check(Loopback::Local, &from, Class::Drop);
+    check(Loopback::Local, &from_six, Class::Drop);
+    for loopback in [Loopback::Remote, Loopback::Local] {
+        // Not between two of them, not from or to nowhere, and nothing but TCP.
+        check(
+            loopback,
+            &with(from.clone(), 30, &[127, 0, 0, 2]),
+            Class::Drop,
+        );
+        check(
+            loopback,
+            &with(from.clone(), 30, &[224, 0, 0, 2]),
+            Class::Drop,
+        );
+        check(loopback, &with(to.clone(), 26, &[0; 4]), Class::Drop);
+        check(
+            loopback,
+            &with(four.clone(), 26, &[224, 0, 0, 1]),
+            Class::Drop,
+        );
+        check(loopback, &with(six.clone(), 22, &[0xff]), Class::Drop);
+        let udp = [0, 53, 0x9c, 0x40, 0, 8, 0, 0];
+        check(
+            loopback,
+            &with(v4(17, &udp), 26, &[127, 0, 0, 1]),
+            Class::Drop,
+        );
+        check(
+            loopback,
+            &with(v4(17, &udp), 30, &[127, 0, 0, 1]),
+            Class::Drop,
+        );
+        check(
+            loopback,
+            &with(v6(58, &[128, 0, 0, 0]), 22, &one),
+            Class::Drop,
+        );
+    }
 }
 
 #[test]

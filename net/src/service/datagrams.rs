@@ -20,6 +20,9 @@ const SOURCE_PORT: u16 = 514;
 /// What goes before the payload in a frame: Ethernet, IPv6 (IPv4's header is shorter) and UDP.
 pub(crate) const HEADERS: usize = 14 + 40 + 8;
 
+/// Longest payload, in bytes: one that the queue can hold.
+pub(crate) const MAX_DATAGRAM: usize = MAX_BYTES;
+
 impl Service {
     /// Queues a datagram. The caller has checked that there is a way and that it fits.
     pub(crate) fn send_datagram(

@@ -1,10 +1,11 @@
 //! Frames in and out of connections, and the timers that make them.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use smoltcp::iface::{Config as InterfaceConfig, Interface, PollResult, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, PacketMeta, TxToken};
-use smoltcp::socket::tcp::State;
+use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::{EthernetAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 
 use super::{Cause, RESET_GRACE, STALE_TIMERS, Shard, connection};
@@ -17,7 +18,7 @@ use crate::flow::Flow;
 use crate::{Instant, ListenerId, StreamError, StreamId, reply, window};
 
 /// Frames one connection may send per visit, so that others get their turn: a 64 KiB buffer in
-/// Ethernet's 1,460-byte segments.
+/// Ethernet's 1,460-byte segments. Larger segments come to a whole window at most.
 const SEGMENTS_PER_VISIT: usize = 48;
 
 /// When to try again after the card had no room: its completion normally wakes the owner sooner.
@@ -144,32 +145,76 @@ impl Shard {
         seed: u64,
         now: Instant,
     ) {
+        self.answer(Origin::Accepted(listener), segment, received, seed, now);
+    }
+
+    /// A SYN that was held until our owner took it, in its `frame`.
+    pub(crate) fn admit(
+        &mut self,
+        segment: &Segment,
+        frame: &[u8],
+        seed: u64,
+        now: Instant,
+    ) -> Option<StreamId> {
+        let received = Received {
+            bytes: frame,
+            meta: PacketMeta::default(),
+            token: NoToken,
+        };
+        self.answer(Origin::Connected, segment, received, seed, now)
+    }
+
+    fn answer<T: TxToken>(
+        &mut self,
+        origin: Origin,
+        segment: &Segment,
+        received: Received<'_, T>,
+        seed: u64,
+        now: Instant,
+    ) -> Option<StreamId> {
         let flow = segment.flow;
-        let mut socket = new_socket(&self.limits);
+        let mut socket = self.new_socket();
         let endpoint = IpListenEndpoint {
             addr: Some(flow.local.ip().into()),
             port: flow.local.port(),
         };
-        if socket.listen(endpoint).is_err() {
-            return;
-        }
+        socket.listen(endpoint).ok()?;
+        let phase = match origin {
+            Origin::Accepted(_) => Phase::HalfOpen,
+            Origin::Connected => {
+                socket.set_timeout(Some(CONNECT_TIMEOUT.into()));
+                Phase::Connecting
+            }
+        };
         let mut sockets = alone(socket);
         let mut device = one_frame(received, &self.caps);
         let mut oracle = oracle(&self.iface, &mut device, seed, flow, now);
         oracle.poll_ingress_single(now.into(), &mut device, &mut sockets);
-        let origin = Origin::Accepted(listener);
-        let mut connection = Connection::new(flow, origin, Phase::HalfOpen, sockets);
+        let mut connection = Connection::new(flow, origin, phase, sockets);
         // A wrong checksum leaves it listening.
-        if connection.state() == State::SynReceived {
-            connection.deadline = Some(now + HALF_OPEN_TIMEOUT);
-            connection.note_received(segment, now);
-            self.insert(connection);
+        if connection.state() != State::SynReceived {
+            return None;
         }
+        if phase == Phase::HalfOpen {
+            connection.deadline = Some(now + HALF_OPEN_TIMEOUT);
+        }
+        connection.note_received(segment, now);
+        Some(self.insert(connection))
+    }
+
+    /// A socket with the product's settings, not yet listening or connecting.
+    fn new_socket(&self) -> tcp::Socket<'static> {
+        let mut socket = new_socket(&self.limits);
+        if self.in_memory {
+            socket.set_congestion_control(tcp::CongestionControl::None);
+            socket.set_ack_delay(None);
+        }
+        socket
     }
 
     /// Begins a connection; the SYN leaves with the next visit.
     pub(crate) fn open(&mut self, flow: Flow, seed: u64, now: Instant) -> Option<StreamId> {
-        let mut socket = new_socket(&self.limits);
+        let mut socket = self.new_socket();
         socket.set_timeout(Some(CONNECT_TIMEOUT.into()));
         let mut device = OneFrame::<NoToken> {
             bytes: &[],
@@ -478,6 +523,11 @@ fn one_frame<'a, T>(received: Received<'a, T>, caps: &'a DeviceCapabilities) -> 
         caps,
         watch: Watch::default(),
     }
+}
+
+/// The sockets of nobody: what is fed to them is answered as what nobody waits for.
+pub(crate) fn nobody() -> SocketSet<'static> {
+    SocketSet::new(Vec::new())
 }
 
 /// An interface whose only use is one initial sequence number.

@@ -89,7 +89,7 @@ fn check_address(
 }
 
 /// Whether `gateway` is another host inside the network.
-fn reaches(address: IpAddr, prefix: u8, gateway: IpAddr) -> bool {
+pub(crate) fn reaches(address: IpAddr, prefix: u8, gateway: IpAddr) -> bool {
     is_host(gateway)
         && gateway != address
         && IpCidr::new(address.into(), prefix).contains_addr(&gateway.into())
@@ -98,7 +98,7 @@ fn reaches(address: IpAddr, prefix: u8, gateway: IpAddr) -> bool {
 
 /// Whether an IPv4 address is its network's own or broadcast address (RFC 1122 §3.2.1.3; networks
 /// of two hosts have neither, RFC 3021).
-fn is_edge(address: IpAddr, prefix: u8) -> bool {
+pub(crate) fn is_edge(address: IpAddr, prefix: u8) -> bool {
     let IpAddr::V4(address) = address else {
         return false;
     };
@@ -107,7 +107,7 @@ fn is_edge(address: IpAddr, prefix: u8) -> bool {
 }
 
 /// RFC 4291 §2.5.6 with the interface identifier of its appendix A.
-fn link_local(mac: [u8; 6]) -> Ipv6Addr {
+pub(crate) fn link_local(mac: [u8; 6]) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac;
     let pair = |high, low| u16::from_be_bytes([high, low]);
     Ipv6Addr::new(
@@ -132,7 +132,7 @@ impl Stack {
             ipv6_gateway,
             dns,
         } = addresses;
-        let link_local = ipv6.map(|_| (link_local(self.mac), 64));
+        let link_local = ipv6.map(|_| (link_local(self.link.mac), 64));
         let iface = &mut self.shard.iface;
         iface.update_ip_addrs(|list| {
             list.clear();
@@ -223,9 +223,17 @@ impl Stack {
         }
     }
 
-    /// Whether an address is this host's.
+    /// Whether an address is this host's: for a gateway, every one.
     pub(super) fn is_ours(&self, address: IpAddr) -> bool {
         self.shard.iface.has_ip_addr(address)
+    }
+
+    /// Whether nobody else has this address.
+    pub(super) fn is_own(&self, address: IpAddr) -> bool {
+        let addresses = self.shard.iface.ip_addrs();
+        addresses
+            .iter()
+            .any(|own| IpAddr::from(own.address()) == address)
     }
 
     /// The address from which `remote` is reached, when there is a way.

@@ -6,6 +6,7 @@ mod dhcp;
 mod dns;
 mod ending;
 mod frames;
+mod gateway;
 mod hostile;
 mod options;
 mod routing;

@@ -8,12 +8,16 @@ use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket};
 
 use super::frames;
 use super::world::*;
-use crate::classify::{Class, ETHERNET_HEADER, Segment, classify, flag};
+use crate::classify::{Class, ETHERNET_HEADER, Link, Loopback, Segment, classify, flag};
 use crate::window::{ajar, closes_on_flight};
 use crate::*;
 
 fn segment(frame: &[u8]) -> Segment {
-    match classify(frame, MACS[B]) {
+    let link = Link {
+        mac: MACS[B],
+        loopback: Loopback::Nowhere,
+    };
+    match classify(frame, &link) {
         Class::Tcp(segment) => segment,
         other => panic!("{other:?}"),
     }
