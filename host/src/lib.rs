@@ -13,6 +13,7 @@
 
 mod accel;
 mod backend;
+mod channel;
 mod command_line;
 pub mod conf;
 pub mod control;
@@ -30,6 +31,7 @@ mod vm;
 
 pub use accel::{Probe, probe};
 pub use backend::Backend;
+pub use channel::Channel;
 pub use command_line::Boot;
 pub use error::Error;
 pub use machine::{Accel, Firmware, Machine, Network, ParseError, Publish, RootlessLink};
