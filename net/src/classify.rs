@@ -307,6 +307,14 @@ pub(crate) struct Sent {
     pub(crate) flags: u8,
 }
 
+impl Sent {
+    /// Whether this, which has no bytes, lies before what has been sent up to `highest`.
+    pub(crate) fn is_stale(&self, highest: u32) -> bool {
+        let behind = highest.wrapping_sub(self.sequence);
+        behind != 0 && behind < 1 << 31 && self.flags & flag::RST == 0
+    }
+}
+
 /// Reads back a frame that smoltcp has just written.
 pub(crate) fn outgoing(frame: &[u8]) -> Outgoing {
     read_back(frame).unwrap_or(Outgoing::Other)

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
 
+use crate::amend;
 use crate::classify::{Outgoing, Sent, outgoing};
 
 /// Ethernet header, bytes.
@@ -55,12 +56,33 @@ pub(crate) struct Watch {
     pub(crate) solicitations: u32,
     /// The last TCP segment sent.
     pub(crate) sent: Option<Sent>,
+    /// The sequence number after all that the connection has sent before.
+    pub(crate) highest: Option<u32>,
 }
 
 impl Watch {
-    fn observe(&mut self, frame: &[u8]) {
+    /// For a connection that has sent something before.
+    pub(crate) fn after(sent: Option<Sent>) -> Watch {
+        Watch {
+            highest: sent.map(|sent| sent.end),
+            ..Watch::default()
+        }
+    }
+
+    /// Looks at a frame that smoltcp has just written; the card adds its checksum unless `summed`.
+    fn observe(&mut self, frame: &mut [u8], summed: bool) {
         match outgoing(frame) {
             Outgoing::Tcp(sent) => {
+                if sent.sequence == sent.end
+                    && let Some(highest) = self.highest
+                    && sent.is_stale(highest)
+                {
+                    // SND.NXT and nothing else is right here (RFC 9293 §3.10.7.4), also while
+                    // segments before it are sent again: the peer drops an acknowledgment that lies
+                    // before what it has. smoltcp 0.14 takes the number that it sends next; two of
+                    // them that retransmit to each other would never hear each other again.
+                    amend::set_sequence(frame, highest, summed);
+                }
                 self.frames += 1;
                 self.sent = Some(sent);
             }
@@ -74,14 +96,15 @@ impl Watch {
 pub(crate) struct Watched<'a, T> {
     token: T,
     watch: &'a mut Watch,
+    summed: bool,
 }
 
 impl<T: TxToken> TxToken for Watched<'_, T> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        let watch = self.watch;
+        let (watch, summed) = (self.watch, self.summed);
         self.token.consume(len, |buffer| {
             let result = f(buffer);
-            watch.observe(buffer);
+            watch.observe(buffer, summed);
             result
         })
     }
@@ -144,8 +167,12 @@ impl<'a, T: TxToken> Device for OneFrame<'a, T> {
             bytes: self.bytes,
             meta: self.meta,
         };
-        let watch = &mut self.watch;
-        Some((frame, Watched { token, watch }))
+        let watched = Watched {
+            token,
+            watch: &mut self.watch,
+            summed: self.caps.checksum.tcp.tx(),
+        };
+        Some((frame, watched))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Watched<'_, T>> {
@@ -184,6 +211,7 @@ impl<D: Device + ?Sized> Device for Egress<'_, D> {
             Some(token) => Some(Watched {
                 token,
                 watch: &mut self.watch,
+                summed: self.caps.checksum.tcp.tx(),
             }),
             None => {
                 self.watch.refused = true;

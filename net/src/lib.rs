@@ -53,6 +53,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod amend;
 mod classify;
 mod config;
 mod connection;

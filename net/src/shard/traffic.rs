@@ -119,6 +119,7 @@ impl Shard {
             ..received
         };
         let mut device = one_frame(received, &self.caps);
+        device.watch = Watch::after(connection.sent);
         self.iface
             .poll_ingress_single(now.into(), &mut device, sockets);
         connection.note_sent(device.watch.sent);
@@ -300,7 +301,7 @@ impl Shard {
             let mut egress = Egress {
                 device,
                 caps: &self.caps,
-                watch: Watch::default(),
+                watch: Watch::after(connection.sent),
             };
             let mut unasked = false;
             outcome = Outcome::More;

@@ -1,6 +1,7 @@
 //! A launcher's end of a link and the guest at the other: whole connections, by two stacks.
 
 mod answers;
+mod lossy;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -8,6 +8,7 @@ use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket};
 
 use super::frames;
 use super::world::*;
+use crate::amend::set_sequence;
 use crate::classify::{Class, ETHERNET_HEADER, Link, Loopback, Segment, classify, flag};
 use crate::window::{ajar, closes_on_flight};
 use crate::*;
@@ -32,6 +33,29 @@ fn closed(from: &str, to: &str, payload: &[u8]) -> Vec<u8> {
     tcp.set_window_len(0);
     tcp.fill_checksum(&from.ip().into(), &to.ip().into());
     frame
+}
+
+#[test]
+fn a_changed_sequence_number_has_a_right_checksum() {
+    let mut dice = Dice(3);
+    for length in 0..200 {
+        let payload = dice.bytes(length);
+        let sequence = dice.next() as u32;
+        let mut frame = closed("10.9.0.1:80", "10.9.0.2:4000", &payload);
+        set_sequence(&mut frame, sequence, true).unwrap();
+        let ip = Ipv4Packet::new_checked(&frame[ETHERNET_HEADER..]).unwrap();
+        let tcp = TcpPacket::new_checked(ip.payload()).unwrap();
+        assert_eq!(tcp.seq_number().0 as u32, sequence);
+        assert!(tcp.verify_checksum(&ip.src_addr().into(), &ip.dst_addr().into()));
+        // A card that adds the checksum by itself finds the field as it was.
+        let mut offloaded = closed("[fd00::1]:80", "[fd00::2]:4000", &payload);
+        let before = offloaded.clone();
+        set_sequence(&mut offloaded, sequence, false).unwrap();
+        assert_eq!(offloaded[58..62], sequence.to_be_bytes());
+        assert_eq!(offloaded[62..], before[62..]);
+        let cut = ETHERNET_HEADER + 10;
+        assert_eq!(set_sequence(&mut frame[..cut], sequence, true), None);
+    }
 }
 
 #[test]
