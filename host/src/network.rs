@@ -22,9 +22,19 @@ use std::os::fd::OwnedFd;
 
 use crate::Error;
 
+mod clients;
+mod datagrams;
 mod engine;
 mod forward;
+mod guest;
+mod link;
 mod listener;
+mod poller;
+mod relay;
+mod resolver;
+mod route;
+mod table;
+mod wake;
 
 pub use forward::{Bound, Forward, Listen, UnixSocket};
 pub(crate) use listener::try_listen;
@@ -49,6 +59,9 @@ pub const PREFIX_V6: u8 = 64;
 
 /// The guest's Ethernet address: locally administered, of QEMU's range.
 pub const GUEST_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x53, 0x74, 0x02];
+
+/// The gateway's Ethernet address.
+const GATEWAY_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x53, 0x74, 0x01];
 
 /// Largest IP packet on the link, bytes: what `host_mtu` of QEMU's card says. Frames this large
 /// make up for the segmentation offload that `-netdev stream` does not have.

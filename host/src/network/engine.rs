@@ -1,16 +1,40 @@
 //! The network's thread, and how others talk to it.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use super::{Bound, Counters, Forward, gone};
+use rustix::event::epoll::EventFlags;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use stockade_net::{RequestId, StreamId};
+
+use super::clients::Listeners;
+use super::datagrams::Datagrams;
+use super::guest::Guest;
+use super::poller::{Interest, Poller, Token};
+use super::relay::{Relay, Stage, Verdict};
+use super::resolver::Resolver;
+use super::table::{Key, Table};
+use super::{Bound, Counters, Forward, gone, wake};
 use crate::Error;
+
+/// Open files that this process is to have, if its hard limit allows: two for each connection would
+/// do, and nothing else here needs many.
+const FILES: u64 = 65_536;
+
+/// Rounds of frames before connections get their turn.
+const ROUNDS: usize = 8;
+
+/// How long nobody is accepted after descriptors ran out.
+pub(super) const SHORTAGE: Duration = Duration::from_millis(100);
 
 enum Command {
     Bind(Vec<Forward>, Sender<Result<Vec<Bound>, Error>>),
-    Retire(Vec<Forward>),
+    Retire(Vec<Forward>, Sender<()>),
     Plug(Sender<io::Result<OwnedFd>>),
     Accepting(bool),
     Stop,
@@ -19,37 +43,62 @@ enum Command {
 /// The other threads' end.
 pub(super) struct Handle {
     commands: Sender<Command>,
+    wake: Arc<OwnedFd>,
+    counters: Arc<Mutex<Counters>>,
     thread: Option<JoinHandle<()>>,
 }
 
 pub(super) fn start() -> io::Result<Handle> {
+    raise_file_limit();
     let (commands, queue) = channel();
+    let wake = Arc::new(wake::new()?);
+    let counters = Arc::new(Mutex::new(Counters::default()));
+    let poller = Poller::new()?;
+    poller.add(&wake, Token::Wake, Interest::Readable)?;
+    let (signal, shared) = (Arc::clone(&wake), Arc::clone(&counters));
     let thread = thread::Builder::new()
         .name("network".to_owned())
-        .spawn(move || run(&queue))?;
+        .spawn(move || {
+            // epoll_wait fails for no reason that is not a defect here; the handle tells.
+            let _ = Engine::new(queue, poller, signal, shared).run();
+        })?;
     Ok(Handle {
         commands,
+        wake,
+        counters,
         thread: Some(thread),
     })
 }
 
+/// Raises the soft limit of open files: shells give 1,024.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILES, |most| most.min(FILES));
+    if limit.current.is_some_and(|current| current < wanted) {
+        // If it can't be, fewer connections are served at once.
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(wanted),
+                maximum: limit.maximum,
+            },
+        );
+    }
+}
+
 impl Handle {
     pub(super) fn bind(&self, forwards: Vec<Forward>) -> Result<Vec<Bound>, Error> {
-        let (reply, answer) = channel();
-        self.tell(Command::Bind(forwards, reply));
-        answer
-            .recv()
-            .unwrap_or_else(|_| Err(Error::NetworkStart(gone())))
+        self.ask(|reply| Command::Bind(forwards, reply))
+            .unwrap_or_else(|| Err(Error::NetworkStart(gone())))
     }
 
     pub(super) fn retire(&self, keep: Vec<Forward>) {
-        self.tell(Command::Retire(keep));
+        // Without its thread nothing listens any more.
+        let _ = self.ask(|reply| Command::Retire(keep, reply));
     }
 
     pub(super) fn plug(&self) -> io::Result<OwnedFd> {
-        let (reply, answer) = channel();
-        self.tell(Command::Plug(reply));
-        answer.recv().unwrap_or_else(|_| Err(gone()))
+        self.ask(Command::Plug).unwrap_or_else(|| Err(gone()))
     }
 
     pub(super) fn accepting(&self, yes: bool) {
@@ -57,12 +106,19 @@ impl Handle {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        Counters::default()
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = channel();
+        self.tell(command(reply));
+        answer.recv().ok()
     }
 
     fn tell(&self, command: Command) {
         // Without its thread there is nobody to tell; who waits for an answer learns it.
         let _ = self.commands.send(command);
+        wake::signal(&self.wake);
     }
 }
 
@@ -76,13 +132,210 @@ impl Drop for Handle {
     }
 }
 
-fn run(queue: &Receiver<Command>) {
-    for command in queue {
+/// What the thread has.
+pub(super) struct Engine {
+    queue: Receiver<Command>,
+    wake: Arc<OwnedFd>,
+    pub(super) poller: Poller,
+    /// The machine, while there is one.
+    pub(super) guest: Option<Guest>,
+    /// How many machines there were.
+    plugs: u64,
+    pub(super) listeners: Listeners,
+    pub(super) relays: Table<Relay>,
+    pub(super) by_stream: HashMap<StreamId, Key>,
+    pub(super) by_request: HashMap<RequestId, Key>,
+    /// Connections with something to do.
+    due: Vec<Key>,
+    pub(super) datagrams: Datagrams,
+    pub(super) resolver: Resolver,
+    pub(super) counters: Counters,
+    shared: Arc<Mutex<Counters>>,
+    stopped: bool,
+}
+
+impl Engine {
+    fn new(
+        queue: Receiver<Command>,
+        poller: Poller,
+        wake: Arc<OwnedFd>,
+        shared: Arc<Mutex<Counters>>,
+    ) -> Engine {
+        Engine {
+            queue,
+            poller,
+            guest: None,
+            plugs: 0,
+            listeners: Listeners::new(),
+            relays: Table::new(),
+            by_stream: HashMap::new(),
+            by_request: HashMap::new(),
+            due: Vec::new(),
+            datagrams: Datagrams::new(),
+            resolver: Resolver::new(Arc::clone(&wake)),
+            wake,
+            counters: Counters::default(),
+            shared,
+            stopped: false,
+        }
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let mut events = Vec::new();
+        let mut timeout = Some(Duration::ZERO);
+        while !self.stopped {
+            self.poller.wait(timeout, &mut events)?;
+            for (token, flags) in events.drain(..) {
+                self.note(token, flags);
+            }
+            timeout = self.turn();
+        }
+        Ok(())
+    }
+
+    /// Takes in what epoll says.
+    fn note(&mut self, token: Token, flags: EventFlags) {
+        match token {
+            Token::Wake => {
+                wake::clear(&self.wake);
+                while let Ok(command) = self.queue.try_recv() {
+                    self.command(command);
+                }
+                self.pass_names_on();
+            }
+            Token::Link(number) => {
+                if let Some(guest) = self.guest.as_mut().filter(|guest| guest.is(number)) {
+                    let both = EventFlags::HUP | EventFlags::ERR | EventFlags::RDHUP;
+                    let readable = flags.intersects(EventFlags::IN | both);
+                    guest
+                        .link
+                        .note(readable, flags.intersects(EventFlags::OUT | both));
+                }
+            }
+            Token::Listener(key) => self.listeners.note(key),
+            Token::Relay(key) => {
+                if let Some(relay) = self.relays.get_mut(key) {
+                    relay.note(flags);
+                    self.make_due(key);
+                }
+            }
+            Token::Datagrams(key) => self.pass_datagrams_on(key),
+        }
+    }
+
+    /// Does all there is to do. Returns how long nothing more will be, unless something happens.
+    fn turn(&mut self) -> Option<Duration> {
+        for _ in 0..ROUNDS {
+            if !self.take_frames_in() {
+                break;
+            }
+        }
+        self.accept();
+        for key in std::mem::take(&mut self.due) {
+            self.serve(key);
+        }
+        self.send_frames();
+        let now = Instant::now();
+        let expiry = self.datagrams.expire(now);
+        self.publish_counters();
+        if self.stopped || !self.due.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let timers = [
+            self.next_frames(),
+            expiry.map(|at| at.saturating_duration_since(now)),
+            self.next_accept(now),
+        ];
+        timers.into_iter().flatten().min()
+    }
+
+    fn command(&mut self, command: Command) {
+        // Who does not wait for the answer any more does not want it.
         match command {
-            Command::Bind(_, reply) => drop(reply.send(Ok(Vec::new()))),
-            Command::Plug(reply) => drop(reply.send(Err(gone()))),
-            Command::Retire(_) | Command::Accepting(_) => {}
-            Command::Stop => return,
+            Command::Bind(forwards, reply) => {
+                let bound = self.listeners.bind(&forwards, &self.poller);
+                let _ = reply.send(bound);
+            }
+            Command::Retire(keep, reply) => {
+                self.listeners.retire(&keep);
+                let _ = reply.send(());
+            }
+            Command::Plug(reply) => {
+                let _ = reply.send(self.plug());
+            }
+            Command::Accepting(yes) => self.listeners.accepting = yes,
+            Command::Stop => self.stopped = true,
+        }
+    }
+
+    fn plug(&mut self) -> io::Result<OwnedFd> {
+        self.plugs += 1;
+        let (guest, theirs) = Guest::new(self.plugs)?;
+        self.poller
+            .add(&guest.link, guest.token(), Interest::Changes)?;
+        self.unplug();
+        self.guest = Some(guest);
+        Ok(theirs)
+    }
+
+    /// The machine is gone: nothing that led to it is left.
+    pub(super) fn unplug(&mut self) {
+        for mut relay in self.relays.extract(|_| true) {
+            relay.reset_peer();
+            self.counters.reset += 1;
+        }
+        self.by_stream.clear();
+        self.by_request.clear();
+        self.due.clear();
+        self.datagrams.clear();
+        self.guest = None;
+    }
+
+    pub(super) fn make_due(&mut self, key: Key) {
+        if let Some(relay) = self.relays.get_mut(key)
+            && !relay.queued
+        {
+            relay.queued = true;
+            self.due.push(key);
+        }
+    }
+
+    /// One connection's turn.
+    fn serve(&mut self, key: Key) {
+        let Some(relay) = self.relays.get_mut(key) else {
+            return;
+        };
+        relay.queued = false;
+        let Stage::Joined(id) = relay.stage else {
+            return self.dialled(key);
+        };
+        let Some(guest) = &mut self.guest else {
+            return;
+        };
+        let verdict = match guest.stack.stream(id) {
+            Some(mut stream) => relay.pump(&mut stream),
+            None => Verdict::Over,
+        };
+        match verdict {
+            Verdict::Waits => return,
+            Verdict::Over => {}
+            Verdict::Reset => {
+                relay.reset_peer();
+                self.counters.reset += 1;
+            }
+        }
+        guest.stack.release(id);
+        self.by_stream.remove(&id);
+        self.relays.remove(key);
+        self.listeners.relieved();
+    }
+
+    fn publish_counters(&mut self) {
+        self.counters.open = self.relays.len() as u64;
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        *shared = self.counters;
+        if let Some(guest) = &self.guest {
+            guest.count(&mut shared);
         }
     }
 }
