@@ -10,25 +10,32 @@
 use alloc::string::String;
 use core::{fmt, time::Duration};
 
+pub(crate) use channel::Kind;
+
 use net::{Instant, Stack};
 use tls::WallClock;
 
 mod certificate;
 mod date;
+mod events;
 mod id;
+mod lifecycle;
 mod severity;
 mod syslog;
 #[cfg(test)]
 mod tests;
 mod text;
 mod texts;
+mod words;
 
 pub use date::Date;
 pub use id::{Id, LogId, MARK};
 pub use severity::Severity;
 pub use syslog::{Facility, SYSLOG_PORT, Syslog};
+pub(crate) use texts::binding;
 pub use texts::{Closed, Operation, Role, Timeout};
 
+pub(crate) use events::Events;
 use text::Text;
 
 /// Lines about connections that went well, per second: some 100 KB on the console. Those beyond
@@ -78,6 +85,8 @@ pub struct Journal {
     refill: Instant,
     /// Lines left out in this second.
     left_out: u64,
+    /// Lines for whoever manages the image.
+    events: Option<Events>,
 }
 
 impl Journal {
@@ -92,12 +101,45 @@ impl Journal {
             budget: LINES_PER_SECOND,
             refill: Instant::ZERO,
             left_out: 0,
+            events: None,
         }
     }
 
     /// Sends every line to a syslog server too, from now on.
     pub fn set_syslog(&mut self, syslog: Syslog) {
         self.syslog = Some(syslog);
+    }
+
+    /// Keeps every line as an event too, from now on.
+    pub(crate) fn keep_events(&mut self, events: Events) {
+        self.events = Some(events);
+    }
+
+    /// The events that were kept.
+    pub(crate) fn events(&mut self) -> Option<&mut Events> {
+        self.events.as_mut()
+    }
+
+    /// Dates the events of a turn.
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        if let Some(events) = &mut self.events {
+            events.set_time(self.clock.now(), now);
+        }
+    }
+
+    /// Goes on as another configuration wants it. What waits for a syslog server that stays the
+    /// same goes on waiting.
+    pub(crate) fn reconfigure(&mut self, level: Severity, syslog: Option<Syslog>) {
+        self.level = level;
+        self.syslog = match (self.syslog.take(), syslog) {
+            (Some(old), Some(new)) if old.is_like(&new) => Some(old),
+            (_, new) => new,
+        };
+    }
+
+    /// Whether lines wait for the syslog server.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.syslog.as_ref().is_some_and(Syslog::is_waiting)
     }
 
     /// Changes up to which level lines that belong to no service are written.
@@ -168,7 +210,14 @@ impl Journal {
         }
     }
 
-    fn write(&mut self, severity: Severity, id: Id, arguments: fmt::Arguments<'_>) {
+    fn write(
+        &mut self,
+        kind: Kind,
+        severity: Severity,
+        service: &str,
+        id: Id,
+        arguments: fmt::Arguments<'_>,
+    ) {
         if id != Id::TUNNEL && severity >= Severity::Notice {
             if self.budget == 0 {
                 self.left_out += 1;
@@ -187,6 +236,9 @@ impl Journal {
         );
         if let Some(syslog) = &mut self.syslog {
             syslog.push(self.clock.now(), severity, id, text.as_str());
+        }
+        if let Some(events) = &mut self.events {
+            events.push(kind, severity, service, id, text.as_str());
         }
     }
 }
@@ -207,8 +259,14 @@ impl Lines<'_> {
 
     /// Writes a line that no other method knows.
     pub fn line(&mut self, severity: Severity, arguments: fmt::Arguments<'_>) {
+        self.tell(Kind::Line, severity, arguments);
+    }
+
+    /// Writes a line that tells programs what has happened.
+    fn tell(&mut self, kind: Kind, severity: Severity, arguments: fmt::Arguments<'_>) {
         if self.writes(severity) {
-            self.journal.write(severity, self.id, arguments);
+            let Self { service, id, .. } = *self;
+            self.journal.write(kind, severity, service, id, arguments);
         }
     }
 }

@@ -24,6 +24,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+extern crate stockade_channel as channel;
 extern crate stockade_config as config;
 extern crate stockade_net as net;
 extern crate stockade_tls as tls;
@@ -31,10 +32,12 @@ extern crate stockade_tls as tls;
 pub mod journal;
 pub mod limits;
 mod machine;
+mod management;
 pub mod relay;
 pub mod server;
 pub mod service;
 pub mod session;
+mod setup;
 mod start;
 mod throttle;
 

@@ -95,22 +95,64 @@ impl Memory {
         } else {
             SMALL_BUFFER
         };
-        let mut session = Self::worst_case(stream_buffer);
-        if needs.peer_certificates {
-            session += tls::CLIENT_CERTIFICATE_MEMORY;
-        }
-        let kept = needs.kept_sessions.saturating_mul(KEPT_SESSION);
-        let sessions = heap.saturating_sub(FIXED_RESERVE).saturating_sub(kept) / session;
+        let sessions = sessions(heap, stream_buffer, needs);
         Self {
             sessions: sessions.clamp(1, MAX_SESSIONS),
             stream_buffer,
         }
     }
 
+    /// How many sessions there is room for in `heap` bytes with other services; never more than
+    /// there was at first, for which all tables are made.
+    pub fn sessions_with(&self, heap: usize, needs: &Needs) -> usize {
+        sessions(heap, self.stream_buffer, needs).clamp(1, self.sessions)
+    }
+
     /// Heap one session may take at its worst, in bytes: two streams with two buffers each, the
     /// TLS connection, and the rest.
     pub const fn worst_case(stream_buffer: usize) -> usize {
         4 * stream_buffer + tls::HANDSHAKE_MEMORY + SESSION_OVERHEAD
+    }
+}
+
+fn sessions(heap: usize, stream_buffer: usize, needs: &Needs) -> usize {
+    let mut session = Memory::worst_case(stream_buffer);
+    if needs.peer_certificates {
+        session += tls::CLIENT_CERTIFICATE_MEMORY;
+    }
+    let kept = needs.kept_sessions.saturating_mul(KEPT_SESSION);
+    heap.saturating_sub(FIXED_RESERVE).saturating_sub(kept) / session
+}
+
+/// What a management channel may take of the heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelMemory {
+    /// The longest boot archive that it may bring, in bytes.
+    pub archive: usize,
+    /// Events that wait for it, in bytes.
+    pub events: usize,
+}
+
+impl ChannelMemory {
+    /// Answers and events that are on their way, in bytes.
+    pub const QUEUE: usize = 192 * 1024;
+
+    /// Frames on their way in and out, in bytes.
+    const FRAMES: usize = 80 * 1024;
+
+    /// Shares of `heap` free bytes, in a machine that was started with an archive of `archive`
+    /// bytes: its next one may well be twice as long.
+    pub fn for_heap(heap: usize, archive: usize) -> Self {
+        let share = (heap / 32).clamp(256 * 1024, 4 * 1024 * 1024);
+        Self {
+            archive: share.max(2 * archive),
+            events: (heap / 128).clamp(64 * 1024, 1024 * 1024),
+        }
+    }
+
+    /// All together, in bytes.
+    pub fn total(&self) -> usize {
+        self.archive + self.events + Self::QUEUE + Self::FRAMES
     }
 }
 
@@ -152,6 +194,32 @@ mod tests {
             ..needs
         };
         assert_eq!(Memory::for_services(heap, &more).sessions, 9);
+    }
+
+    #[test]
+    fn other_services_get_what_is_there_and_no_more_than_at_first() {
+        let heap = FIXED_RESERVE + 10 * 216 * 1024;
+        let memory = Memory::for_heap(heap);
+        let needs = Needs {
+            peer_certificates: true,
+            kept_sessions: 0,
+        };
+        assert_eq!(memory.sessions_with(heap, &needs), 4);
+        assert_eq!(memory.sessions_with(2 * heap, &Needs::default()), 10);
+        assert_eq!(memory.sessions_with(0, &needs), 1);
+    }
+
+    #[test]
+    fn a_channel_gets_its_share_and_room_for_what_the_machine_was_started_with() {
+        const MIB: usize = 1024 * 1024;
+        let check = |heap, archive, expected: (usize, usize)| {
+            let memory = ChannelMemory::for_heap(heap, archive);
+            assert_eq!((memory.archive, memory.events), expected);
+        };
+        check(0, 0, (256 * 1024, 64 * 1024));
+        check(64 * MIB, MIB / 2, (2 * MIB, MIB / 2));
+        check(64 * MIB, 3 * MIB, (6 * MIB, MIB / 2));
+        check(usize::MAX, 0, (4 * MIB, MIB));
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub trait Machine {
     /// Fills `bytes` from the machine's cryptographic generator.
     fn fill_entropy(&mut self, bytes: &mut [u8]);
 
-    /// Bytes of heap not in use; asked once, at start, to size admission control.
+    /// Bytes of heap not in use; asked at start, to size admission control, and whenever another
+    /// configuration comes, to see what it takes.
     fn heap_free(&self) -> usize;
 
     /// Tells the card about the frames queued since the last call, with one notification, and the

@@ -7,7 +7,6 @@ use alloc::{
 };
 use core::{cmp::Reverse, time::Duration};
 
-use config::exit::ExitStatus;
 use net::{Event, Instant, Stack, StreamId};
 use tls::WallClock;
 
@@ -15,23 +14,31 @@ use crate::{
     Machine,
     journal::{Journal, Severity},
     limits::Memory,
+    management::Management,
     relay::Scratch,
     service::Service,
     throttle::Throttle,
 };
 use active::Active;
 use listening::Listening;
+use services::Services;
 
 mod active;
 mod dialling;
 mod listening;
+mod orders;
+mod reload;
 mod report;
+mod services;
 #[cfg(test)]
 mod tests;
 
 /// The farthest a session's timer is set, whatever its deadline: an entry of the timer heap that
 /// has become stale is gone after this time, so short sessions with long deadlines do not pile up.
 const TIMER_HORIZON: Duration = Duration::from_secs(60);
+
+/// How long clients in the midst of their TCP handshake are waited for when the image stops.
+pub(crate) const HALF_OPEN_GRACE: Duration = Duration::from_millis(500);
 
 /// What a server holds at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +58,7 @@ pub struct Usage {
 /// Everything that serves, on one core, in one loop.
 pub struct Server {
     stack: Stack,
-    services: Vec<Service>,
+    services: Services,
     listening: Listening,
     sessions: Vec<Slot>,
     /// Slots whose session has ended.
@@ -66,8 +73,25 @@ pub struct Server {
     clock: WallClock,
     journal: Journal,
     throttle: Throttle,
+    totals: Totals,
+    /// What the machine has for sessions.
+    memory: Memory,
+    /// Bytes of heap for sessions and services.
+    heap: usize,
+    /// Connections that there was said to be memory for at once.
+    promised: usize,
+    management: Option<Box<Management>>,
     /// For what need not be secret: connections' ids, where round robin begins.
     random: Option<u64>,
+}
+
+/// What has passed since the start.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    accepted: u64,
+    failed: u64,
+    to_clients: u64,
+    to_backends: u64,
 }
 
 #[derive(Default)]
@@ -102,6 +126,7 @@ impl Server {
         now: Instant,
     ) -> Self {
         stack.set_admission(memory.sessions);
+        let services = Services::new(services);
         Self {
             stack,
             listening: Listening::new(&services),
@@ -115,6 +140,11 @@ impl Server {
             clock,
             journal,
             throttle: Throttle::new(now),
+            totals: Totals::default(),
+            memory,
+            heap: usize::MAX,
+            promised: memory.sessions,
+            management: None,
             random: None,
         }
     }
@@ -128,11 +158,6 @@ impl Server {
             half_open: self.stack.half_open(),
             admission: self.stack.admission(),
         }
-    }
-
-    /// Why it can never serve what it was told to; the log says more.
-    pub fn failure(&self) -> Option<ExitStatus> {
-        self.listening.failure()
     }
 
     fn session_count(&self) -> usize {
@@ -149,19 +174,36 @@ impl Server {
         if self.random.is_none() {
             self.seed(machine);
         }
-        let more = self.stack.poll(machine.nic(), now);
+        self.journal.begin_turn(now);
+        let mut more = self.stack.poll(machine.nic(), now);
         while let Some(event) = self.stack.poll_event() {
             self.handle(event, now);
         }
         self.run_timers(now);
+        let mut management = self.management.take();
+        if let Some(management) = &mut management {
+            more |= self.obey(management, machine, now);
+        }
         let journal = self.journal.poll(&mut self.stack, now);
         self.stack.flush(machine.nic(), now);
+        let reports = match &mut management {
+            Some(management) => management.report(machine, &mut self.journal, now),
+            None => None,
+        };
+        self.management = management;
         machine.flush();
         if more {
             return None;
         }
         let timer = self.timers.peek().map(|Reverse((when, _))| *when);
-        let wakes = [timer, journal, self.names_due, self.stack.poll_at()];
+        let wakes = [
+            timer,
+            journal,
+            reports,
+            self.names_due,
+            self.listening.due(),
+            self.stack.poll_at(),
+        ];
         Some(wakes.into_iter().flatten().min())
     }
 
@@ -169,9 +211,18 @@ impl Server {
         let mut seed = [0; 8];
         machine.fill_entropy(&mut seed);
         self.random = Some(u64::from_le_bytes(seed));
-        for index in 0..self.services.len() {
+        self.shuffle();
+    }
+
+    /// Lets the services in force begin anywhere, once there are numbers for that.
+    fn shuffle(&mut self) {
+        if self.random.is_none() {
+            return;
+        }
+        for place in 0..self.services.current().len() {
             let random = self.random();
-            if let Some(service) = self.services.get_mut(index) {
+            let index = self.services.current().get(place).copied();
+            if let Some(service) = index.and_then(|index| self.services.get_mut(index)) {
                 service.backend.shuffle(random);
                 if let Some(redirect) = &mut service.redirect {
                     redirect.shuffle(random.rotate_left(32));
@@ -198,7 +249,7 @@ impl Server {
                 self.open_services(now);
             }
             Event::Deconfigured => {
-                log::warn!("network: the DHCP lease is lost; asking again");
+                self.journal.tunnel().lease_lost();
             }
             Event::Accepted { listener, stream } => self.accept(listener, stream, now),
             Event::Ready(stream) => {
@@ -227,6 +278,9 @@ impl Server {
         }
         if self.names_due.is_some_and(|due| due <= now) {
             self.look_up_names(now);
+        }
+        if self.listening.due().is_some_and(|due| due <= now) {
+            self.forget_closed(now);
         }
     }
 

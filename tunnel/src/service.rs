@@ -205,17 +205,23 @@ impl Service {
 }
 
 /// What services need besides what each session does.
-pub fn needs(services: &[Service]) -> Needs {
-    let extra = |service: &Service| service.kept_sessions.saturating_sub(DEFAULT_KEPT_SESSIONS);
-    Needs {
-        peer_certificates: services
-            .iter()
-            .any(|service| service.asks_clients || service.tls.mode() == Mode::Client),
-        kept_sessions: match services {
-            [only] => extra(only),
-            services => services.iter().map(|service| service.kept_sessions).sum(),
-        },
+pub fn needs<'a>(services: impl IntoIterator<Item = &'a Service>) -> Needs {
+    let mut needs = Needs::default();
+    let mut count = 0;
+    for service in services {
+        count += 1;
+        needs.peer_certificates |= takes_certificates(service);
+        needs.kept_sessions += service.kept_sessions;
     }
+    if count == 1 {
+        needs.kept_sessions = needs.kept_sessions.saturating_sub(DEFAULT_KEPT_SESSIONS);
+    }
+    needs
+}
+
+/// Whether peers of a service show it certificates.
+pub(crate) fn takes_certificates(service: &Service) -> bool {
+    service.asks_clients || service.tls.mode() == Mode::Client
 }
 
 /// Whose cryptography the option means.

@@ -1,60 +1,60 @@
 //! From a machine and its command line to a running tunnel.
 
-use alloc::{
-    string::{String, ToString},
-    vec,
-    vec::Vec,
-};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
-use config::{Config, Services, Settings, exit::ExitStatus, stunnel::Configuration};
+use config::{Config, ReadError, Services, Settings, exit::ExitStatus};
 use net::{Ipv4Config, Ipv6Config};
 use tls::WallClock;
 
 use crate::{
     Machine,
-    journal::{Facility, Journal, Severity, Syslog},
-    limits::Memory,
+    journal::{Journal, Severity},
+    limits::{ChannelMemory, Memory},
+    management::Management,
     server::Server,
-    service::{
-        self, Service,
-        conf::{Ground, OwnAddress},
-    },
+    service::{self, Service},
+    setup::{self, Logging, Standing, lines},
 };
 
 #[cfg(test)]
 mod tests;
 
-/// Reads the configuration and serves until the machine goes away.
+/// Reads the configuration and serves until the machine goes away, or until it is told to stop
+/// over its management channel.
 ///
 /// `command_line` is what the machine was given (`-append`), `archive` its boot archive
-/// (`-initrd`). Returns only when there is nothing to serve: every error has then been logged.
+/// (`-initrd`). Also returns when there is nothing to serve: every error has then been logged.
 pub fn start<M: Machine>(
     machine: &mut M,
     command_line: &[u8],
     archive: Option<&[u8]>,
 ) -> ExitStatus {
-    let clock = WallClock::new(machine.wall_clock());
-    let settings = match Settings::read(command_line, archive) {
-        Ok(settings) => settings,
-        Err(error) => {
-            log_lines(&error);
-            if let config::ReadError::Conf(_) = error {
-                let mut journal = Journal::new(clock, Severity::Notice);
-                journal.tunnel().configuration_failed();
-            }
-            return ExitStatus::Configuration;
-        }
+    let mut management = machine.has_channel().then(|| {
+        let archive = archive.map_or(0, <[u8]>::len);
+        let memory = ChannelMemory::for_heap(machine.heap_free(), archive);
+        Box::new(Management::new(memory, command_line, machine.heap_free()))
+    });
+    let errors = match assemble(machine, command_line, archive, &mut management) {
+        Ok(mut server) => return serve(machine, &mut server),
+        Err(errors) => errors,
     };
-    match assemble(machine, &settings, clock) {
-        Ok(mut server) => loop {
-            if let Some(wake) = server.poll(machine) {
-                if let Some(status) = server.failure() {
-                    return status;
-                }
-                machine.idle_until(wake);
-            }
-        },
-        Err(status) => status,
+    let status = ExitStatus::Configuration;
+    if let Some(management) = management {
+        management.part(machine, errors, status);
+    }
+    status
+}
+
+/// The loop that everything happens in.
+fn serve<M: Machine>(machine: &mut M, server: &mut Server) -> ExitStatus {
+    loop {
+        let wake = server.poll(machine);
+        if let Some(status) = server.ended() {
+            return status;
+        }
+        if let Some(wake) = wake {
+            machine.idle_until(wake);
+        }
     }
 }
 
@@ -69,21 +69,48 @@ pub fn check(
     unix_seconds: u64,
 ) -> Result<(), Vec<String>> {
     let settings = Settings::read(command_line, archive).map_err(|error| lines(&error))?;
-    build(&settings, &WallClock::new(unix_seconds)).map(drop)
+    setup::build(&settings, &WallClock::new(unix_seconds)).map(drop)
 }
 
-/// Puts the tunnel together: memory divided, TLS set up, the network stack on the card.
-fn assemble<M: Machine>(
+/// Puts the tunnel together: memory divided, TLS set up, the network stack on the card. The
+/// server takes `management` with it.
+///
+/// # Errors
+/// Every line that says why not. They have been logged.
+pub(crate) fn assemble<M: Machine>(
     machine: &mut M,
-    settings: &Settings,
-    clock: WallClock,
-) -> Result<Server, ExitStatus> {
+    command_line: &[u8],
+    archive: Option<&[u8]>,
+    management: &mut Option<Box<Management>>,
+) -> Result<Server, Vec<String>> {
+    let clock = WallClock::new(machine.wall_clock());
+    let settings = Settings::read(command_line, archive).map_err(|error| {
+        let lines = logged(lines(&error));
+        if let ReadError::Conf(_) = error {
+            let mut journal = Journal::new(clock.clone(), Severity::Notice);
+            journal.tunnel().configuration_failed();
+        }
+        lines
+    })?;
     let config = &settings.config;
-    let mut journal = journal(settings, &clock);
-    let services = services(settings, &clock, &mut journal)?;
+    let mut journal = Logging::of(&settings).into_journal(&clock);
+    if let Some(management) = management {
+        management.standing = Some(Standing::of(config));
+        journal.keep_events(management.events());
+    }
+    let heap = machine.heap_free();
+    let services = services(&settings, &clock, &mut journal)?;
     log::info!("cryptography: {}", config.crypto);
 
-    let memory = Memory::for_services(machine.heap_free(), &service::needs(&services));
+    let left = machine.heap_free();
+    let services_took = heap.saturating_sub(left);
+    let reserve = management.as_ref().map_or(0, |management| {
+        // A configuration that comes later is there beside this one until this one's sessions
+        // have ended.
+        management.memory().total() + services_took
+    });
+    let left = left.saturating_sub(reserve);
+    let memory = Memory::for_services(left, &service::needs(&services));
     log::info!(
         "memory: {} sessions at once, {} KiB a stream buffer",
         memory.sessions,
@@ -93,80 +120,30 @@ fn assemble<M: Machine>(
     machine.fill_entropy(&mut seed);
     let network = network(config, machine.mac(), seed, &memory);
     let now = machine.now();
-    let stack = net::Stack::new(network, machine.nic(), now).map_err(|error| {
-        log_lines(&error);
-        ExitStatus::Configuration
-    })?;
-    Ok(Server::with_journal(
-        stack, services, memory, clock, journal, now,
-    ))
-}
-
-/// The log, as the command line or the configuration wants it.
-fn journal(settings: &Settings, clock: &WallClock) -> Journal {
-    let config = &settings.config;
-    let (level, filter) = match &settings.services {
-        Services::Single { .. } => (Severity::of_tunnel(config.log), config.log),
-        Services::Conf(configuration) => {
-            let level = Severity::from_number(configuration.global.debug);
-            // Its own lines the journal judges by itself; this is for all the others, among them
-            // the one that whoever started the image waits for.
-            (level, log::LevelFilter::Info)
-        }
-    };
-    log::set_max_level(filter);
-    let mut journal = Journal::new(clock.clone(), level);
-    if let Some(server) = config.syslog {
-        let (facility, name, wanted) = match &settings.services {
-            Services::Single { .. } => (None, "stockade", true),
-            Services::Conf(configuration) => {
-                let global = &configuration.global;
-                let number = global.facility as u8;
-                (Some(number), global.service.as_str(), global.syslog)
-            }
-        };
-        let facility = facility.and_then(Facility::from_number);
-        if wanted {
-            journal.set_syslog(Syslog::new(
-                server,
-                facility.unwrap_or(Facility::DAEMON),
-                name,
-            ));
-        }
+    let stack =
+        net::Stack::new(network, machine.nic(), now).map_err(|error| logged(lines(&error)))?;
+    let mut server = Server::with_journal(stack, services, memory, clock, journal, now);
+    if let Some(management) = management.take() {
+        server.manage(
+            management,
+            left.saturating_add(services_took),
+            services_took,
+        );
     }
-    journal
+    Ok(server)
 }
 
-/// Everything that is served, or every line that says why it cannot be.
-fn build(settings: &Settings, clock: &WallClock) -> Result<Vec<Service>, Vec<String>> {
-    let config = &settings.config;
-    match &settings.services {
-        Services::Single { certificate, key } => {
-            Service::from_config(config, certificate, key, clock)
-                .map(|service| vec![service])
-                .map_err(|error| lines(&error))
-        }
-        Services::Conf(configuration) => {
-            service::conf::services(configuration, &ground(config, clock))
-                .map_err(|errors| errors.iter().map(ToString::to_string).collect())
-        }
-    }
-}
-
-/// The same, told in the log.
+/// Everything that is served, or every line that says why it cannot be; told in the log.
 fn services(
     settings: &Settings,
     clock: &WallClock,
     journal: &mut Journal,
-) -> Result<Vec<Service>, ExitStatus> {
-    let Services::Conf(configuration) = &settings.services else {
-        return build(settings, clock).map_err(|errors| {
-            errors.iter().for_each(|error| log::error!("{error}"));
-            ExitStatus::Configuration
-        });
-    };
-    tell_configuration(configuration, journal);
-    let built = build(settings, clock);
+) -> Result<Vec<Service>, Vec<String>> {
+    setup::tell(settings, journal);
+    let built = setup::build(settings, clock);
+    if let Services::Single { .. } = &settings.services {
+        return built.map_err(logged);
+    }
     let mut log = journal.tunnel();
     match &built {
         Ok(_) => log.configuration_successful(),
@@ -177,53 +154,7 @@ fn services(
             log.configuration_failed();
         }
     }
-    built.map_err(|_| ExitStatus::Configuration)
-}
-
-/// stunnel's own lines while it reads.
-fn tell_configuration(configuration: &Configuration, journal: &mut Journal) {
-    let path = match configuration.services.first() {
-        Some(first) => &first.origin.file,
-        None => "",
-    };
-    journal.tunnel().reading_configuration(path);
-    for service in &configuration.services {
-        let mut lines = journal.tunnel();
-        let name = &service.name;
-        lines.line(
-            Severity::Info,
-            format_args!("Initializing service [{name}]"),
-        );
-    }
-    for notice in &configuration.notices {
-        let severity = Severity::from_number(notice.level);
-        let mut lines = journal.tunnel();
-        lines.line(severity, format_args!("{}: {}", notice.origin, notice.text));
-    }
-    for (service, text) in service::conf::loopback_backends(configuration) {
-        journal.tunnel().line(
-            Severity::Notice,
-            format_args!("Service [{service}]: {text} is on the host, reached by the gateway"),
-        );
-    }
-}
-
-/// What the command line says of the network, as far as services have to know.
-fn ground(config: &Config, clock: &WallClock) -> Ground {
-    Ground {
-        provider: service::provider(config.crypto),
-        clock: clock.clone(),
-        published: config.published,
-        ipv4: match config.ipv4 {
-            config::Ipv4::Disabled => OwnAddress::None,
-            config::Ipv4::Dhcp => OwnAddress::Unknown,
-            config::Ipv4::Static { address, .. } => OwnAddress::Known(address),
-        },
-        ipv6: match config.ipv6 {
-            None => OwnAddress::None,
-            Some(ipv6) => OwnAddress::Known(ipv6.address),
-        },
-    }
+    built
 }
 
 fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> net::Config {
@@ -262,12 +193,9 @@ fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> ne
     }
 }
 
-fn log_lines(error: &impl ToString) {
-    for line in lines(error) {
+fn logged(lines: Vec<String>) -> Vec<String> {
+    for line in &lines {
         log::error!("{line}");
     }
-}
-
-fn lines(error: &impl ToString) -> Vec<String> {
-    error.to_string().lines().map(String::from).collect()
+    lines
 }

@@ -79,6 +79,16 @@ impl Syslog {
         }
     }
 
+    /// Whether lines go to the same place under the same name.
+    pub(super) fn is_like(&self, other: &Syslog) -> bool {
+        self.server == other.server && self.facility == other.facility && self.name == other.name
+    }
+
+    /// Whether lines wait.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Queues a line that was written at `time`, in Unix seconds.
     pub(super) fn push(&mut self, time: u64, severity: Severity, id: Id, text: &str) {
         if self.waiting.len() >= MAX_WAITING {

@@ -8,7 +8,11 @@ use core::{
 
 use net::StreamError;
 
-use super::{Lines, Severity, certificate, text::Shown};
+use super::{
+    Kind, Lines, Severity, certificate,
+    text::Shown,
+    words::{Group, Reason, Suite, key_bits},
+};
 use crate::session::DialError;
 
 /// Which side of TLS a handshake was.
@@ -83,28 +87,40 @@ impl Lines<'_> {
 
     /// The configuration is good.
     pub fn configuration_successful(&mut self) {
-        self.notice(format_args!("Configuration successful"));
+        self.tell(
+            Kind::ConfigurationSuccessful,
+            Severity::Notice,
+            format_args!("Configuration successful"),
+        );
     }
 
     /// The configuration is no good; its errors were written before.
     pub fn configuration_failed(&mut self) {
-        self.error(format_args!("Configuration failed"));
+        self.tell(
+            Kind::ConfigurationFailed,
+            Severity::Error,
+            format_args!("Configuration failed"),
+        );
     }
 
     /// A listener is open; `listener` counts them.
     pub fn bound(&mut self, listener: usize, local: SocketAddr) {
         let service = self.service;
-        self.info(format_args!(
-            "Service [{service}] (FD={listener}) bound to {local}"
-        ));
+        self.tell(
+            Kind::Listening,
+            Severity::Info,
+            format_args!("Service [{service}] (FD={listener}) bound to {local}"),
+        );
     }
 
     /// A listener could not be opened.
     pub fn binding_failed(&mut self, local: SocketAddr, error: &dyn fmt::Display) {
-        let service = self.service;
-        self.error(format_args!(
-            "Binding service [{service}] to {local}: {error}"
-        ));
+        let line = binding(self.service, local, error);
+        self.tell(
+            Kind::ConfigurationFailed,
+            Severity::Error,
+            format_args!("{line}"),
+        );
     }
 
     /// Every listener is open.
@@ -114,7 +130,11 @@ impl Lines<'_> {
 
     /// A name could not be resolved.
     pub fn name_not_resolved(&mut self, name: &str, error: &dyn fmt::Display) {
-        self.error(format_args!("Error resolving \"{name}\": {error}"));
+        self.tell(
+            Kind::NameNotResolved,
+            Severity::Error,
+            format_args!("Error resolving \"{name}\": {error}"),
+        );
     }
 
     /// A name was resolved.
@@ -131,9 +151,11 @@ impl Lines<'_> {
     pub fn accepted(&mut self, peer: SocketAddr) {
         let service = self.service;
         self.debug(format_args!("Service [{service}] started"));
-        self.notice(format_args!(
-            "Service [{service}] accepted connection from {peer}"
-        ));
+        self.tell(
+            Kind::Accepted,
+            Severity::Notice,
+            format_args!("Service [{service}] accepted connection from {peer}"),
+        );
     }
 
     /// The service has no virtual services to choose from.
@@ -273,22 +295,30 @@ impl Lines<'_> {
 
     /// TLS failed, in a handshake or later.
     pub fn tls_failed(&mut self, operation: Operation, error: &tls::Error) {
+        let unverified = Kind::VerificationFailed;
+        let failed = match operation {
+            Operation::Handshake(_) => Kind::HandshakeFailed,
+            Operation::Read | Operation::Write => Kind::Line,
+        };
         match error {
-            tls::Error::Refused(refusal) => self.error(format_args!(
-                "{operation}: certificate verify failed: {refusal}"
-            )),
+            tls::Error::Refused(refusal) => self.failure(
+                unverified,
+                format_args!("{operation}: certificate verify failed: {refusal}"),
+            ),
             // OpenSSL's words, for which people and scanners look.
-            tls::Error::NoCertificate => self.error(format_args!(
-                "{operation}: peer did not return a certificate"
-            )),
-            tls::Error::Certificate { reason } => self.error(format_args!(
-                "{operation}: certificate verify failed: {}",
-                Shown(reason)
-            )),
-            tls::Error::Decrypt => self.error(format_args!(
-                "{operation}: decryption failed or bad record mac"
-            )),
-            error => self.error(format_args!("{operation}: {error}")),
+            tls::Error::NoCertificate => self.failure(
+                unverified,
+                format_args!("{operation}: peer did not return a certificate"),
+            ),
+            tls::Error::Certificate { reason } => self.failure(
+                unverified,
+                format_args!("{operation}: certificate verify failed: {}", Shown(reason)),
+            ),
+            tls::Error::Decrypt => self.failure(
+                failed,
+                format_args!("{operation}: decryption failed or bad record mac"),
+            ),
+            error => self.failure(failed, format_args!("{operation}: {error}")),
         }
     }
 
@@ -302,9 +332,19 @@ impl Lines<'_> {
     /// The peer left in the midst of its handshake.
     pub fn handshake_abandoned(&mut self, role: Role) {
         let operation = Operation::Handshake(role);
-        self.error(format_args!(
-            "{operation}: unexpected eof while reading: the peer left before the end"
-        ));
+        self.failure(
+            Kind::HandshakeFailed,
+            format_args!("{operation}: unexpected eof while reading: the peer left before the end"),
+        );
+    }
+
+    /// What was found of a client that failed its authentication.
+    pub fn client_unverified(&mut self, verdict: &tls::Verdict) {
+        self.tell(
+            Kind::VerificationFailed,
+            Severity::Warning,
+            format_args!("{verdict}"),
+        );
     }
 
     /// The client failed its authentication: its connection goes to another backend.
@@ -350,23 +390,30 @@ impl Lines<'_> {
     pub fn connected(&mut self, backend: SocketAddr, local: SocketAddr) {
         let service = self.service;
         self.notice(format_args!("s_connect: connected {backend}"));
-        self.notice(format_args!(
-            "Service [{service}] connected remote server from {local}"
-        ));
+        self.tell(
+            Kind::Connected,
+            Severity::Notice,
+            format_args!("Service [{service}] connected remote server from {local}"),
+        );
     }
 
     /// A backend's address did not answer for as long as was `waited`, or said no.
     pub fn connect_failed(&mut self, backend: SocketAddr, error: DialError, waited: Duration) {
         if error == DialError::Failed(StreamError::TimedOut) {
-            return self.error(format_args!(
-                "s_connect: s_poll_wait {backend}: TIMEOUTconnect exceeded: no answer in {} s",
-                waited.as_secs()
-            ));
+            return self.failure(
+                Kind::Timeout,
+                format_args!(
+                    "s_connect: s_poll_wait {backend}: TIMEOUTconnect exceeded: no answer in {} s",
+                    waited.as_secs()
+                ),
+            );
         }
-        self.error(format_args!(
-            "s_connect: connect {backend}: {}",
-            Reason(error)
-        ));
+        let kind = match error {
+            DialError::Failed(StreamError::Refused | StreamError::Reset) => Kind::BackendRefused,
+            _ => Kind::BackendUnreachable,
+        };
+        let reason = Reason(error);
+        self.failure(kind, format_args!("s_connect: connect {backend}: {reason}"));
     }
 
     /// Every address was tried.
@@ -377,7 +424,10 @@ impl Lines<'_> {
     /// No backend has an address. stunnel has the first words, xapi's scanner looks for those in
     /// parentheses.
     pub fn no_remote_host(&mut self) {
-        self.error(format_args!("No remote host resolved (No host resolved)"));
+        self.failure(
+            Kind::NameNotResolved,
+            format_args!("No remote host resolved (No host resolved)"),
+        );
     }
 }
 
@@ -385,15 +435,19 @@ impl Lines<'_> {
 impl Lines<'_> {
     /// A time ran out.
     pub fn timed_out(&mut self, timeout: Timeout) {
-        self.info(format_args!(
-            "{}",
-            match timeout {
-                Timeout::Busy => "ssl_start: s_poll_wait: TIMEOUTbusy exceeded: sending reset",
-                Timeout::Connect => "s_connect: s_poll_wait: TIMEOUTconnect exceeded",
-                Timeout::Idle => "transfer: s_poll_wait: TIMEOUTidle exceeded: sending reset",
-                Timeout::Close => "transfer: s_poll_wait: TIMEOUTclose exceeded: closing",
-            }
-        ));
+        self.tell(
+            Kind::Timeout,
+            Severity::Info,
+            format_args!(
+                "{}",
+                match timeout {
+                    Timeout::Busy => "ssl_start: s_poll_wait: TIMEOUTbusy exceeded: sending reset",
+                    Timeout::Connect => "s_connect: s_poll_wait: TIMEOUTconnect exceeded",
+                    Timeout::Idle => "transfer: s_poll_wait: TIMEOUTidle exceeded: sending reset",
+                    Timeout::Close => "transfer: s_poll_wait: TIMEOUTclose exceeded: closing",
+                }
+            ),
+        );
     }
 
     /// A TCP connection was lost: the one that carries TLS, or the other.
@@ -426,15 +480,19 @@ impl Lines<'_> {
 
     /// A connection is over: plaintext bytes that went into TLS and out of it.
     pub fn closed(&mut self, how: Closed, to_tls: u64, to_socket: u64) {
-        let how = match how {
-            Closed::Closed => "closed",
-            Closed::Reset => "reset",
-            Closed::DialledReset => "reset/closed",
-            Closed::AcceptedReset => "closed/reset",
+        let (kind, how) = match how {
+            Closed::Closed => (Kind::Closed, "closed"),
+            Closed::Reset => (Kind::Reset, "reset"),
+            Closed::DialledReset => (Kind::Reset, "reset/closed"),
+            Closed::AcceptedReset => (Kind::Reset, "closed/reset"),
         };
-        self.notice(format_args!(
-            "Connection {how}: {to_tls} byte(s) sent to TLS, {to_socket} byte(s) sent to socket"
-        ));
+        self.tell(
+            kind,
+            Severity::Notice,
+            format_args!(
+                "Connection {how}: {to_tls} byte(s) sent to TLS, {to_socket} byte(s) sent to socket"
+            ),
+        );
     }
 
     /// A session is gone; `left` others go on.
@@ -445,91 +503,43 @@ impl Lines<'_> {
 
     /// Lines about failures were left out so that the log is not flooded.
     pub fn left_out(&mut self, lines: u64) {
-        self.warning(format_args!("{lines} more lines like the next left out"));
+        self.omission(format_args!("{lines} more lines like the next left out"));
     }
 
     /// Lines about connections were left out so that the console is not flooded.
     pub(super) fn lines_left_out(&mut self, lines: u64) {
-        self.warning(format_args!(
+        self.omission(format_args!(
             "{lines} lines about connections left out: the log takes so many a second"
         ));
     }
 
     /// Lines did not get to the syslog server.
     pub(super) fn syslog_dropped(&mut self, lines: u64) {
-        self.warning(format_args!(
+        self.omission(format_args!(
             "{lines} lines not sent to the syslog server: its queue was full"
         ));
     }
 }
 
-/// Why dialling failed, as Linux's `strerror(3)` says it.
-struct Reason(DialError);
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use net::ConnectError;
-        match self.0 {
-            DialError::Failed(StreamError::Refused) => f.write_str("Connection refused (111)"),
-            DialError::Failed(StreamError::Reset) => f.write_str("Connection reset by peer (104)"),
-            DialError::Failed(StreamError::TimedOut) => f.write_str("Connection timed out (110)"),
-            DialError::Failed(StreamError::Unreachable)
-            | DialError::Refused(ConnectError::NoRoute) => f.write_str("No route to host (113)"),
-            DialError::Refused(ConnectError::Unaddressable) => f.write_str("Invalid argument (22)"),
-            DialError::Refused(ConnectError::PortsExhausted) => {
-                f.write_str("Cannot assign requested address (99)")
-            }
-            error => error.fmt(f),
-        }
-    }
-}
-
-/// A suite as OpenSSL spells it: TLS 1.3's as the IANA registry does, older ones in its own way.
-struct Suite(&'static str);
-
-impl fmt::Display for Suite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((exchange, cipher)) = self.0.split_once("_WITH_") else {
-            return f.write_str(self.0);
-        };
-        let exchange = exchange.strip_prefix("TLS_").unwrap_or(exchange);
-        let cipher = match cipher {
-            "AES_128_GCM_SHA256" => "AES128-GCM-SHA256",
-            "AES_256_GCM_SHA384" => "AES256-GCM-SHA384",
-            "CHACHA20_POLY1305_SHA256" => "CHACHA20-POLY1305",
-            _ => return f.write_str(self.0),
-        };
-        for part in exchange.split('_') {
-            write!(f, "{part}-")?;
-        }
-        f.write_str(cipher)
-    }
-}
-
-/// How long a suite's keys are.
-fn key_bits(suite: &str) -> u16 {
-    match suite.contains("AES_128") {
-        true => 128,
-        false => 256,
-    }
-}
-
-/// A group as OpenSSL describes a key of it.
-struct Group(&'static str);
-
-impl fmt::Display for Group {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            "X25519" => "X25519, 253 bits",
-            "secp256r1" => "ECDH, P-256, 256 bits",
-            "secp384r1" => "ECDH, P-384, 384 bits",
-            group => group,
-        })
-    }
+/// What is said of a listener that could not be opened.
+pub(crate) fn binding<'a>(
+    service: &'a str,
+    local: SocketAddr,
+    error: &'a dyn fmt::Display,
+) -> impl fmt::Display + 'a {
+    fmt::from_fn(move |f| write!(f, "Binding service [{service}] to {local}: {error}"))
 }
 
 /// By importance.
 impl Lines<'_> {
+    fn failure(&mut self, kind: Kind, arguments: fmt::Arguments<'_>) {
+        self.tell(kind, Severity::Error, arguments);
+    }
+
+    fn omission(&mut self, arguments: fmt::Arguments<'_>) {
+        self.tell(Kind::LinesLeftOut, Severity::Warning, arguments);
+    }
+
     fn error(&mut self, arguments: fmt::Arguments<'_>) {
         self.line(Severity::Error, arguments);
     }

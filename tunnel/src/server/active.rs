@@ -6,7 +6,7 @@ use core::{cmp::Reverse, net::SocketAddr};
 use net::{Instant, ListenerId, Status, StreamId};
 use tls::{ClientHello, Peek};
 
-use super::{Server, Slot, TIMER_HORIZON};
+use super::{Server, Slot, TIMER_HORIZON, Totals};
 use crate::{
     journal,
     relay::{Scratch, Stream},
@@ -62,13 +62,13 @@ enum Greeting {
 
 impl Server {
     pub(super) fn accept(&mut self, listener: ListenerId, stream: StreamId, now: Instant) {
-        let Some(service) = self.listening.service(listener) else {
-            self.stack.release(stream);
-            return;
-        };
+        let local = self.stack.stream(stream).map(|stream| stream.local());
         let random = self.random().to_le_bytes();
-        let Some(running) = self.services.get(service) else {
-            self.stack.release(stream);
+        let service = self.listening.service(listener, local);
+        let running = service.and_then(|service| self.services.get(service));
+        let (Some(service), Some(running)) = (service, running) else {
+            // Its service is gone for good.
+            self.drop_stream_with_reset(stream);
             return;
         };
         let id = self.journal.begin(&running.channel, random);
@@ -99,6 +99,8 @@ impl Server {
             slot.active = Some(Box::new(active));
         }
         self.owners.insert(stream, index);
+        self.services.enter(service);
+        self.totals.accepted += 1;
         self.run(index, now);
     }
 
@@ -121,15 +123,44 @@ impl Server {
                     }
                 }
             }
-            Some(result) => {
-                self.report_end(&active, &result, now);
-                self.drop_stream(Some(active.accepted));
-                self.drop_stream(active.dialled);
-                if let Some(slot) = self.sessions.get_mut(index) {
-                    slot.armed = None;
-                }
-                self.vacant.push(index);
-            }
+            Some(result) => self.conclude(index, &active, &result, now),
+        }
+    }
+
+    /// Tells how a connection has ended, and gives back what it had.
+    pub(super) fn conclude(
+        &mut self,
+        index: usize,
+        active: &Active,
+        result: &Result<(), SessionError>,
+        now: Instant,
+    ) {
+        self.report_end(active, result, now);
+        self.drop_stream(Some(active.accepted));
+        self.drop_stream(active.dialled);
+        if let Some(slot) = self.sessions.get_mut(index) {
+            slot.armed = None;
+        }
+        self.vacant.push(index);
+        let mut totals = self.totals;
+        self.carried(active, &mut totals);
+        totals.failed += u64::from(result.is_err());
+        self.totals = totals;
+        if self.services.leave(active.service) {
+            self.divide_memory();
+        }
+    }
+
+    /// Adds what a connection has carried.
+    pub(super) fn carried(&self, active: &Active, totals: &mut Totals) {
+        if let Stage::Session(session) = &active.stage {
+            let (received, sent) = session.bytes();
+            let (to_clients, to_backends) = match session.mode() {
+                Mode::Server => (sent, received),
+                Mode::Client => (received, sent),
+            };
+            totals.to_clients += to_clients;
+            totals.to_backends += to_backends;
         }
     }
 
@@ -253,7 +284,9 @@ impl Server {
         };
         if let Some(other) = self.services.get(host.service) {
             lines.sni_switched(name, other.channel.name());
-            active.service = host.service;
+            let chosen = host.service;
+            self.services.hand_over(active.service, chosen);
+            active.service = chosen;
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     listening::look_up,
 };
 use crate::{
-    journal::{Lines, Severity},
+    journal::Lines,
     service::{
         Service, SocketOptions,
         backend::{Candidate, Route},
@@ -182,7 +182,7 @@ fn is_redirected(service: &Service, session: &Session, lines: &mut Lines<'_>) ->
         } => lines.certificate_refused(refusal),
         Verdict::Refused { .. } => {}
     }
-    lines.line(Severity::Warning, format_args!("{verdict}"));
+    lines.client_unverified(verdict);
     lines.redirected();
     true
 }

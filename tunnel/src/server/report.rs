@@ -106,6 +106,7 @@ impl Server {
                 Closed::Closed
             }
             Err(SessionError::CloseTimeout) => Closed::Closed,
+            Err(SessionError::Shutdown) => Closed::Reset,
             Err(_) if !service.reset => Closed::Closed,
             Err(_) => Closed::Reset,
         };
@@ -155,9 +156,10 @@ fn tell_hello(lines: &mut Lines<'_>, service: &Service) {
 /// The importance of an end's explanation.
 fn severity(error: &SessionError) -> Severity {
     match error {
-        SessionError::HandshakeTimeout | SessionError::Idle | SessionError::CloseTimeout => {
-            Severity::Info
-        }
+        SessionError::HandshakeTimeout
+        | SessionError::Idle
+        | SessionError::CloseTimeout
+        | SessionError::Shutdown => Severity::Info,
         _ => Severity::Error,
     }
 }
@@ -174,6 +176,8 @@ fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError) {
         }
         // Each address was told of, and that there is none left.
         SessionError::Connect(_) => {}
+        // That the image stops was told once.
+        SessionError::Shutdown => {}
         SessionError::Idle => lines.timed_out(Timeout::Idle),
         SessionError::CloseTimeout => lines.timed_out(Timeout::Close),
         SessionError::Tls(error) => lines.tls_failed(Operation::Read, error),

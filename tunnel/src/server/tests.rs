@@ -25,9 +25,14 @@ use crate::{
 
 mod authentication;
 mod choosing;
+mod launcher;
 mod names;
+mod orders;
+mod reload;
+mod stopping;
 mod waiting;
 
+use launcher::{Launcher, Pipes};
 use names::NameServer;
 
 type Frames = Rc<RefCell<VecDeque<Vec<u8>>>>;
@@ -91,6 +96,9 @@ fn wire() -> (Wire, Wire) {
 struct TestMachine {
     nic: Wire,
     now: Instant,
+    heap: usize,
+    /// Bytes to and from a launcher; a machine without one has no channel.
+    channel: Option<Pipes>,
 }
 
 impl Machine for TestMachine {
@@ -111,10 +119,21 @@ impl Machine for TestMachine {
         bytes.fill(7);
     }
     fn heap_free(&self) -> usize {
-        64 << 20
+        self.heap
     }
     fn flush(&mut self) {}
-    fn idle_until(&mut self, _deadline: Option<Instant>) {}
+    fn idle_until(&mut self, _deadline: Option<Instant>) {
+        self.now = self.now + Duration::from_millis(1);
+    }
+    fn has_channel(&self) -> bool {
+        self.channel.is_some()
+    }
+    fn channel_receive(&mut self, bytes: &mut [u8]) -> usize {
+        self.channel.as_mut().map_or(0, |pipes| pipes.take(bytes))
+    }
+    fn channel_send(&mut self, bytes: &[u8]) -> usize {
+        self.channel.as_mut().map_or(0, |pipes| pipes.put(bytes))
+    }
 }
 
 fn network(last: u8, gateway: Option<u8>) -> net::Config {
@@ -164,6 +183,8 @@ struct World {
     backend_tls: Option<tls::Server>,
     /// Takes its frames before the host's stack does.
     names: Option<NameServer>,
+    /// At the other end of the management channel.
+    launcher: Option<Launcher>,
     scratch: Scratch,
 }
 
@@ -225,8 +246,9 @@ fn world_of(sessions: usize, services: Vec<Service>) -> World {
     let mut machine = TestMachine {
         nic: near,
         now: Instant::ZERO,
+        heap: 64 << 20,
+        channel: None,
     };
-    let mut host_nic = far;
     let now = machine.now;
     let stack = Stack::new(network(2, Some(1)), &mut machine.nic, now).unwrap();
     let memory = Memory {
@@ -234,6 +256,12 @@ fn world_of(sessions: usize, services: Vec<Service>) -> World {
         stream_buffer: 32 * 1024,
     };
     let server = Server::new(stack, services, memory, clock(), now);
+    world_with(machine, server, far)
+}
+
+/// A server's world, of which `host_nic` is the other end of the wire.
+fn world_with(machine: TestMachine, server: Server, mut host_nic: Wire) -> World {
+    let now = machine.now;
     let mut host = Stack::new(network(1, None), &mut host_nic, now).unwrap();
     host.set_admission(500);
     World {
@@ -246,6 +274,7 @@ fn world_of(sessions: usize, services: Vec<Service>) -> World {
         backends: Vec::new(),
         backend_tls: None,
         names: None,
+        launcher: None,
         scratch: Scratch::new(),
     }
 }
@@ -306,6 +335,9 @@ impl World {
             while self.server.poll(&mut self.machine).is_none() {}
             if let Some(names) = &mut self.names {
                 names.serve(&self.host_nic);
+            }
+            if let (Some(launcher), Some(pipes)) = (&mut self.launcher, &mut self.machine.channel) {
+                launcher.attend(pipes, now);
             }
             while self.host.poll(&mut self.host_nic, now) {}
             while let Some(event) = self.host.poll_event() {

@@ -1,6 +1,6 @@
 //! Where accepted connections go: one address or several, and which of them is next.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -127,6 +127,11 @@ impl Backend {
             .flat_map(|target| target.candidates(addresses))
     }
 
+    /// Each place as it was named.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.targets.iter().map(|target| format!("{target}"))
+    }
+
     /// Whether there is more than one.
     pub fn has_choice(&self, addresses: &Addresses) -> bool {
         self.candidates(addresses).nth(1).is_some()
@@ -181,6 +186,26 @@ impl Backend {
                         failed(name, error);
                         target.refresh = now + RETRY;
                     }
+                }
+            }
+        }
+    }
+
+    /// Takes over what is known of the same names, and being told of answers that are on their
+    /// way: a backend that replaces another need not begin without an address.
+    pub fn learn(&mut self, known: &Backend) {
+        let same_pace = self.delay == known.delay;
+        for target in &mut self.targets {
+            let is_new = target.query.is_none() && target.resolved.is_empty();
+            if !is_new || !matches!(target.place, Place::Name(_)) {
+                continue;
+            }
+            let same = |known: &&Target| known.place == target.place;
+            if let Some(known) = known.targets.iter().find(same) {
+                target.resolved.clone_from(&known.resolved);
+                target.query = known.query;
+                if same_pace {
+                    target.refresh = known.refresh;
                 }
             }
         }

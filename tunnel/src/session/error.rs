@@ -20,6 +20,8 @@ pub enum SessionError {
     Idle,
     /// One end ended its direction, the other did not within [`Timeouts::close`](crate::limits::Timeouts::close).
     CloseTimeout,
+    /// The image stops, and the session's time to end by itself is over.
+    Shutdown,
     /// A record was broken, or the peer broke the protocol.
     Tls(tls::Error),
     /// The TLS peer ended TCP without close_notify: its data may have been cut off
@@ -66,6 +68,7 @@ impl fmt::Display for SessionError {
             Self::Connect(error) => write!(f, "the backend cannot be reached: {error}"),
             Self::Idle => f.write_str("no byte moved for the idle time"),
             Self::CloseTimeout => f.write_str("only one end ended within the close time"),
+            Self::Shutdown => f.write_str("the image stops"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Truncated => f.write_str("the TLS peer ended TCP without close_notify"),
             Self::TlsEndLost(error) => write!(f, "the TLS peer was lost: {error}"),

@@ -5,8 +5,8 @@ use super::*;
 /// What the name server says, and how often it was asked.
 #[derive(Default)]
 pub(super) struct NameServer {
-    answers: bool,
-    asked: usize,
+    pub(super) answers: bool,
+    pub(super) asked: usize,
 }
 
 impl NameServer {
