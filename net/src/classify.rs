@@ -120,13 +120,14 @@ fn parse(frame: &[u8], link: &Link) -> Option<Class> {
     let packet = frame.get(ETHERNET_HEADER..)?;
     match u16_at(frame, 12)? {
         0x0806 => Some(Class::Neighbor),
-        0x0800 => ipv4(packet, unicast, source_mac, link.loopback),
-        0x86dd => ipv6(packet, unicast, source_mac, link.loopback),
+        0x0800 => ipv4(packet, unicast, source_mac, link),
+        0x86dd => ipv6(packet, unicast, source_mac, link),
         _ => None,
     }
 }
 
-fn ipv4(packet: &[u8], unicast: bool, source_mac: [u8; 6], loopback: Loopback) -> Option<Class> {
+#[inline(always)]
+fn ipv4(packet: &[u8], unicast: bool, source_mac: [u8; 6], link: &Link) -> Option<Class> {
     let first = *packet.first()?;
     let header = usize::from(first & 0x0f) * 4;
     let total = usize::from(u16_at(packet, 2)?);
@@ -140,14 +141,13 @@ fn ipv4(packet: &[u8], unicast: bool, source_mac: [u8; 6], loopback: Loopback) -
     }
     let source = Ipv4Addr::from(array::<4>(packet, 12)?);
     let destination = Ipv4Addr::from(array::<4>(packet, 16)?);
-    let ends = [destination, source];
     if (!is_host_v4(source) || destination.is_unspecified() || destination.is_loopback())
-        && !excused(ends.map(IpAddr::from), *packet.get(9)?, loopback)
+        && !excused(destination.into(), source.into(), *packet.get(9)?, link)
     {
         return None;
     }
     match *packet.get(9)? {
-        PROTOCOL_TCP if unicast && (is_host_v4(destination) || destination.is_loopback()) => {
+        PROTOCOL_TCP if unicast && is_one_v4(destination) => {
             tcp(payload, destination.into(), source.into(), source_mac)
         }
         PROTOCOL_TCP => None,
@@ -162,7 +162,8 @@ fn ipv4(packet: &[u8], unicast: bool, source_mac: [u8; 6], loopback: Loopback) -
     }
 }
 
-fn ipv6(packet: &[u8], unicast: bool, source_mac: [u8; 6], loopback: Loopback) -> Option<Class> {
+#[inline(always)]
+fn ipv6(packet: &[u8], unicast: bool, source_mac: [u8; 6], link: &Link) -> Option<Class> {
     let length = usize::from(u16_at(packet, 4)?);
     if *packet.first()? >> 4 != 6 {
         return None;
@@ -170,14 +171,13 @@ fn ipv6(packet: &[u8], unicast: bool, source_mac: [u8; 6], loopback: Loopback) -
     let payload = packet.get(IPV6_HEADER..IPV6_HEADER + length)?;
     let source = Ipv6Addr::from(array::<16>(packet, 8)?);
     let destination = Ipv6Addr::from(array::<16>(packet, 24)?);
-    let ends = [destination, source];
     if (!is_host_v6(source) || destination.is_unspecified() || destination.is_loopback())
-        && !excused(ends.map(IpAddr::from), *packet.get(6)?, loopback)
+        && !excused(destination.into(), source.into(), *packet.get(6)?, link)
     {
         return None;
     }
     match *packet.get(6)? {
-        PROTOCOL_TCP if unicast && (is_host_v6(destination) || destination.is_loopback()) => {
+        PROTOCOL_TCP if unicast && is_one_v6(destination) => {
             tcp(payload, destination.into(), source.into(), source_mac)
         }
         PROTOCOL_TCP => None,
@@ -197,8 +197,9 @@ fn ipv6(packet: &[u8], unicast: bool, source_mac: [u8; 6], loopback: Loopback) -
 
 /// Whether addresses that no host may have are right on this link: TCP's, one of them a loopback
 /// address at the end where it may be, the other a host's.
-fn excused([local, remote]: [IpAddr; 2], protocol: u8, loopback: Loopback) -> bool {
-    let (client, host) = match loopback {
+#[cold]
+fn excused(local: IpAddr, remote: IpAddr, protocol: u8, link: &Link) -> bool {
+    let (client, host) = match link.loopback {
         Loopback::Nowhere => return false,
         Loopback::Remote => (remote, local),
         Loopback::Local => (local, remote),
@@ -360,18 +361,21 @@ pub(crate) fn is_host(address: IpAddr) -> bool {
 }
 
 fn is_host_v4(address: Ipv4Addr) -> bool {
-    // 0.0.0.0/8 is "this network" (RFC 1122 §3.2.1.3).
-    address.octets()[0] != 0
-        && !address.is_loopback()
-        && !address.is_multicast()
-        && !address.is_broadcast()
+    is_one_v4(address) && !address.is_loopback()
 }
 
 fn is_host_v6(address: Ipv6Addr) -> bool {
-    !address.is_unspecified()
-        && !address.is_loopback()
-        && !address.is_multicast()
-        && address.to_ipv4_mapped().is_none()
+    is_one_v6(address) && !address.is_loopback()
+}
+
+/// Whether this can be one host's address, at least inside that host.
+fn is_one_v4(address: Ipv4Addr) -> bool {
+    // 0.0.0.0/8 is "this network" (RFC 1122 §3.2.1.3).
+    address.octets()[0] != 0 && !address.is_multicast() && !address.is_broadcast()
+}
+
+fn is_one_v6(address: Ipv6Addr) -> bool {
+    !address.is_unspecified() && !address.is_multicast() && address.to_ipv4_mapped().is_none()
 }
 
 fn is_group(mac: [u8; 6]) -> bool {

@@ -5,9 +5,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use smoltcp::iface::SocketSet;
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::{Socket, tcp};
 
 use crate::classify::{Segment, Sent, flag};
+use crate::device::Repeating;
 use crate::flow::Flow;
 use crate::{Instant, Limits, ListenerId, Status, StreamError};
 
@@ -123,6 +125,8 @@ pub(crate) struct Connection {
     pub(crate) deadline: Option<Instant>,
     /// The segment sent last, with the highest sequence number.
     pub(crate) sent: Option<Sent>,
+    /// The segment sent last is one sent before.
+    repeating: bool,
     /// The peer's window was closed when it last wrote.
     window_closed: bool,
     /// Where the peer's last segment came from.
@@ -176,6 +180,7 @@ impl Connection {
             armed: None,
             deadline: None,
             sent: None,
+            repeating: false,
             window_closed: false,
             peer_mac: [0; 6],
             keep_alive_at: Instant::ZERO,
@@ -330,11 +335,13 @@ impl Connection {
         let Some(mut sent) = sent.filter(|sent| sent.flags & flag::RST == 0) else {
             return;
         };
+        self.repeating = false;
         if let Some(before) = self.sent
             && sent.end.wrapping_sub(before.end) >= 1 << 31
         {
             // A repeated segment: the highest sequence number stays.
             sent.end = before.end;
+            self.repeating = true;
         }
         if let Some(before) = self.sent
             && self.window_closed
@@ -345,6 +352,18 @@ impl Connection {
             sent.end = before.end;
         }
         self.sent = Some(sent);
+    }
+
+    /// What is sent before again, if anything is.
+    #[inline]
+    pub(crate) fn repeats(&self, checksum: &ChecksumCapabilities) -> Option<Repeating> {
+        if !self.repeating {
+            return None;
+        }
+        self.sent.map(|sent| Repeating {
+            highest: sent.end,
+            summed: checksum.tcp.tx(),
+        })
     }
 
     pub(crate) fn note_received(&mut self, segment: &Segment, now: Instant) {

@@ -56,32 +56,26 @@ pub(crate) struct Watch {
     pub(crate) solicitations: u32,
     /// The last TCP segment sent.
     pub(crate) sent: Option<Sent>,
-    /// The sequence number after all that the connection has sent before.
-    pub(crate) highest: Option<u32>,
+    /// While a connection repeats what it has sent: what else it sends.
+    pub(crate) repeating: Option<Repeating>,
+}
+
+/// A connection that sends again what it has sent before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repeating {
+    /// The sequence number after all that it has sent.
+    pub(crate) highest: u32,
+    /// Checksums are right; otherwise the card adds them.
+    pub(crate) summed: bool,
 }
 
 impl Watch {
-    /// For a connection that has sent something before.
-    pub(crate) fn after(sent: Option<Sent>) -> Watch {
-        Watch {
-            highest: sent.map(|sent| sent.end),
-            ..Watch::default()
-        }
-    }
-
-    /// Looks at a frame that smoltcp has just written; the card adds its checksum unless `summed`.
-    fn observe(&mut self, frame: &mut [u8], summed: bool) {
+    /// Looks at a frame that smoltcp has just written.
+    fn observe(&mut self, frame: &mut [u8]) {
         match outgoing(frame) {
             Outgoing::Tcp(sent) => {
-                if sent.sequence == sent.end
-                    && let Some(highest) = self.highest
-                    && sent.is_stale(highest)
-                {
-                    // SND.NXT and nothing else is right here (RFC 9293 §3.10.7.4), also while
-                    // segments before it are sent again: the peer drops an acknowledgment that lies
-                    // before what it has. smoltcp 0.14 takes the number that it sends next; two of
-                    // them that retransmit to each other would never hear each other again.
-                    amend::set_sequence(frame, highest, summed);
+                if let Some(repeating) = self.repeating {
+                    renumber(frame, &sent, repeating);
                 }
                 self.frames += 1;
                 self.sent = Some(sent);
@@ -92,19 +86,31 @@ impl Watch {
     }
 }
 
+/// Gives a segment without payload the number that it should have, when others are repeated.
+///
+/// RFC 9293 §3.10.7.4 has acknowledgments with SND.NXT; a peer drops one that lies before what it has.
+/// smoltcp 0.14 gives them the number that it is about to send again: two that retransmit to each
+/// other would never hear each other any more.
+#[cold]
+fn renumber(frame: &mut [u8], sent: &Sent, repeating: Repeating) {
+    if sent.sequence == sent.end && sent.is_stale(repeating.highest) {
+        // A TCP frame, as has been seen.
+        let _ = amend::set_sequence(frame, repeating.highest, repeating.summed);
+    }
+}
+
 /// A transmit token whose frame is observed.
 pub(crate) struct Watched<'a, T> {
     token: T,
     watch: &'a mut Watch,
-    summed: bool,
 }
 
 impl<T: TxToken> TxToken for Watched<'_, T> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        let (watch, summed) = (self.watch, self.summed);
+        let watch = self.watch;
         self.token.consume(len, |buffer| {
             let result = f(buffer);
-            watch.observe(buffer, summed);
+            watch.observe(buffer);
             result
         })
     }
@@ -167,12 +173,8 @@ impl<'a, T: TxToken> Device for OneFrame<'a, T> {
             bytes: self.bytes,
             meta: self.meta,
         };
-        let watched = Watched {
-            token,
-            watch: &mut self.watch,
-            summed: self.caps.checksum.tcp.tx(),
-        };
-        Some((frame, watched))
+        let watch = &mut self.watch;
+        Some((frame, Watched { token, watch }))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Watched<'_, T>> {
@@ -211,7 +213,6 @@ impl<D: Device + ?Sized> Device for Egress<'_, D> {
             Some(token) => Some(Watched {
                 token,
                 watch: &mut self.watch,
-                summed: self.caps.checksum.tcp.tx(),
             }),
             None => {
                 self.watch.refused = true;

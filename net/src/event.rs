@@ -1,5 +1,7 @@
 //! What the stack tells its owner.
 
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
@@ -62,6 +64,47 @@ pub enum Event {
     /// The guest has given a request up, or it has waited for too long; it cannot be answered any
     /// more.
     Withdrawn(RequestId),
+}
+
+/// The events that wait, in a form in which the frequent ones are short.
+#[derive(Default)]
+pub(crate) struct Events(VecDeque<Told>);
+
+pub(crate) enum Told {
+    Ready(StreamId),
+    Accepted(ListenerId, StreamId),
+    /// Any other.
+    Rare(Box<Event>),
+}
+
+impl Events {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, event: Event) {
+        self.0.push_back(Told::Rare(Box::new(event)));
+    }
+
+    pub(crate) fn push_ready(&mut self, stream: StreamId) {
+        self.0.push_back(Told::Ready(stream));
+    }
+
+    pub(crate) fn push_accepted(&mut self, listener: ListenerId, stream: StreamId) {
+        self.0.push_back(Told::Accepted(listener, stream));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Told> {
+        self.0.pop_front()
+    }
+
+    /// Drops what tells of addresses that are not in force any more.
+    pub(crate) fn forget_addresses(&mut self) {
+        self.0.retain(|told| match told {
+            Told::Rare(event) => !matches!(**event, Event::Configured | Event::Deconfigured),
+            _ => true,
+        });
+    }
 }
 
 /// How a guest's request is answered that leads nowhere.

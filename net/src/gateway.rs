@@ -16,7 +16,6 @@ mod neighbors;
 mod requests;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -28,6 +27,7 @@ use smoltcp::wire::{
 
 use crate::classify::{Segment, flag, is_host};
 use crate::device::Kept;
+use crate::event::Events;
 use crate::flow::FlowHasher;
 use crate::shard::{Received, Shard, nobody};
 use crate::stack::addressing::{is_edge, link_local, reaches};
@@ -59,13 +59,7 @@ pub(crate) trait Gate {
     fn take_in(&mut self, frame: &[u8]) -> Verdict;
 
     /// A segment for which there is neither connection nor listener. True when it is dealt with.
-    fn hold(
-        &mut self,
-        segment: &Segment,
-        frame: &[u8],
-        events: &mut VecDeque<Event>,
-        now: Instant,
-    ) -> bool;
+    fn hold(&mut self, segment: &Segment, frame: &[u8], events: &mut Events, now: Instant) -> bool;
 
     /// Does what is due.
     fn run(&mut self, shard: &mut Shard, now: Instant);
@@ -166,17 +160,11 @@ impl Gate for Gateway {
         self.judge(frame).unwrap_or(Verdict::Done)
     }
 
-    fn hold(
-        &mut self,
-        segment: &Segment,
-        frame: &[u8],
-        events: &mut VecDeque<Event>,
-        now: Instant,
-    ) -> bool {
+    fn hold(&mut self, segment: &Segment, frame: &[u8], events: &mut Events, now: Instant) -> bool {
         if segment.has(flag::RST) {
             return match self.requests.withdraw(&segment.flow) {
                 Some(request) => {
-                    events.push_back(Event::Withdrawn(request));
+                    events.push(Event::Withdrawn(request));
                     true
                 }
                 None => false,
@@ -190,7 +178,7 @@ impl Gate for Gateway {
             && frames::is_sound(frame, &self.checksum)
             && let Some(request) = self.requests.hold(segment, frame, now)
         {
-            events.push_back(Event::Requested {
+            events.push(Event::Requested {
                 request,
                 from: segment.flow.remote,
                 to,
@@ -214,7 +202,7 @@ impl Gate for Gateway {
             }
         }
         while let Some(request) = self.requests.expire(now) {
-            shard.events.push_back(Event::Withdrawn(request));
+            shard.events.push(Event::Withdrawn(request));
         }
     }
 

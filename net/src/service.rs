@@ -3,7 +3,6 @@
 mod datagrams;
 mod names;
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
@@ -14,6 +13,7 @@ use smoltcp::socket::{dhcpv4, dns};
 use smoltcp::wire::{DnsQueryType, IpAddress};
 
 use crate::device::{Egress, Watch};
+use crate::event::Events;
 use crate::{Event, Instant, QueryId, ResolveError};
 
 pub(crate) use datagrams::{HEADERS, MAX_DATAGRAM};
@@ -164,7 +164,7 @@ impl Service {
     }
 
     /// Takes the answers in after a frame has arrived.
-    pub(crate) fn after_ingress(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+    pub(crate) fn after_ingress(&mut self, now: Instant, events: &mut Events) {
         // A query that fails because of a frame was answered; one that fails while it is sent has
         // run out of servers.
         self.collect(now, ResolveError::NotFound, events);
@@ -178,7 +178,7 @@ impl Service {
         caps: &DeviceCapabilities,
         device: &mut D,
         now: Instant,
-        events: &mut VecDeque<Event>,
+        events: &mut Events,
     ) -> bool {
         if self.due.is_none_or(|due| due > now) {
             return false;
@@ -209,7 +209,7 @@ impl Service {
         self.due
     }
 
-    fn collect(&mut self, now: Instant, failure: ResolveError, events: &mut VecDeque<Event>) {
+    fn collect(&mut self, now: Instant, failure: ResolveError, events: &mut Events) {
         let socket = self.sockets.get_mut::<dns::Socket<'_>>(self.dns);
         self.queries.retain_mut(|query| {
             for slot in &mut query.open {
@@ -241,7 +241,7 @@ impl Service {
                 false => Ok(addresses),
             };
             let query = query.id;
-            events.push_back(Event::Resolved { query, result });
+            events.push(Event::Resolved { query, result });
             false
         });
     }

@@ -16,7 +16,7 @@ use smoltcp::socket::tcp::State;
 
 use crate::classify::Segment;
 use crate::connection::{Connection, HALF_OPEN_GRACE, HALF_OPEN_TIMEOUT, Origin, Phase};
-use crate::event::StreamId;
+use crate::event::{Events, StreamId, Told};
 use crate::flow::{Flow, FlowHasher};
 use crate::rate::Bucket;
 use crate::time_wait::TimeWait;
@@ -66,7 +66,7 @@ pub(crate) struct Shard {
     queue: VecDeque<u32>,
     /// Those that wait for a neighbour's Ethernet address.
     waiting: Vec<u32>,
-    pub(crate) events: VecDeque<Event>,
+    pub(crate) events: Events,
     half_open: usize,
     /// Half-open connections, oldest first, by slot and generation; some have moved on since.
     half_open_order: VecDeque<(u32, u32)>,
@@ -99,7 +99,7 @@ impl Shard {
             timers: Timers::default(),
             queue: VecDeque::new(),
             waiting: Vec::new(),
-            events: VecDeque::new(),
+            events: Events::default(),
             half_open: 0,
             half_open_order: VecDeque::new(),
             admission: usize::MAX,
@@ -291,19 +291,17 @@ impl Shard {
         {
             connection.ready = true;
             connection.undelivered += 1;
-            self.events
-                .push_back(Event::Ready(StreamId { index, generation }));
+            self.events.push_ready(StreamId { index, generation });
         }
     }
 
     /// The next event whose stream still exists.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         loop {
-            let event = self.events.pop_front()?;
-            let (id, is_ready) = match event {
-                Event::Ready(id) => (id, true),
-                Event::Accepted { stream, .. } => (stream, false),
-                _ => return Some(event),
+            let (id, listener) = match self.events.pop()? {
+                Told::Ready(id) => (id, None),
+                Told::Accepted(listener, id) => (id, Some(listener)),
+                Told::Rare(event) => return Some(*event),
             };
             let slot = self.slots.get_mut(id.index as usize);
             let Some(slot) = slot.filter(|slot| slot.generation == id.generation) else {
@@ -311,10 +309,12 @@ impl Shard {
             };
             if let Some(connection) = slot.connection.as_mut().filter(|c| c.held) {
                 connection.undelivered = connection.undelivered.saturating_sub(1);
-                if is_ready {
-                    connection.ready = false;
+                let stream = id;
+                if let Some(listener) = listener {
+                    return Some(Event::Accepted { listener, stream });
                 }
-                return Some(event);
+                connection.ready = false;
+                return Some(Event::Ready(stream));
             }
         }
     }
@@ -424,7 +424,7 @@ impl Shard {
         if let Origin::Accepted(listener) = connection.origin {
             connection.undelivered += 1;
             let stream = StreamId { index, generation };
-            self.events.push_back(Event::Accepted { listener, stream });
+            self.events.push_accepted(listener, stream);
         }
     }
 

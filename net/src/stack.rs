@@ -137,7 +137,7 @@ impl Stack {
         };
         stack.apply(addresses);
         if !dhcp {
-            stack.shard.events.push_back(Event::Configured);
+            stack.shard.events.push(Event::Configured);
         }
         Ok(stack)
     }
@@ -148,7 +148,9 @@ impl Stack {
     pub fn poll<D: Device + ?Sized>(&mut self, device: &mut D, now: Instant) -> bool {
         self.now = now.max(self.now);
         let now = self.now;
-        self.run_gateway(device);
+        if self.gateway.is_some() {
+            self.run_gateway(device);
+        }
         self.shard.pump(device, now, Visit::All);
         let mut neighbors = false;
         let mut more = true;
@@ -164,7 +166,9 @@ impl Stack {
             // Once a burst: a flood of ARP must not cost a walk each.
             self.shard.wake_waiting();
         }
-        self.run_gateway(device);
+        if self.gateway.is_some() {
+            self.run_gateway(device);
+        }
         self.run_service(device);
         self.shard.run_timers(now);
         self.shard.pump(device, now, Visit::Quiet);
@@ -174,20 +178,23 @@ impl Stack {
     /// Sends what sessions have just written, touching only the streams they touched.
     pub fn flush<D: Device + ?Sized>(&mut self, device: &mut D, now: Instant) {
         self.now = now.max(self.now);
-        self.run_gateway(device);
+        if self.gateway.is_some() {
+            self.run_gateway(device);
+        }
         self.run_service(device);
         self.shard.pump(device, self.now, Visit::All);
     }
 
     /// When [`poll`](Self::poll) must be called next even if no frame arrives.
     pub fn poll_at(&self) -> Option<Instant> {
-        let due = self.shard.due().into_iter().chain(self.service.due());
-        let due = due.chain(self.gateway_due()).min();
         // An event that nobody has taken cannot wait.
-        match self.shard.events.is_empty() {
-            true => due,
-            false => Some(Instant::ZERO),
+        if !self.shard.events.is_empty() {
+            return Some(Instant::ZERO);
         }
+        if self.gateway.is_some() {
+            return self.gateway_due();
+        }
+        self.shard.due().into_iter().chain(self.service.due()).min()
     }
 
     /// The next thing that happened; call until `None`.
@@ -352,9 +359,7 @@ impl Stack {
             Name::Literal(address) => {
                 let query = self.service.next_id();
                 let result = Ok(Vec::from([address]));
-                self.shard
-                    .events
-                    .push_back(Event::Resolved { query, result });
+                self.shard.events.push(Event::Resolved { query, result });
                 Ok(query)
             }
             Name::Host(_) if self.addresses.dns.is_empty() || self.gateway.is_some() => {

@@ -107,6 +107,7 @@ impl Shard {
             return;
         }
         let before = connection.snapshot();
+        let repeating = connection.repeats(&self.caps.checksum);
         let Some(sockets) = connection.sockets.as_mut() else {
             return;
         };
@@ -119,7 +120,7 @@ impl Shard {
             ..received
         };
         let mut device = one_frame(received, &self.caps);
-        device.watch = Watch::after(connection.sent);
+        device.watch.repeating = repeating;
         self.iface
             .poll_ingress_single(now.into(), &mut device, sockets);
         connection.note_sent(device.watch.sent);
@@ -294,6 +295,7 @@ impl Shard {
             return Outcome::Done;
         };
         let before = connection.snapshot();
+        let repeating = connection.repeats(&self.caps.checksum);
         let mut outcome = Outcome::Done;
         if connection.phase != Phase::Over
             && let Some(sockets) = connection.sockets.as_mut()
@@ -301,7 +303,10 @@ impl Shard {
             let mut egress = Egress {
                 device,
                 caps: &self.caps,
-                watch: Watch::after(connection.sent),
+                watch: Watch {
+                    repeating,
+                    ..Watch::default()
+                },
             };
             let mut unasked = false;
             outcome = Outcome::More;

@@ -210,10 +210,8 @@ impl Stack {
         }
         self.apply(addresses);
         // Only the latest state of the addresses is of interest.
-        self.shard
-            .events
-            .retain(|event| !matches!(event, Event::Configured | Event::Deconfigured));
-        self.shard.events.push_back(event);
+        self.shard.events.forget_addresses();
+        self.shard.events.push(event);
         if had.is_some() && had.map(|had| had.0) != self.addresses.ipv4.map(|has| has.0) {
             let Addresses { ipv4, .. } = self.addresses;
             self.shard.address_lost(|ip| match ip {

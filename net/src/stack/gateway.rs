@@ -158,6 +158,7 @@ impl Stack {
     }
 
     /// Does what is due at a gateway, and sends what it has made.
+    #[cold]
     pub(super) fn run_gateway<D: Device + ?Sized>(&mut self, device: &mut D) {
         let Some(gateway) = &mut self.gateway else {
             return;
@@ -174,12 +175,15 @@ impl Stack {
         }
     }
 
-    /// When a gateway has something to do.
+    /// When a gateway has something to do, as a gateway or as any stack.
+    #[cold]
     pub(super) fn gateway_due(&self) -> Option<Instant> {
         let gateway = self.gateway.as_ref()?;
-        match gateway.has_frames() {
+        let own = match gateway.has_frames() {
             true => Some(self.now + TRANSMIT_RETRY),
             false => gateway.due(),
-        }
+        };
+        let others = self.shard.due().into_iter().chain(self.service.due());
+        own.into_iter().chain(others).min()
     }
 }
