@@ -349,15 +349,27 @@ fn parse(wire: &[u8], direction: u8) -> (u64, u64, u64) {
     (number(4, 12), number(12, 20), length)
 }
 
-/// CRC-32 of IEEE 802.3, bit by bit.
+/// CRC-32 of IEEE 802.3.
 fn crc(bytes: &[u8]) -> u32 {
-    let mut register = u32::MAX;
-    for byte in bytes {
-        register ^= u32::from(*byte);
-        for _ in 0..8 {
-            let low = register & 1;
-            register = (register >> 1) ^ (low * 0xedb8_8320);
-        }
-    }
-    !register
+    !bytes.iter().fold(u32::MAX, |register, byte| {
+        let index = (register ^ u32::from(*byte)) & 0xff;
+        (register >> 8) ^ CRC_OF_BYTE[index as usize]
+    })
 }
+
+/// What eight steps, bit by bit, make of each byte.
+static CRC_OF_BYTE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut register = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            register = (register >> 1) ^ ((register & 1) * 0xedb8_8320);
+            bit += 1;
+        }
+        table[byte] = register;
+        byte += 1;
+    }
+    table
+};
