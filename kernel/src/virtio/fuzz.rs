@@ -1,13 +1,13 @@
-//! The card against a device that does whatever the fuzzer says.
+//! The card and the channel against a device that does whatever the fuzzer says.
 //!
-//! `cargo xtask fuzz virtio_rings` runs [`rings`]; the inputs in `fuzz/corpus/virtio_rings` are
-//! replayed by the unit tests.
+//! `cargo xtask fuzz virtio_rings virtio_console` runs [`rings`] and [`console`]; the inputs in
+//! `fuzz/corpus` are replayed by the unit tests.
 
 use smoltcp::phy::{Device, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus};
 
-use super::tests::fake::{FakeDevice, FakeNic, live_pages, options};
+use super::tests::fake::{FakeConsole, FakeDevice, FakeNic, live_pages, options};
 use super::{Features, NicOptions};
 
 const NOW: Instant = Instant::ZERO;
@@ -110,15 +110,51 @@ fn device(input: &mut Input<'_>) -> Option<FakeDevice> {
 /// One instruction; `None` at the end of the input.
 fn step(device: &FakeDevice, nic: &mut FakeNic, input: &mut Input<'_>) -> Option<()> {
     let instruction = input.byte()?;
-    let queue = usize::from(instruction >> 7);
     match instruction % 16 {
         // The device's side.
+        0..=8 => act(device, instruction, input)?,
+        9 => {
+            interrupt(device, input.byte()?);
+            nic.acknowledge_interrupt();
+        }
+        // The stack's side.
+        10 | 11 => {
+            let answers = input.byte()?;
+            if let Some((received, slot)) = nic.receive(NOW) {
+                let length = received.consume(|frame| {
+                    assert!(frame.len() >= 14, "less than an Ethernet header");
+                    frame.iter().fold(0usize, |sum, &byte| {
+                        sum.wrapping_mul(31).wrapping_add(byte.into())
+                    })
+                });
+                if answers & 1 != 0 {
+                    slot.consume(60 + length % 2000, |frame| frame.fill(answers));
+                }
+            }
+        }
+        12 | 13 => {
+            let (length, segment) = (usize::from(input.half()?), input.half()?);
+            let start = input.block()?.to_vec();
+            send(nic, length, segment, &start);
+        }
+        14 => {
+            nic.arm();
+        }
+        _ => nic.flush(),
+    }
+    Some(())
+}
+
+/// What the device does: the instructions up to 8, on the queue that the highest bit names.
+fn act(device: &FakeDevice, instruction: u8, input: &mut Input<'_>) -> Option<()> {
+    let queue = usize::from(instruction >> 7);
+    match instruction % 16 {
         0 => {
             let frame = input.block()?;
             device.deliver(&[], frame);
         }
         1 => {
-            // A frame that fills a larger buffer, behind a header of the fuzzer's.
+            // What fills a larger buffer, and begins with what the fuzzer says.
             let length = usize::from(input.half()?);
             let start = input.block()?;
             if let Some(buffer) = device.take(0) {
@@ -152,46 +188,21 @@ fn step(device: &FakeDevice, nic: &mut FakeNic, input: &mut Input<'_>) -> Option
                 device.give_back(queue, id.into(), u32::from(id));
             }
         }
-        8 => {
+        _ => {
             // Honestly: takes all that was sent.
             device.sent();
         }
-        9 => {
-            let flags = input.byte()?;
-            let mut state = device.0.borrow_mut();
-            state.interrupt = InterruptStatus::from_bits_truncate(flags.into());
-            if flags & 0x80 != 0 {
-                state.status |= DeviceStatus::DEVICE_NEEDS_RESET;
-            }
-            drop(state);
-            nic.acknowledge_interrupt();
-        }
-        // The stack's side.
-        10 | 11 => {
-            let answers = input.byte()?;
-            if let Some((received, slot)) = nic.receive(NOW) {
-                let length = received.consume(|frame| {
-                    assert!(frame.len() >= 14, "less than an Ethernet header");
-                    frame.iter().fold(0usize, |sum, &byte| {
-                        sum.wrapping_mul(31).wrapping_add(byte.into())
-                    })
-                });
-                if answers & 1 != 0 {
-                    slot.consume(60 + length % 2000, |frame| frame.fill(answers));
-                }
-            }
-        }
-        12 | 13 => {
-            let (length, segment) = (usize::from(input.half()?), input.half()?);
-            let start = input.block()?.to_vec();
-            send(nic, length, segment, &start);
-        }
-        14 => {
-            nic.arm();
-        }
-        _ => nic.flush(),
     }
     Some(())
+}
+
+/// The device raises an interrupt for these reasons, and perhaps needs a reset.
+fn interrupt(device: &FakeDevice, flags: u8) {
+    let mut state = device.0.borrow_mut();
+    state.interrupt = InterruptStatus::from_bits_truncate(flags.into());
+    if flags & 0x80 != 0 {
+        state.status |= DeviceStatus::DEVICE_NEEDS_RESET;
+    }
 }
 
 /// Sends a frame that begins with `start`, to be cut into segments when `segment` is not 0.
@@ -210,14 +221,82 @@ fn send(nic: &mut FakeNic, length: usize, segment: u16, start: &[u8]) {
     });
 }
 
+/// Sets a channel up with a device that the first bytes describe, then lets the device and the
+/// channel's owner act as the rest says. Instructions are those of [`rings`], but for 10 to 13.
+///
+/// Checked: as in [`rings`]; and no call says that it took or gave more than it was asked for.
+pub fn console(bytes: &[u8]) {
+    let mut input = Input(bytes);
+    run_console(&mut input);
+    assert_eq!(live_pages(), 0, "memory is left behind");
+}
+
+fn run_console(input: &mut Input<'_>) -> Option<()> {
+    let device = device(input)?.with(|state| {
+        state.kind = match state.kind {
+            DeviceType::Network => DeviceType::Console,
+            other => other,
+        };
+    });
+    let mut console = match device.start_console() {
+        Ok(console) => console,
+        Err(error) => {
+            assert!(!format!("{error}").is_empty());
+            return None;
+        }
+    };
+    for _ in 0..STEPS_MOST {
+        let failed = console.failure().is_some();
+        let going_on = step_console(&device, &mut console, input).is_some();
+        if failed {
+            assert!(console.failure().is_some(), "a dead channel came back");
+            assert_eq!(console.send(b"unheard"), 0);
+            assert!(!console.arm(), "a dead channel keeps the machine awake");
+        }
+        if !going_on {
+            break;
+        }
+    }
+    None
+}
+
+fn step_console(
+    device: &FakeDevice,
+    console: &mut FakeConsole,
+    input: &mut Input<'_>,
+) -> Option<()> {
+    let instruction = input.byte()?;
+    match instruction % 16 {
+        0..=8 => act(device, instruction, input)?,
+        9 => {
+            interrupt(device, input.byte()?);
+            console.acknowledge_interrupt();
+        }
+        10 | 11 => {
+            let mut bytes = vec![0; usize::from(input.half()?)];
+            assert!(console.receive(&mut bytes) <= bytes.len());
+        }
+        12 | 13 => {
+            let bytes = vec![instruction; usize::from(input.half()?)];
+            assert!(console.send(&bytes) <= bytes.len());
+        }
+        14 => {
+            console.arm();
+        }
+        _ => console.flush(),
+    }
+    Some(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
-    #[test]
-    fn kept_inputs() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/virtio_rings");
+    fn replay(target: &str, run: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../fuzz/corpus")
+            .join(target);
         let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -225,8 +304,18 @@ mod tests {
         for file in files {
             // The one that fails is the last to be named.
             println!("{}", file.display());
-            super::rings(&fs::read(&file).unwrap());
+            run(&fs::read(&file).unwrap());
         }
-        super::rings(b"");
+        run(b"");
+    }
+
+    #[test]
+    fn kept_inputs_of_the_card() {
+        replay("virtio_rings", super::rings);
+    }
+
+    #[test]
+    fn kept_inputs_of_the_channel() {
+        replay("virtio_console", super::console);
     }
 }
