@@ -48,7 +48,6 @@ mod reload;
 mod run;
 mod status;
 mod supervisor;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,9 +13,8 @@ use super::LastWords;
 use super::options::Setup;
 use super::plan::Plan;
 use super::supervisor::{Order, Shared};
-use super::wire::Wire;
 use crate::vm::{Vm, Watch};
-use crate::{Error, Line};
+use crate::{Channel, Error, Line};
 
 /// Lines of the console, and messages of QEMU, that are kept as last words.
 const LAST_LINES: usize = 50;
@@ -48,7 +47,7 @@ pub(super) struct Machine {
     /// Most bytes of a configuration that it takes.
     pub(super) archive_most: usize,
     vm: Vm,
-    wire: Option<Wire>,
+    channel: Option<Channel>,
     started: Instant,
     held: VecDeque<String>,
     decides_at: Option<Instant>,
@@ -64,9 +63,9 @@ impl Machine {
         plugged: Option<OwnedFd>,
         number: u32,
     ) -> Result<Machine, Error> {
-        let pair = plan.channel.then(Wire::pair).transpose();
-        let (wire, channel) = pair.map_err(Error::Memory)?.unzip();
-        let qemu = plan.machine(setup, plugged, channel);
+        let pair = plan.channel.then(Channel::pair).transpose();
+        let (channel, qemus) = pair.map_err(Error::Memory)?.unzip();
+        let qemu = plan.machine(setup, plugged, qemus);
         let (reader, keeper) = (Arc::clone(shared), Arc::clone(shared));
         let started = Instant::now();
         let vm = qemu.spawn_watched(Watch {
@@ -78,7 +77,7 @@ impl Machine {
         })?;
         Ok(Machine {
             number,
-            talk: if wire.is_some() {
+            talk: if channel.is_some() {
                 Talk::Unknown
             } else {
                 Talk::Console
@@ -86,7 +85,7 @@ impl Machine {
             newest_event: 0,
             archive_most: usize::MAX,
             vm,
-            wire,
+            channel,
             started,
             held: VecDeque::new(),
             decides_at: None,
@@ -104,18 +103,19 @@ impl Machine {
     }
 
     /// The channel, as long as something can come of it.
-    pub(super) fn open_wire(&self) -> Option<&Wire> {
-        self.wire.as_ref().filter(|wire| !wire.is_closed())
+    pub(super) fn open_channel(&self) -> Option<&Channel> {
+        self.channel.as_ref().filter(|channel| !channel.is_closed())
     }
 
     /// Takes in what the channel has brought, and sends what is due. True when there is more.
     pub(super) fn listen(&mut self, messages: &mut Vec<Result<ToHost, BadMessage>>) -> bool {
-        self.wire.as_mut().is_some_and(|wire| wire.pump(messages))
+        let channel = self.channel.as_mut();
+        channel.is_some_and(|channel| channel.pump(messages))
     }
 
     pub(super) fn send(&mut self, message: &ToGuest) -> Result<(), SendError> {
-        match &mut self.wire {
-            Some(wire) => wire.send(message),
+        match &mut self.channel {
+            Some(channel) => channel.send(message),
             None => Err(SendError::Full),
         }
     }

@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::reload::Reload;
 use super::supervisor::{Order, Shared};
 use super::{End, LastWords, Phase};
-use crate::{Error, READY};
+use crate::{Channel, Error, READY};
 
 /// Beyond the time that connections have to end by themselves, the image has this long to shut
 /// down; then it is ended by force.
@@ -139,11 +139,11 @@ impl Run {
         });
         let wake = self.shared.wake();
         let mut fds = vec![PollFd::new(wake, PollFlags::IN)];
-        let wire = self.machine.as_ref().and_then(Machine::open_wire);
-        if let Some(wire) = wire {
+        let channel = self.machine.as_ref().and_then(Machine::open_channel);
+        if let Some(channel) = channel {
             let mut flags = PollFlags::IN;
-            flags.set(PollFlags::OUT, wire.is_blocked());
-            fds.push(PollFd::from_borrowed_fd(wire.fd(), flags));
+            flags.set(PollFlags::OUT, channel.is_blocked());
+            fds.push(PollFd::from_borrowed_fd(channel.fd(), flags));
         }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -159,11 +159,11 @@ impl Run {
             Stage::Pausing(until) | Stage::Stopping(until) => Some(until),
             Stage::Starting | Stage::Trying | Stage::Serving(_) | Stage::Over => None,
         };
-        let wire = self.machine.as_ref().and_then(Machine::open_wire);
-        let wire = wire.and_then(super::wire::Wire::poll_at);
+        let channel = self.machine.as_ref().and_then(Machine::open_channel);
+        let channel = channel.and_then(Channel::poll_at);
         let talk = self.machine.as_ref().and_then(Machine::decides_at);
         let reload = self.reload.as_ref().and_then(Reload::impatient_at);
-        [stage, wire, talk, reload].into_iter().flatten().min()
+        [stage, channel, talk, reload].into_iter().flatten().min()
     }
 
     fn orders(&self) -> VecDeque<Order> {
@@ -217,7 +217,7 @@ impl Run {
         });
         let machine = Machine::start(&self.plan, &self.shared, setup, plugged, number)?;
         let pid = machine.pid();
-        let has_channel = machine.open_wire().is_some();
+        let has_channel = machine.open_channel().is_some();
         self.machine = Some(machine);
         self.shared.change(|state| {
             state.qemu_pid = Some(pid);
@@ -273,7 +273,6 @@ impl Run {
             state.ready_after = after;
             !mem::replace(&mut state.ever_ready, true)
         });
-        self.set(Stage::Serving(Instant::now()));
         if let Some(network) = &self.shared.network {
             network.accepting(true);
         }
@@ -284,6 +283,7 @@ impl Run {
             self.shared.notify.status(&text);
         }
         self.event(NOTICE, Kind::Ready, text);
+        self.set(Stage::Serving(Instant::now()));
         self.send_reload();
     }
 
