@@ -113,20 +113,16 @@ impl<'a> Stuffing<'a> {
         Self { wire, code }
     }
 
-    fn write(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let room = (self.code + 1 + RUN_MOST).saturating_sub(self.wire.len());
-            let (run, rest) = split_run(bytes, room);
-            self.wire.extend_from_slice(run);
-            bytes = match rest.split_first() {
-                Some((_, rest)) if run.len() < room => rest,
-                // The run goes on with what is written next.
-                None if run.len() < room => return,
-                _ => rest,
-            };
-            self.finish();
-            self.code = self.wire.len();
-            self.wire.push(1);
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if *byte != 0 {
+                self.wire.push(*byte);
+            }
+            if *byte == 0 || self.wire.len() - self.code > RUN_MOST {
+                self.finish();
+                self.code = self.wire.len();
+                self.wire.push(1);
+            }
         }
     }
 
@@ -137,13 +133,6 @@ impl<'a> Stuffing<'a> {
             *place = code;
         }
     }
-}
-
-/// What comes before the first zero byte, `most` bytes of it at most, and the rest.
-fn split_run(bytes: &[u8], most: usize) -> (&[u8], &[u8]) {
-    let head = bytes.get(..most).unwrap_or(bytes);
-    let length = head.iter().take_while(|byte| **byte != 0).count();
-    bytes.split_at_checked(length).unwrap_or_default()
 }
 
 /// Undoes the stuffing of what comes, and finds the frames' edges.
@@ -163,25 +152,21 @@ impl Unstuffing {
     /// Takes bytes in, and returns at the first edge: true if it found one. The others are left in
     /// `bytes`.
     pub(crate) fn read(&mut self, bytes: &mut &[u8]) -> bool {
-        while let Some((first, rest)) = bytes.split_first() {
-            if *first == EDGE {
-                *bytes = rest;
+        while let Some((byte, rest)) = bytes.split_first() {
+            *bytes = rest;
+            if *byte == EDGE {
                 return true;
             }
-            if self.left == 0 {
-                if self.zero {
-                    self.push(&[0]);
-                }
-                self.left = first - 1;
-                self.zero = *first != u8::MAX;
-                *bytes = rest;
+            if self.left > 0 {
+                self.left -= 1;
+                self.push(*byte);
                 continue;
             }
-            let (run, rest) = split_run(bytes, self.left.into());
-            self.push(run);
-            // No longer than `left` is.
-            self.left -= u8::try_from(run.len()).unwrap_or(self.left);
-            *bytes = rest;
+            if self.zero {
+                self.push(0);
+            }
+            self.left = byte - 1;
+            self.zero = *byte != u8::MAX;
         }
         false
     }
@@ -209,13 +194,15 @@ impl Unstuffing {
         self.frame.clear();
     }
 
-    fn push(&mut self, bytes: &[u8]) {
+    fn push(&mut self, byte: u8) {
+        let length = self.frame.len();
         // Allocated once and whole: a vector that grows leaves its bytes behind.
-        let reserved =
-            self.frame.capacity() >= FRAME_MOST || self.frame.try_reserve_exact(FRAME_MOST).is_ok();
-        self.spoiled |= !reserved || self.frame.len() + bytes.len() > FRAME_MOST;
-        if !self.spoiled {
-            self.frame.extend_from_slice(bytes);
+        let has_room = length < self.frame.capacity()
+            || (length == 0 && self.frame.try_reserve_exact(FRAME_MOST).is_ok());
+        if has_room && length < FRAME_MOST {
+            self.frame.push(byte);
+        } else {
+            self.spoiled = true;
         }
     }
 }
