@@ -25,7 +25,9 @@ const PREFIX: usize = 4;
 /// Bytes that may be on their way without an acknowledgement.
 const WINDOW: u64 = 32 * 1024;
 /// Steps of one input at most.
-const STEPS_MOST: usize = 200;
+const STEPS_MOST: usize = 100;
+/// Bytes that a wire repeats at once at most.
+const REPEATED_MOST: usize = 8 * 1024;
 
 /// The image's end, whose launcher is taken over; see [`run`].
 pub fn channel_guest(bytes: &[u8]) {
@@ -204,7 +206,7 @@ fn spoiled(mut wire: Vec<u8>, input: &mut Input<'_>) -> Vec<u8> {
         if input.byte().unwrap_or_default() & 1 == 0 {
             wire.drain(from..to);
         } else {
-            wire.extend_from_within(from..to);
+            wire.extend_from_within(from..to.min(from + REPEATED_MOST));
         }
     }
     wire
