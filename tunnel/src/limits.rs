@@ -103,9 +103,9 @@ impl Memory {
     }
 
     /// How many sessions there is room for in `heap` bytes with other services; never more than
-    /// there was at first, for which all tables are made.
+    /// there was at first, for which all tables are made, and perhaps none.
     pub fn sessions_with(&self, heap: usize, needs: &Needs) -> usize {
-        sessions(heap, self.stream_buffer, needs).clamp(1, self.sessions)
+        sessions(heap, self.stream_buffer, needs).min(self.sessions)
     }
 
     /// Heap one session may take at its worst, in bytes: two streams with two buffers each, the
@@ -206,7 +206,7 @@ mod tests {
         };
         assert_eq!(memory.sessions_with(heap, &needs), 4);
         assert_eq!(memory.sessions_with(2 * heap, &Needs::default()), 10);
-        assert_eq!(memory.sessions_with(0, &needs), 1);
+        assert_eq!(memory.sessions_with(0, &needs), 0);
     }
 
     #[test]

@@ -111,11 +111,12 @@ impl Events {
 
     /// The next one is on its way.
     pub(crate) fn pop(&mut self) {
-        self.bytes -= match self.waiting.pop_front() {
+        let bytes = match self.waiting.pop_front() {
             None => 0,
             Some(ToHost::Event(event)) => size(&event),
             Some(_) => OVERHEAD,
         };
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// Whether none waits.

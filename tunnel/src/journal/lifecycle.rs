@@ -31,8 +31,8 @@ impl Lines<'_> {
         self.line(
             Severity::Notice,
             format_args!(
-                "Stopping: no more connections; {sessions} session(s) have {} s to end",
-                drain.as_secs_f32()
+                "Stopping: no more connections; {sessions} session(s) have {} ms to end",
+                drain.as_millis()
             ),
         );
     }

@@ -96,7 +96,7 @@ impl Server {
         now: Instant,
     ) -> Result<(), Vec<String>> {
         let (live, room) = (self.connections(), self.room(Some((&services, took))));
-        if live > room {
+        if live > room || room == 0 {
             return Err(vec![format!(
                 "memory: there are {live} connections, and with the new configuration there is \
                  room for {room}: give the machine more, or try again with fewer connections"
@@ -170,7 +170,7 @@ impl Server {
     /// Lets as many connections in as there is memory for, after services have come or gone.
     pub(super) fn divide_memory(&mut self) {
         let live = self.connections();
-        let promised = self.room(None).max(live);
+        let promised = self.room(None).max(live).max(1);
         if promised != self.promised {
             self.promised = promised;
             self.stack.set_admission(promised - live);

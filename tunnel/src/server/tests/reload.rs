@@ -408,6 +408,13 @@ fn a_configuration_for_which_there_is_no_memory_is_refused() {
     let now = world.machine.now;
     let errors = world.server.replace(services, 64 << 20, now).unwrap_err();
     assert!(errors[0].starts_with("memory: there are 2 "), "{errors:?}");
+    for customer in 0..2 {
+        world.leave(customer);
+    }
+    world.run(100);
+    let services = built(&world);
+    let errors = world.server.replace(services, 64 << 20, now).unwrap_err();
+    assert!(errors[0].contains("room for 0: "), "{errors:?}");
     // Nor is it begun with where it may not be ended.
     world.machine.heap = 400 << 10;
     let errors = world.reload(1, &pair.archive(&to(80))).unwrap_err();
@@ -415,6 +422,25 @@ fn a_configuration_for_which_there_is_no_memory_is_refused() {
     world.is_served(443);
     world.machine.heap = 64 << 20;
     assert_eq!(world.reload(2, &pair.archive(&to(80))), Ok(()));
+}
+
+#[test]
+fn a_machine_that_has_no_address_yet_takes_configurations_too() {
+    let pair = Pair::new();
+    let line = b"--dns=10.9.0.1 --conf=file:c.conf";
+    let mut world = started_with(line, &pair.archive(&to(80)));
+    world.run(50);
+    for revision in 1..=2 {
+        let next = pair.archive(&to(80).replace("443", "444"));
+        assert_eq!(world.reload(revision, &next), Ok(()));
+    }
+    let ready = |message: &ToHost| matches!(message, ToHost::Ready { .. });
+    assert!(!world.launcher().heard.iter().any(ready));
+    assert_eq!(services(&world), 1);
+    world.order(&channel::ToGuest::Stop { drain_ms: 1000 });
+    world.run(50);
+    let status = config::exit::ExitStatus::CleanShutdown;
+    assert_eq!(world.server.ended(), Some(status));
 }
 
 #[test]
