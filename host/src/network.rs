@@ -164,3 +164,6 @@ impl Network {
 fn gone() -> io::Error {
     io::Error::other("the network's thread has ended")
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,16 +122,14 @@ impl Listeners {
 
     fn find(&mut self, forward: &Forward) -> Option<Key> {
         let mut entries = self.entries.iter_mut();
-        let found = entries.find(|(_, entry)| entry.listener.serves(&forward.listen));
+        let found = entries.find(|(_, entry)| entry.listener.serves(forward));
         found.map(|(key, _)| key)
     }
 
     /// See [`Network::retire`](super::Network::retire).
     pub(super) fn retire(&mut self, keep: &[Forward]) {
         self.entries.extract(|entry| {
-            let kept = keep
-                .iter()
-                .find(|forward| entry.listener.serves(&forward.listen));
+            let kept = keep.iter().find(|forward| entry.listener.serves(forward));
             if let Some(forward) = kept {
                 entry.listener.forward.guest_port = forward.guest_port;
             }

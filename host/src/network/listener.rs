@@ -65,11 +65,15 @@ impl Listener {
         })
     }
 
-    /// Whether this is what `wanted` asks for, up to the owner and mode of a file.
-    pub(super) fn serves(&self, wanted: &Listen) -> bool {
-        match (&self.forward.listen, wanted) {
+    /// Whether this is what `wanted` asks for, up to the owner and mode of a file and to the port of
+    /// the guest. Any free port (port 0) is the same only if it leads to the same port of the guest.
+    pub(super) fn serves(&self, wanted: &Forward) -> bool {
+        match (&self.forward.listen, &wanted.listen) {
             (Listen::Unix(own), Listen::Unix(wanted)) => own.path == wanted.path,
-            (own, wanted) => own == wanted || self.real == *wanted,
+            (Listen::Tcp(own), Listen::Tcp(at)) if own == at => {
+                at.port() != 0 || self.forward.guest_port == wanted.guest_port
+            }
+            _ => self.real == wanted.listen,
         }
     }
 
