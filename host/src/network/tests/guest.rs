@@ -414,10 +414,9 @@ impl Connection {
                 if call.resets && !self.received.is_empty() {
                     stream.reset();
                 }
-                if self.sent == call.send.len() && (call.ends || stream.recv_finished()) {
-                    if stream.status() == Status::Open {
-                        stream.finish();
-                    }
+                let ends = call.ends || stream.recv_finished();
+                if self.sent == call.send.len() && ends && stream.status() == Status::Open {
+                    stream.finish();
                 }
             }
         }

@@ -54,7 +54,10 @@ fn echoes(path: &Path) {
 }
 
 fn reason(network: &Network, forward: &Forward) -> String {
-    network.bind(&[forward.clone()]).unwrap_err().to_string()
+    network
+        .bind(std::slice::from_ref(forward))
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
