@@ -43,6 +43,11 @@ fn frames_inputs() {
 }
 
 #[test]
+fn gateway_frames_inputs() {
+    replay("gateway_frames", gateway_frames);
+}
+
+#[test]
 fn dns_inputs() {
     replay("dns", dns);
 }
