@@ -76,6 +76,8 @@ pub(super) struct Surroundings {
     /// The directory for temporary files.
     pub(super) temporary: PathBuf,
     pub(super) uid: u32,
+    /// Whether the place for root is ours.
+    pub(super) is_root: bool,
 }
 
 impl Surroundings {
@@ -91,6 +93,7 @@ impl Surroundings {
             session: path("XDG_RUNTIME_DIR"),
             temporary: env::temp_dir(),
             uid: rustix::process::geteuid().as_raw(),
+            is_root: crate::is_root(),
         }
     }
 
@@ -116,7 +119,7 @@ impl Surroundings {
     fn own(&self) -> PathBuf {
         match (&self.service, &self.session) {
             (Some(service), _) => service.clone(),
-            (None, _) if self.uid == 0 => self.roots.clone(),
+            (None, _) if self.is_root => self.roots.clone(),
             (None, Some(session)) => session.join("stockade"),
             (None, None) => self.temporary.join(format!("stockade-{}", self.uid)),
         }

@@ -35,6 +35,10 @@ const EVENTS_AT_ONCE: usize = 500;
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 16;
 
+/// How long a lock may outlive who held it: a child that is just being made has it until it
+/// becomes its program.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 /// How long answers may still be written once the server is being closed.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -151,15 +155,25 @@ fn take_lock(directory: &Path, name: &Name) -> Result<File, Error> {
         path: path.clone(),
         source,
     })?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::AlreadyRunning {
-            name: name.to_string(),
-        }),
-        Err(error) => Err(Error::File {
-            path,
-            source: error.into(),
-        }),
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                thread::sleep(LOCK_PATIENCE / 10);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::AlreadyRunning {
+                    name: name.to_string(),
+                });
+            }
+            Err(error) => {
+                return Err(Error::File {
+                    path,
+                    source: error.into(),
+                });
+            }
+        }
     }
 }
 
