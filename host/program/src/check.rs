@@ -11,7 +11,8 @@ use stockade_host::conf::{self, Found, Passphrases};
 use crate::cli::Run;
 use crate::conf::{Conf, publication};
 use crate::plan::{self, Plan};
-use crate::{Result, USAGE, run};
+use crate::reading;
+use crate::{Result, USAGE};
 
 /// Prints what becomes of each option, then everything that is wrong.
 ///
@@ -124,7 +125,7 @@ fn untold(mut notices: Vec<Notice>, report: &[Reported]) -> Vec<Notice> {
 /// What a run would tell, and why it would refuse to start.
 fn judge_run(options: &Run, conf: Conf) -> Result<Course> {
     let plan = Plan::new(options, plan::net(options), None, None, Some(conf))?;
-    let settings = match run::settings(options, &plan)? {
+    let settings = match reading::settings(options, &plan)? {
         Ok(settings) => settings,
         Err(error) => return Ok(Course::wrong(vec![error])),
     };
@@ -149,7 +150,7 @@ fn judge_run(options: &Run, conf: Conf) -> Result<Course> {
     Ok(Course {
         notices,
         errors: errors.collect(),
-        boot: Some(run::boot(options, &plan)?),
+        boot: Some(reading::boot(options, &plan)?),
     })
 }
 

@@ -4,10 +4,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-use stockade_host::{Accel, Firmware, Machine, Publish};
+use stockade_host::control::Name;
+use stockade_host::network::Forward;
+use stockade_host::{Accel, Firmware, Machine};
 
 use crate::plan;
 
@@ -30,6 +33,9 @@ pub enum Task {
     ///
     /// Boots the image under QEMU and serves TLS with it until Ctrl-C or SIGTERM. Without options
     /// it needs no privilege: https://localhost:8443/ leads to a small HTTP server on this host.
+    ///
+    /// SIGHUP reads the configuration and its files again; open connections live on with the old
+    /// one. A machine that ends unasked is started anew.
     Run(Box<Run>),
     /// Tell what becomes of each option of a stunnel configuration; start nothing
     ///
@@ -38,11 +44,36 @@ pub enum Task {
     /// judges what certificates, keys and lists contain, as the image would. Nothing is started.
     /// The status is 0 when all is right, else 1.
     Check(Box<Run>),
+    /// Tell whether a running image serves, and how much it does
+    ///
+    /// The status is 0 when the image serves, 3 when nothing of that name runs, and 4 when it runs
+    /// and does not serve (yet).
+    Status(Status),
+    /// Stop a running image in order, and wait for its end
+    ///
+    /// No new connection is taken; open ones may end by themselves for as long as --drain says,
+    /// and are reset then.
+    Stop(Stop),
+    /// Let a running image serve what its configuration says now
+    ///
+    /// The configuration and the files that it names are read again. When all of it is right, new
+    /// connections are served by it, and open ones live on with the old one. When anything is wrong,
+    /// every error is told and the old one goes on serving.
+    Reload(Reload),
+    /// Show what has happened to a running image, event by event
+    ///
+    /// The latest events are kept, numbered across restarts of the machine; after a crash, the
+    /// machine's last words are among them.
+    Diagnose(Diagnose),
 }
 
 /// What is served, on which machine and network.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Run {
+    /// The name by which status, stop, reload and diagnose find this run [default: the name of
+    /// --conf's file without its ending, else stockade]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<Name>,
     /// Boot this image, an ELF file, instead of the one that came with this program
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
@@ -62,10 +93,10 @@ pub struct Run {
     #[arg(long, value_name = "NETWORK")]
     pub net: Option<Net>,
     /// Lead an address of this host to a port of the image: [ADDR:]PORT:GUESTPORT, where ADDR is
-    /// 127.0.0.1 if it is left out; may be repeated; with --net rootless only [default: 8443 to the
-    /// port where the image accepts]
+    /// 127.0.0.1 if it is left out, or unix:PATH[,mode=MODE][,user=USER][,group=GROUP]:GUESTPORT;
+    /// may be repeated; with --net rootless only [default: 8443 to the port where the image accepts]
     #[arg(long, value_name = "FROM:GUESTPORT", action = ArgAction::Append)]
-    pub publish: Vec<Publish>,
+    pub publish: Vec<Forward>,
     /// What runs the image's instructions; auto tries whether a guest runs under KVM
     #[arg(long, value_name = "ACCEL", default_value = "auto",
           value_parser = words::<Accel>(&["auto", "kvm", "tcg"]))]
@@ -81,6 +112,13 @@ pub struct Run {
     /// The machine's memory in MiB [default: 128]
     #[arg(long, value_name = "MIB", value_parser = memory)]
     pub memory: Option<u32>,
+    /// How many seconds open connections have to end by themselves when the run is stopped
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub drain: Duration,
+    /// Write this process's number into a file while it runs [default: what pid in --conf's file
+    /// names]
+    #[arg(long, value_name = "FILE")]
+    pub pidfile: Option<PathBuf>,
     /// Log each connection (--log=debug)
     #[arg(long)]
     pub debug: bool,
@@ -90,6 +128,59 @@ pub struct Run {
     /// The image's own command line, handed over as it is
     #[arg(last = true, value_name = "WORD")]
     pub words: Vec<String>,
+}
+
+/// Options of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// Which run
+    #[command(flatten)]
+    pub which: Which,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `stop`.
+#[derive(Clone, Debug, Args)]
+pub struct Stop {
+    /// Which run
+    #[command(flatten)]
+    pub which: Which,
+    /// How many seconds open connections have to end by themselves [default: what the run was
+    /// started with]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub drain: Option<Duration>,
+}
+
+/// Options of `reload`.
+#[derive(Clone, Debug, Args)]
+pub struct Reload {
+    /// Which run
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// Options of `diagnose`.
+#[derive(Clone, Debug, Args)]
+pub struct Diagnose {
+    /// Which run
+    #[command(flatten)]
+    pub which: Which,
+    /// Print JSON, one event a line, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Leave out the events up to this number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub since: u64,
+}
+
+/// Which of the runs on this host is meant.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Which {
+    /// The name that the run was given, or found for itself [default: the only one that runs]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<Name>,
 }
 
 /// How the image gets a network.
@@ -146,6 +237,16 @@ where
     T: FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
 {
     PossibleValuesParser::new(words).try_map(|word| word.parse())
+}
+
+/// Longest time that can be asked for: a day.
+const MAX_SECONDS: f64 = 86_400.0;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 0.0..=MAX_SECONDS) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("expected a number of seconds up to 86400, such as 5 or 0.5".to_owned()),
+    }
 }
 
 fn memory(text: &str) -> Result<u32, String> {

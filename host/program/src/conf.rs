@@ -6,8 +6,8 @@ use stockade_config::Config;
 use stockade_config::stunnel::{Configuration, Diagnostic, Notice, Recording};
 use stockade_host::conf::{self, Gateway, Passphrases, Publication, Published};
 
-use crate::Result;
 use crate::cli::Net;
+use crate::reading::Refused;
 
 /// A stunnel configuration that was read and can be used.
 pub(crate) struct Conf {
@@ -20,50 +20,43 @@ pub(crate) struct Conf {
     pub(crate) word: String,
 }
 
-/// The errors of a configuration, which have been printed.
-pub(crate) struct Refused;
-
 impl Conf {
-    /// Reads a configuration and what it names; prints every error.
-    pub(crate) fn read(path: &str) -> Result<std::result::Result<Conf, Refused>> {
-        let found = conf::find(path, Passphrases::available());
-        let word = conf::word(&found)?;
+    /// Reads a configuration and what it names.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub(crate) fn read(path: &str, passphrases: Passphrases) -> Result<Conf, Refused> {
+        let found = conf::find(path, passphrases);
+        let word = conf::word(&found).map_err(Refused::new)?;
         let Some(configuration) = found.examination.configuration else {
-            return Ok(Err(refuse(&found.examination.errors)));
+            return Err(refuse(&found.examination.errors));
         };
-        Ok(Ok(Conf {
+        Ok(Conf {
             path: found.path,
             configuration,
             recording: Arc::new(found.recording),
             word,
-        }))
+        })
     }
 
-    /// Where the services are reached: ports of this host on QEMU's user network, else none.
-    /// Prints every error, and what is left out.
+    /// Where the services are reached: ports of this host on the rootless network, else none. And
+    /// what the image can't tell of it.
     pub(crate) fn publish(
         &self,
         net: &Net,
         config: &Config,
-    ) -> std::result::Result<Vec<Published>, Refused> {
-        let publication = match publication(&self.configuration, net, config) {
-            Ok(publication) => publication,
-            Err(errors) => return Err(refuse(&errors)),
-        };
+    ) -> Result<(Vec<Published>, Vec<Notice>), Refused> {
+        let publication =
+            publication(&self.configuration, net, config).map_err(|errors| refuse(&errors))?;
         // The image tells the parser's notices itself, on its console.
-        let own = self
-            .configuration
-            .notices
-            .iter()
-            .filter(|notice| is_ours(notice));
-        for notice in own.chain(&publication.notices) {
-            eprintln!("{}", conf::notice_line(notice));
-        }
-        Ok(publication.ports)
+        let own = self.configuration.notices.iter();
+        let own = own.filter(|notice| is_ours(notice)).cloned();
+        Ok((publication.ports, own.chain(publication.notices).collect()))
     }
 
-    /// Finds out now which ports can't be had, and prints each.
-    pub(crate) fn check_ports(ports: &[Published]) -> std::result::Result<(), Refused> {
+    /// Finds out now which ports can't be had.
+    pub(crate) fn check_ports(ports: &[Published]) -> Result<(), Refused> {
         let problems = conf::check_ports(ports);
         if problems.is_empty() {
             return Ok(());
@@ -101,7 +94,7 @@ pub(crate) fn publication(
     configuration: &Configuration,
     net: &Net,
     config: &Config,
-) -> std::result::Result<Publication, Vec<Diagnostic>> {
+) -> Result<Publication, Vec<Diagnostic>> {
     let (published, mut errors) = match net {
         Net::Rootless => match conf::publication(configuration, conf::resolve) {
             Ok(publication) => (publication, Vec::new()),
@@ -134,6 +127,5 @@ fn is_ours(notice: &Notice) -> bool {
 }
 
 fn refuse<'a>(errors: impl IntoIterator<Item = &'a Diagnostic>) -> Refused {
-    eprint!("{}", conf::error_lines(errors));
-    Refused
+    Refused::configuration(&conf::error_lines(errors))
 }

@@ -1,75 +1,119 @@
-//! What a run keeps on this host, and the signals that it heeds.
+//! The files that a run keeps on this host: the log, and the process's number.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use stockade_host::conf::{LogFile, Passphrases, PidFile};
+use stockade_config::stunnel::Global;
+use stockade_host::conf::{LogFile, PidFile};
 
 use crate::Result;
 use crate::conf::Conf;
 
-/// The files that stunnel would keep, and the signals that stunnel's users send (stunnel(8),
-/// "SIGNALS").
-#[derive(Default)]
+/// The files that stunnel would keep (stunnel(8), "output" and "pid").
 pub(crate) struct Keeping {
-    pub(crate) log: Option<Arc<LogFile>>,
+    log: Log,
     /// Removed at the end.
-    pid: Option<PidFile>,
-    /// SIGUSR1 came: the log file is to be opened again.
-    reopen: Arc<AtomicBool>,
-    /// SIGHUP came: the configuration would be read again.
-    reload: Arc<AtomicBool>,
+    _pid: Option<PidFile>,
+}
+
+/// The log file that the configuration names now, if any.
+#[derive(Clone, Default)]
+pub(crate) struct Log {
+    file: Arc<Mutex<Option<LogFile>>>,
 }
 
 impl Keeping {
-    /// Opens the log file and writes the pid file that the configuration names, if any.
-    pub(crate) fn start(conf: Option<&Conf>) -> Result<Keeping> {
-        let mut keeping = Keeping::default();
-        let Some(conf) = conf else {
-            return Ok(keeping);
-        };
-        signal_hook::flag::register(SIGUSR1, Arc::clone(&keeping.reopen))?;
-        if !hangup_stops(true) {
-            signal_hook::flag::register(SIGHUP, Arc::clone(&keeping.reload))?;
+    /// Opens the log file and writes the pid file that the configuration names, if any; `pidfile`
+    /// takes the latter's place.
+    pub(crate) fn start(conf: Option<&Conf>, pidfile: Option<&Path>) -> Result<Keeping> {
+        let log = Log::default();
+        let global = conf.map(|conf| &conf.configuration.global);
+        if let Some(global) = global {
+            *log.lock() = LogFile::open(global)?;
         }
-        let global = &conf.configuration.global;
-        keeping.log = LogFile::open(global)?.map(Arc::new);
-        let pid = global.pid.as_deref().filter(|path| !path.is_empty());
-        keeping.pid = pid.map(PidFile::write).transpose()?;
-        Ok(keeping)
+        let of_conf = || global?.pid.as_deref().filter(|path| !path.is_empty());
+        let pid = match pidfile {
+            Some(path) => Some(path.to_str().ok_or("--pidfile: the path is not UTF-8")?),
+            None => of_conf(),
+        };
+        Ok(Keeping {
+            log,
+            _pid: pid.map(PidFile::write).transpose()?,
+        })
     }
 
-    /// Does what signals have asked for.
-    pub(crate) fn look(&self) {
-        if self.reopen.swap(false, Ordering::SeqCst)
-            && let Some(log) = &self.log
-            && let Err(error) = log.reopen()
-        {
+    /// The log file.
+    pub(crate) fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// Where the log file is.
+    pub(crate) fn log_path(&self) -> Option<PathBuf> {
+        self.log.lock().as_ref().map(|file| file.path().to_owned())
+    }
+
+    /// Opens the log file by its name again, after logrotate(8) has moved it.
+    pub(crate) fn reopen(&self) {
+        let Some(file) = &*self.log.lock() else {
+            return;
+        };
+        if let Err(error) = file.reopen() {
             eprintln!("warning: {error}");
         }
-        if self.reload.swap(false, Ordering::SeqCst) {
-            eprintln!(
-                "warning: SIGHUP: the configuration is read at the start only; start anew to change it"
-            );
+    }
+
+    /// Goes over to the log file that a new configuration names.
+    pub(crate) fn adopt(&self, global: &Global) {
+        let mut log = self.log.lock();
+        let named = |file: &LogFile| global.output.as_deref() == file.path().to_str();
+        // Emptying it is for starts alone.
+        let result = match &*log {
+            Some(file) if named(file) => file.reopen(),
+            _ => LogFile::open(global).map(|file| *log = file),
+        };
+        if let Err(error) = result {
+            eprintln!("warning: {error}; the log goes on where it was");
         }
     }
 }
 
-/// A flag that Ctrl-C and SIGTERM raise; with `conf`, whether a stunnel configuration is served.
-pub(crate) fn stop_on_signals(conf: bool) -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let hangup = hangup_stops(conf).then_some(SIGHUP);
-    for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
-        // The second one ends us at once; what QEMU leaves then, the kernel takes.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+impl Log {
+    /// Adds a line.
+    pub(crate) fn write_line(&self, line: &str) {
+        if let Some(file) = &*self.lock() {
+            file.write_line(line);
+        }
     }
-    Ok(stop)
+
+    fn lock(&self) -> MutexGuard<'_, Option<LogFile>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Whether SIGHUP ends the run: it does when it comes from a terminal that goes away, and not
-/// when it can only come from someone who wants stunnel to read its configuration again.
-fn hangup_stops(conf: bool) -> bool {
-    !conf || Passphrases::available() == Passphrases::Terminal
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_configuration_takes_the_log_along() {
+        let folder = std::env::temp_dir().join(format!("stockade-keeping-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let paths = ["a.log", "b.log"].map(|name| folder.join(name));
+        let global = |path: &Path| Global {
+            output: Some(path.to_str().unwrap().to_owned()),
+            ..Global::default()
+        };
+        let keeping = Keeping::start(None, None).unwrap();
+        keeping.log().write_line("to nobody");
+        keeping.adopt(&global(&paths[0]));
+        keeping.log().write_line("one");
+        keeping.adopt(&global(&paths[0]));
+        keeping.log().write_line("two");
+        keeping.adopt(&global(&paths[1]));
+        keeping.log().write_line("three");
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        assert_eq!(read(&paths[0]), "one\ntwo\n");
+        assert_eq!(read(&paths[1]), "three\n");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -9,14 +9,19 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+mod ask;
 mod caller;
 mod check;
 pub mod cli;
 mod conf;
+mod dry_run;
 mod keeping;
 mod network;
 mod plan;
+mod reading;
 mod run;
+mod source;
+mod supervise;
 mod words;
 
 pub use caller::{Caller, Image, Installed};
@@ -39,6 +44,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         cli::Task::Run(options) => run(&options, &mut Installed::default()),
         cli::Task::Check(options) => check(&options),
+        cli::Task::Status(options) => ask::status(&options),
+        cli::Task::Stop(options) => ask::stop(&options),
+        cli::Task::Reload(options) => ask::reload(&options),
+        cli::Task::Diagnose(options) => ask::diagnose(&options),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -3,44 +3,49 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use stockade_config::Config;
-use stockade_host::{Error, Network, Privilege, Publish, Tap};
+use stockade_host::launch::Link;
+use stockade_host::network::{Forward, Listen};
+use stockade_host::{Error, Privilege, Tap};
 
 use crate::Result;
 use crate::cli::Net;
 
-/// Finds out now which port is taken: QEMU's own message would not say what to do.
-pub(crate) fn check_ports(publish: &[Publish], program: &str) -> Result<()> {
-    for wanted in publish {
-        let Err(error) = TcpListener::bind((wanted.address, wanted.port)) else {
+/// Finds out now which port is taken, before anything is built or started, and which one is free.
+pub(crate) fn check_ports(forwards: &[Forward], program: &str) -> Result<()> {
+    for forward in forwards {
+        let Listen::Tcp(address) = forward.listen else {
             continue;
         };
-        let free = (wanted.port.max(1023).saturating_add(1)..=u16::MAX)
+        // Both families may have one port, which this trial would not allow.
+        let both = address.is_ipv6() && address.ip().is_unspecified();
+        let Err(error) = TcpListener::bind(address) else {
+            continue;
+        };
+        if both {
+            continue;
+        }
+        let free = (address.port().max(1023).saturating_add(1)..=u16::MAX)
             .take(100)
-            .find(|port| TcpListener::bind((wanted.address, *port)).is_ok());
+            .find(|port| TcpListener::bind((address.ip(), *port)).is_ok());
         let hint = free.map_or_else(String::new, |port| {
-            let other = Publish { port, ..*wanted };
+            let other = Forward {
+                listen: Listen::Tcp(SocketAddr::new(address.ip(), port)),
+                ..forward.clone()
+            };
             format!("; this one is free: {program} run --publish {other}")
         });
-        return Err(format!(
-            "{}:{} can't be published: {error}{hint}",
-            wanted.address, wanted.port
-        )
-        .into());
+        return Err(format!("{address} can't be published: {error}{hint}").into());
     }
     Ok(())
 }
 
-pub(crate) fn network(
-    net: &Net,
-    tap: Option<&Tap>,
-    publish: Vec<Publish>,
-    program: &str,
-) -> Result<Network> {
+/// What the card is plugged into.
+pub(crate) fn link(net: &Net, tap: Option<&Tap>, program: &str) -> Result<Link> {
     let name = match (net, tap) {
-        (Net::Rootless, _) => return Ok(Network::User { publish }),
+        (Net::Rootless, _) => return Ok(Link::Rootless),
         (Net::Tap(name), _) => {
             if !stockade_host::interface_exists(name) {
                 return Err(format!(
@@ -64,7 +69,7 @@ pub(crate) fn network(
         )
         .into());
     }
-    Ok(Network::Tap { name })
+    Ok(Link::Tap(name))
 }
 
 /// Makes the TAP: with our own rights, else through sudo.

@@ -4,24 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use stockade_config::command_line::mentions;
+use stockade_config::stunnel::Notice;
 use stockade_config::{Config, Host, Ipv4, Zeroizing};
 use stockade_host::conf::Published;
-use stockade_host::{Publish, pki::Development};
+use stockade_host::network::{self, Forward, GATEWAY_IPV4};
+use stockade_host::pki::Development;
 
 use crate::Result;
 use crate::cli::{Net, Run};
-use crate::conf::{Conf, Refused};
+use crate::conf::Conf;
+use crate::reading::Refused;
 
 /// The published port, when none is named.
 const DEFAULT_PORT: u16 = 8443;
 
 /// The bridge, when none is named.
 const DEFAULT_BRIDGE: &str = "br0";
-
-/// QEMU's own network (SLIRP): the guest's address, this host, the name server.
-const USER_ADDRESS: &str = "10.0.2.15/24";
-const USER_GATEWAY: &str = "10.0.2.2";
-const USER_DNS: &str = "10.0.2.3";
 
 /// Names of the certificate's files in the boot archive.
 const CERTIFICATE_FILE: &str = "cert.pem";
@@ -51,9 +49,9 @@ pub(crate) struct Plan {
     pub(crate) conf: Option<Conf>,
 }
 
-/// The ports that a run publishes, for the user network.
+/// What a run publishes on this host, for the rootless network.
 pub(crate) struct Ports {
-    pub(crate) publish: Vec<Publish>,
+    pub(crate) forwards: Vec<Forward>,
     /// Those that a stunnel configuration asks for, with their places in it.
     pub(crate) published: Vec<Published>,
 }
@@ -134,28 +132,17 @@ impl Plan {
             words.push(format!("--cert=file:{CERTIFICATE_FILE}"));
             words.push(format!("--key=file:{KEY_FILE}"));
         }
-        let addressed = ["--ipv4", "--ipv4-gateway", "--ipv6", "--ipv6-gateway"]
-            .iter()
-            .any(|option| mentions(&given, option));
-        if net == Net::Rootless && !addressed {
-            // What DHCP would say here, without the time that it takes.
-            words.push(format!("--ipv4={USER_ADDRESS}"));
-            words.push(format!("--ipv4-gateway={USER_GATEWAY}"));
-            if !mentions(&given, "--dns") {
-                words.push(format!("--dns={USER_DNS}"));
-            }
+        if net == Net::Rootless {
+            words.extend(network_words(&given));
         }
         if let Some(port) = backend {
-            words.push(format!("--connect={USER_GATEWAY}:{port}"));
+            words.push(format!("--connect={GATEWAY_IPV4}:{port}"));
         }
         if options.debug && !mentions(&given, "--log") {
             words.push("--log=debug".to_owned());
         }
         if let Some(conf) = &conf {
             words.push(conf.word.clone());
-            if net == Net::Rootless {
-                words.push("--published".to_owned());
-            }
         }
         Ok(Plan {
             net,
@@ -167,38 +154,62 @@ impl Plan {
         })
     }
 
-    /// The ports that this run publishes, for the user network.
+    /// What this run publishes on this host, and what is to be told of it.
     ///
     /// # Errors
     ///
-    /// The stunnel configuration asks for ones that can't be had; all is printed.
+    /// The stunnel configuration asks for what can't be had.
     pub(crate) fn ports(
         &self,
         options: &Run,
         config: &Config,
-    ) -> std::result::Result<Ports, Refused> {
+    ) -> std::result::Result<(Ports, Vec<Notice>), Refused> {
         if let Some(conf) = &self.conf {
-            let published = conf.publish(&self.net, config)?;
-            return Ok(Ports {
-                publish: published
-                    .iter()
-                    .filter_map(|port| Publish::try_from(&port.forward).ok())
-                    .collect(),
-                published,
-            });
+            let (published, notices) = conf.publish(&self.net, config)?;
+            let forwards = published.iter().map(|port| port.forward.clone()).collect();
+            return Ok((
+                Ports {
+                    forwards,
+                    published,
+                },
+                notices,
+            ));
         }
-        let publish = if self.net != Net::Rootless {
+        let forwards = if self.net != Net::Rootless {
             Vec::new()
         } else if options.publish.is_empty() {
-            vec![Publish::local(DEFAULT_PORT, config.accept.port)]
+            vec![Forward::local(DEFAULT_PORT, config.accept.port)]
         } else {
             options.publish.clone()
         };
-        Ok(Ports {
-            publish,
-            published: Vec::new(),
-        })
+        let published = Vec::new();
+        Ok((
+            Ports {
+                forwards,
+                published,
+            },
+            Vec::new(),
+        ))
     }
+}
+
+/// The words for the rootless network that the user's own leave out: all addresses or none are
+/// ours.
+fn network_words(given: &str) -> Vec<String> {
+    let theirs = |option: &str| mentions(given, option);
+    let addressed = ["--ipv4", "--ipv4-gateway", "--ipv6", "--ipv6-gateway"]
+        .into_iter()
+        .any(theirs);
+    let wanted = |word: &&str| match word.split_once('=').map_or(*word, |(option, _)| option) {
+        "--dns" => !addressed && !theirs("--dns"),
+        "--published" => !theirs("--published"),
+        _ => !addressed,
+    };
+    let all = network::options();
+    all.split_ascii_whitespace()
+        .filter(wanted)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Where the image will send plaintext, in words.
@@ -260,11 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn without_words_the_user_network_is_complete() {
+    fn without_words_the_rootless_network_is_complete() {
+        let network = network::options();
         assert_eq!(
             line(&[], None),
-            "--ipv4=10.0.2.15/24 --ipv4-gateway=10.0.2.2 --dns=10.0.2.3 --connect=10.0.2.2:8080"
+            format!("{network} --connect=10.0.2.2:8080")
         );
+        assert!(network.contains("--ipv6=fd") && network.contains(" --published"));
     }
 
     #[test]
@@ -284,12 +297,16 @@ mod tests {
             &["--connect=10.0.2.2:1", "--dns", "10.0.2.2", "--log=trace"],
             None,
         );
+        let network = network::options().replace(" --dns=10.0.2.3", "");
         assert_eq!(
             text,
-            "--connect=10.0.2.2:1 --dns 10.0.2.2 --log=trace --ipv4=10.0.2.15/24 --ipv4-gateway=10.0.2.2"
+            format!("--connect=10.0.2.2:1 --dns 10.0.2.2 --log=trace {network}")
         );
         let text = line(&["--ipv4=10.0.2.20/24"], Some(Net::Rootless));
-        assert_eq!(text, "--ipv4=10.0.2.20/24 --connect=10.0.2.2:8080");
+        assert_eq!(
+            text,
+            "--ipv4=10.0.2.20/24 --published --connect=10.0.2.2:8080"
+        );
     }
 
     #[test]

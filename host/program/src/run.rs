@@ -1,34 +1,23 @@
-//! `stockade run`: boots the image and serves TLS with it.
+//! `stockade run`: boots the image and looks after it.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
 
-use stockade_config::{Config, Settings};
-use stockade_host::{Accel, Backend, Boot, Network, Qemu, READY, Vm, pki, probe};
+use stockade_host::conf::Passphrases;
+use stockade_host::control::{self, Name, Server};
+use stockade_host::launch::{Image as Bytes, Launcher, Notify, Options};
+use stockade_host::{Accel, Backend, Error, probe};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Image};
 use crate::cli::{Net, Run};
-use crate::conf::{Conf, Refused};
-use crate::keeping::{self, Keeping};
-use crate::plan::{self, Plan, Ports};
+use crate::conf::Conf;
+use crate::keeping::Keeping;
+use crate::reading::{self, Reading, Recipe, Refused};
+use crate::source::Readings;
+use crate::supervise::{self, Message, Messages};
 use crate::words::{self, shown};
-use crate::{Result, USAGE, network};
-
-/// How long we wait quietly for the image; it boots in a second even where it is slow.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often we look for a signal and for the machine's end.
-const POLL: Duration = Duration::from_millis(50);
-
-/// The backend's port that `--dry-run` shows; a real run takes a free one.
-const EXAMPLE_PORT: u16 = 8080;
-
-/// Most files that `--dry-run` names one by one; a directory of authorities has hundreds.
-const MOST_NAMED: usize = 12;
+use crate::{Result, USAGE, dry_run, network, plan};
 
 /// Boots the image and serves until it is stopped.
 ///
@@ -41,265 +30,151 @@ pub fn run(options: &Run, caller: &mut dyn Caller) -> Result<ExitCode> {
         return Ok(ExitCode::from(USAGE));
     }
     let net = plan::net(options);
-    let conf = match options.conf.as_deref().map(Conf::read).transpose()? {
-        None => None,
-        Some(Ok(conf)) => Some(conf),
-        Some(Err(Refused)) => return Ok(ExitCode::FAILURE),
-    };
     if options.dry_run {
-        return dry_run(options, caller, net, conf);
+        return dry_run::show(options, caller, net);
     }
     // What can be refused at once is refused before minutes of building.
-    let development = development(options, caller)?;
+    let name = name(options);
+    if control::running().contains(&name) {
+        return Err(taken(&name).into());
+    }
     let backend = plan::wants_backend(options, &net)
         .then(Backend::start)
         .transpose()?;
-    let backend_port = backend.as_ref().map(Backend::port);
-    let plan = Plan::new(options, net, development, backend_port, conf)?;
-    let Some(config) = check(options, &plan, caller.program())? else {
-        return Ok(ExitCode::from(USAGE));
+    let recipe = Recipe {
+        options: options.clone(),
+        net,
+        backend: backend.as_ref().map(Backend::port),
+        development: reading::development(options, || caller.development_folder())?,
+        program: caller.program(),
     };
-    let Ok(ports) = plan.ports(options, &config) else {
-        return Ok(ExitCode::FAILURE);
+    let reading = match recipe.read(Passphrases::available()) {
+        Ok(reading) => reading,
+        Err(refused) => return Ok(tell(&refused)),
     };
-    if plan.conf.is_none() {
-        network::check_ports(&ports.publish, caller.program())?;
-    } else if let Err(Refused) = Conf::check_ports(&ports.published) {
-        return Ok(ExitCode::FAILURE);
+    for notice in &reading.notices {
+        eprintln!("{notice}");
     }
-    if let Net::Bridge(bridge) = &plan.net
+    if reading.plan.conf.is_none() {
+        network::check_ports(&reading.ports.forwards, caller.program())?;
+    } else if let Err(refused) = Conf::check_ports(&reading.ports.published) {
+        return Ok(tell(&refused));
+    }
+    if let Net::Bridge(bridge) = &recipe.net
         && !stockade_host::bridge_exists(bridge)
     {
-        return Err(network::no_bridge(bridge, &config, caller.program()).into());
+        return Err(network::no_bridge(bridge, &reading.config, caller.program()).into());
     }
-    let image = caller.prepare(options, &plan.net)?;
+    let image = caller.prepare(options, &recipe.net)?;
+    serve(recipe, reading, &name, &image)
+}
 
-    let stop = keeping::stop_on_signals(plan.conf.is_some())?;
-    let tap = match &plan.net {
-        Net::Bridge(bridge) => Some(network::make_tap(bridge, &config, caller.program())?),
+/// Starts everything, and ends it in the opposite order.
+fn serve(recipe: Recipe, reading: Reading, name: &Name, image: &Image) -> Result<ExitCode> {
+    let (options, program) = (recipe.options.clone(), recipe.program);
+    let messages = Messages::listen()?;
+    let tap = match &recipe.net {
+        Net::Bridge(bridge) => Some(network::make_tap(bridge, &reading.config, program)?),
         _ => None,
     };
-    let network = network::network(
-        &plan.net,
-        tap.as_ref(),
-        ports.publish.clone(),
-        caller.program(),
-    )?;
-    let (accel, accel_words) = accelerator(options.accel, &image.path)?;
-    let machine = machine(options, &image.path, &plan)
-        .accel(accel)
-        .network(network);
-    let keeping = Keeping::start(plan.conf.as_ref())?;
+    let link = network::link(&recipe.net, tap.as_ref(), program)?;
+    let (accel, accel_words) = accelerator(options.accel, image)?;
+    let keeping = Keeping::start(reading.plan.conf.as_ref(), options.pidfile.as_deref())?;
 
+    let Reading {
+        plan,
+        config,
+        ports,
+        ..
+    } = &reading;
     println!(
         "image        {}, {}",
         image.name,
         words::megabytes(image.size)
     );
     println!("machine      {}, {accel_words}", options.machine);
-    println!(
-        "network      {}",
-        words::network(&plan, tap.as_ref(), &ports)
-    );
-    print!("{}", words::services(&plan, &config, &ports));
-    if let Some(log) = &keeping.log {
-        println!("log          {}, and below", shown(log.path()));
+    println!("network      {}", words::network(plan, tap.as_ref(), ports));
+    print!("{}", words::services(plan, config, ports));
+    if let Some(path) = keeping.log_path() {
+        println!("log          {}, and below", shown(&path));
     }
+    println!("name         {name}, for status, stop, reload and diagnose");
     println!();
-    let log = keeping.log.clone();
-    let vm = machine.spawn(move |line| {
-        if let Some(log) = &log {
-            log.write_line(line);
-        }
+    let guidance = words::guidance(plan, config, ports);
+
+    let readings = Readings::new(recipe, &reading);
+    let latest = readings.latest();
+    let mut launch = Options::new(Bytes::File(image.path.clone()), link, readings);
+    launch.machinery.machine = options.machine;
+    launch.machinery.firmware = options.firmware;
+    launch.machinery.accel = accel;
+    if let Some(memory) = options.memory {
+        launch.machinery.memory_mib = memory;
+    }
+    launch.notify = Notify::from_environment();
+    let log = keeping.log();
+    launch.on_line = Box::new(move |line| {
+        log.write_line(line);
         // A closed terminal must not end the thread that keeps the console moving.
         let _ = writeln!(io::stdout(), "{line}");
-    })?;
-    let guidance = words::guidance(&plan, &config, &ports);
-    let code = serve(&vm, &stop, &keeping, &guidance);
-    drop((vm, tap, backend, keeping));
-    code
-}
-
-/// Watches the machine until a signal or its own end.
-fn serve(vm: &Vm, stop: &AtomicBool, keeping: &Keeping, guidance: &str) -> Result<ExitCode> {
-    let started = Instant::now();
-    let (mut ready, mut warned, mut seen) = (false, false, 0);
-    loop {
-        if stop.load(Ordering::SeqCst) {
-            println!("\nStopped.");
-            return Ok(ExitCode::SUCCESS);
+    });
+    let sender = messages.sender();
+    launch.on_event = Box::new(move |record| {
+        if let Some(message) = Message::of(record) {
+            // Nobody listens any more when all is over.
+            let _ = sender.send(message);
         }
-        keeping.look();
-        let fresh = vm.console_since(seen);
-        seen += fresh.len();
-        if let Some(line) = fresh
-            .iter()
-            .find(|line| line.text.contains(READY) && !ready)
-        {
-            ready = true;
-            println!(
-                "\nServing {:.0} ms after QEMU's start. {guidance}Ctrl-C stops it.\n",
-                line.at.as_secs_f64() * 1e3
-            );
-        }
-        if let Some(outcome) = vm.try_wait() {
-            for message in vm.messages() {
-                eprintln!("qemu: {message}");
-            }
-            if outcome.is_success() {
-                println!("\nThe machine has ended: {outcome}.");
-                return Ok(ExitCode::SUCCESS);
-            }
-            return Err(outcome.to_string().into());
-        }
-        if !ready && !warned && started.elapsed() > PATIENCE {
-            warned = true;
-            eprintln!(
-                "warning: the image does not serve yet, after {} s; it goes on trying",
-                PATIENCE.as_secs()
-            );
-        }
-        std::thread::sleep(POLL);
-    }
-}
-
-/// Prints what a run would do.
-fn dry_run(options: &Run, caller: &dyn Caller, net: Net, conf: Option<Conf>) -> Result<ExitCode> {
-    let folder = caller.development_folder()?;
-    let backend = plan::wants_backend(options, &net).then_some(EXAMPLE_PORT);
-    // The certificate's files may not exist, and are not made now: their place is shown.
-    let plan = Plan::new(options, net, None, backend, conf)?;
-    let mut line = plan.line.to_string();
-    let mut archive: Vec<String> = plan.files.iter().map(|(name, _)| name.clone()).collect();
-    if plan::wants_development_certificate(options) {
-        line = format!("{line} --cert=file:cert.pem --key=file:key.pem")
-            .trim_start()
-            .to_owned();
-        archive = vec![
-            shown(&folder.join("cert.pem")),
-            shown(&folder.join("key.pem")),
-        ];
-    }
-    let config = match stockade_config::command_line::parse(&line) {
-        Ok(config) => config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return Ok(ExitCode::from(USAGE));
-        }
+    });
+    let launcher = match Launcher::start(launch) {
+        Ok(launcher) => Arc::new(launcher),
+        Err(Error::Refused(lines)) => return Ok(tell(&Refused { lines, status: 1 })),
+        Err(error) => return Err(error.into()),
     };
-    let image = caller.image_place(options);
-    let Ok(Ports { publish, .. }) = plan.ports(options, &config) else {
-        return Ok(ExitCode::FAILURE);
-    };
-    let network = match &plan.net {
-        Net::Rootless => Network::User {
-            publish: publish.clone(),
-        },
-        Net::Tap(name) => Network::Tap { name: name.clone() },
-        Net::Bridge(_) => Network::Tap {
-            name: "TAP".to_owned(),
-        },
-    };
-    if let Some(conf) = &plan.conf {
-        archive.extend(conf.recording.paths().map(str::to_owned));
-    }
-    let mut machine = machine(options, Path::new(&image), &plan)
-        .accel(options.accel)
-        .network(network)
-        .kernel_line(line);
-    if !archive.is_empty() && plan.files.is_empty() {
-        machine = machine.file("file", *b"-");
-    }
-    let boot = machine.boot()?;
-    let initrd = boot.archive.is_some().then_some("BOOT-ARCHIVE");
-    println!("would boot     {image}");
-    if options.accel == Accel::Auto {
-        println!("would try      whether a guest runs under KVM; TCG is shown below");
-    }
-    if let Net::Bridge(bridge) = &plan.net {
-        println!(
-            "would make     a TAP interface on {bridge}, removed at the end; TAP is its name below"
-        );
-    }
-    if backend.is_some() {
-        println!(
-            "would start    an HTTP server on a free port of 127.0.0.1; {EXAMPLE_PORT} stands for it below"
-        );
-    }
-    if !archive.is_empty() {
-        let named = match archive.len() {
-            0..=MOST_NAMED => archive.join(", "),
-            many => format!("{many} files"),
-        };
-        println!("would pack     {named} into the boot archive");
-    }
-    println!(
-        "would hand over the image and the boot archive as files in memory; their names stand for them:\n"
+    let server = Server::start(name, Arc::clone(&launcher), options.drain)?;
+    let end = supervise::until_end(
+        &launcher,
+        messages,
+        &keeping,
+        &latest,
+        &guidance,
+        options.drain,
     );
-    println!("{}", machine.command_line(&boot, &image, initrd));
-    Ok(ExitCode::SUCCESS)
+    // Whoever asked for the stop is told of the end; then listeners, interface and files go.
+    drop((server, launcher, tap, keeping));
+    Ok(supervise::tell(&end))
 }
 
-fn development(options: &Run, caller: &dyn Caller) -> Result<Option<pki::Development>> {
-    if !plan::wants_development_certificate(options) {
-        return Ok(None);
-    }
-    Ok(Some(pki::development(
-        &caller.development_folder()?,
-        SystemTime::now(),
-    )?))
+/// What this run is called.
+fn name(options: &Run) -> Name {
+    let of_file = || {
+        let path = options.conf.as_deref().filter(|path| *path != "-")?;
+        std::path::Path::new(path)
+            .file_stem()?
+            .to_str()?
+            .parse()
+            .ok()
+    };
+    options.name.clone().or_else(of_file).unwrap_or_default()
 }
 
-fn machine(options: &Run, image: &Path, plan: &Plan) -> Qemu {
-    let mut machine = Qemu::new(image)
-        .machine(options.machine)
-        .kernel_line(plan.line.as_str());
-    if let Some(firmware) = options.firmware {
-        machine = machine.firmware(firmware);
-    }
-    if let Some(memory) = options.memory {
-        machine = machine.memory_mib(memory);
-    }
-    for (name, bytes) in &plan.files {
-        machine = machine.file(name.as_str(), bytes.to_vec());
-    }
-    match &plan.conf {
-        Some(conf) => machine.conf(Arc::clone(&conf.recording)),
-        None => machine,
+fn taken(name: &Name) -> Error {
+    Error::AlreadyRunning {
+        name: name.to_string(),
     }
 }
 
-/// Reads the image's configuration as the image will, and prints every error of it.
-fn check(options: &Run, plan: &Plan, program: &str) -> Result<Option<Config>> {
-    match settings(options, plan)? {
-        Ok(settings) => Ok(Some(settings.config)),
-        Err(error) => {
-            eprintln!("{error}");
-            eprintln!("error: nothing was started. `{program} run --help` lists the image's words");
-            Ok(None)
-        }
+/// Prints what is wrong.
+fn tell(refused: &Refused) -> ExitCode {
+    for line in &refused.lines {
+        eprintln!("{line}");
     }
+    ExitCode::from(refused.status)
 }
 
-/// The image's settings, or what is wrong with them, a line for each error.
-pub(crate) fn settings(
-    options: &Run,
-    plan: &Plan,
-) -> Result<std::result::Result<Settings, String>> {
-    let boot = boot(options, plan)?;
-    let archive = boot.archive.as_ref().map(|archive| archive.as_slice());
-    Ok(Settings::read(boot.append.as_bytes(), archive).map_err(|error| error.to_string()))
-}
-
-/// What the image is handed: its command line and its boot archive.
-pub(crate) fn boot(options: &Run, plan: &Plan) -> Result<Boot> {
-    Ok(machine(options, Path::new(""), plan).boot()?)
-}
-
-fn accelerator(asked: Accel, image: &Path) -> Result<(Accel, String)> {
+fn accelerator(asked: Accel, image: &Image) -> Result<(Accel, String)> {
     Ok(match asked {
         Accel::Auto => {
-            let found = probe(image)?;
+            let found = probe(&image.path)?;
             match found.accel {
                 Accel::Kvm => (Accel::Kvm, "KVM".to_owned()),
                 other => (
@@ -311,4 +186,27 @@ fn accelerator(asked: Accel, image: &Path) -> Result<(Accel, String)> {
         Accel::Kvm => (Accel::Kvm, "KVM".to_owned()),
         Accel::Tcg => (Accel::Tcg, "TCG".to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_called_after_its_configuration() {
+        let called = |conf: Option<&str>, given: Option<&str>| {
+            let options = Run {
+                conf: conf.map(str::to_owned),
+                name: given.map(|name| name.parse().unwrap()),
+                ..Run::default()
+            };
+            name(&options).to_string()
+        };
+        assert_eq!(called(None, None), "stockade");
+        assert_eq!(called(Some("/etc/stunnel/off.conf"), None), "off");
+        assert_eq!(called(Some("off.conf"), Some("mine")), "mine");
+        for odd in ["-", "/", "..", ".conf"] {
+            assert_eq!(called(Some(odd), None), "stockade", "{odd}");
+        }
+    }
 }

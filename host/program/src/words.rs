@@ -1,12 +1,14 @@
 //! What a run tells its user.
 
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use stockade_config::Config;
 use stockade_config::command_line::mentions;
-use stockade_host::{Publish, Tap, shell};
+use stockade_host::network::{Forward, Listen};
+use stockade_host::{Tap, shell};
 
 use crate::cli::Net;
 use crate::plan::{self, Certificate, Plan, Ports};
@@ -15,18 +17,14 @@ use crate::plan::{self, Certificate, Plan, Ports};
 pub(crate) fn network(plan: &Plan, tap: Option<&Tap>, ports: &Ports) -> String {
     match (&plan.net, tap) {
         // The services' lines name the ports.
-        (Net::Rootless, _) if plan.conf.is_some() => {
-            "QEMU's user network, published on this host".to_owned()
-        }
+        (Net::Rootless, _) if plan.conf.is_some() => "rootless, published on this host".to_owned(),
         (Net::Rootless, _) => {
-            let leads = |port: &Publish| {
-                format!(
-                    "{}:{} leads to the image's port {}",
-                    port.address, port.port, port.guest_port
-                )
+            let leads = |forward: &Forward| {
+                let Forward { listen, guest_port } = forward;
+                format!("{listen} leads to the image's port {guest_port}")
             };
-            let ports: Vec<String> = ports.publish.iter().map(leads).collect();
-            format!("QEMU's user network; {}", ports.join(", "))
+            let ports: Vec<String> = ports.forwards.iter().map(leads).collect();
+            format!("rootless; {}", ports.join(", "))
         }
         (Net::Tap(name), _) => format!("TAP {name}"),
         (Net::Bridge(bridge), tap) => {
@@ -62,7 +60,7 @@ pub(crate) fn guidance(plan: &Plan, config: &Config, ports: &Ports) -> String {
     match &plan.conf {
         Some(_) => String::new(),
         None if names_conf(plan) => String::new(),
-        None => format!("Try:\n\n  {}\n\n", command(plan, config, &ports.publish)),
+        None => format!("Try:\n\n  {}\n\n", command(plan, config, &ports.forwards)),
     }
 }
 
@@ -105,7 +103,7 @@ fn certificate_words(certificate: &Certificate) -> String {
 }
 
 /// The command to try.
-fn command(plan: &Plan, config: &Config, publish: &[Publish]) -> String {
+fn command(plan: &Plan, config: &Config, forwards: &[Forward]) -> String {
     use stockade_config::Ipv4;
     let authority = match &plan.certificate {
         Certificate::Development(files) => {
@@ -115,16 +113,18 @@ fn command(plan: &Plan, config: &Config, publish: &[Publish]) -> String {
     };
     let port = config.accept.port;
     if plan.net == Net::Rootless {
-        return match publish
-            .iter()
-            .find(|published| published.guest_port == port)
-        {
-            Some(published) => format!(
-                "curl {authority}https://{}:{}/",
-                published.url_host(),
-                published.port
+        let leads = |forward: &&Forward| forward.guest_port == port;
+        return match forwards.iter().find(leads).map(|forward| &forward.listen) {
+            Some(Listen::Tcp(address)) => {
+                format!("curl {authority}https://{}/", url_host(*address))
+            }
+            Some(Listen::Unix(socket)) => format!(
+                "curl {authority}--unix-socket {} https://localhost/",
+                shell::quote(&shown(&socket.path))
             ),
-            None => format!("(no published port leads to port {port}, where the image accepts)"),
+            None => {
+                format!("(nothing that is published leads to port {port}, where the image accepts)")
+            }
         };
     }
     let address = match (config.ipv4, config.ipv6) {
@@ -141,6 +141,16 @@ fn command(plan: &Plan, config: &Config, publish: &[Publish]) -> String {
     format!(
         "curl {authority}--connect-to localhost:{port}:{address}:{port} https://localhost{suffix}/"
     )
+}
+
+/// An address in a URL: our certificates name localhost.
+fn url_host(address: SocketAddr) -> String {
+    let ip = address.ip();
+    if ip.is_loopback() || ip.is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
 }
 
 /// A path as short as it can be from where the user stands.

@@ -184,9 +184,11 @@ fn line_of(file: &File, net: Net) -> String {
 fn only_the_rootless_network_publishes_on_the_host() {
     let text = "client = yes\n[a]\naccept = localhost:1111\nconnect = peer:1\n";
     let file = File::new("line", text);
+    let network = stockade_host::network::options();
+    assert!(network.contains(" --published"));
     assert_eq!(
         line_of(&file, Net::Rootless),
-        "--ipv4=10.0.2.15/24 --ipv4-gateway=10.0.2.2 --dns=10.0.2.3 --conf=file:conf/0 --published"
+        format!("{network} --conf=file:conf/0")
     );
     assert_eq!(
         line_of(&file, Net::Tap("tap0".to_owned())),

@@ -119,8 +119,8 @@ pub(super) static PUBLISHED: OptionSpec = OptionSpec {
     name: "--published",
     value: "",
     example: "",
-    default: Some("addresses in --conf are the image's"),
-    help: "The host forwards the addresses of --conf: listen on every address of the image.",
+    default: Some("the image's addresses are its own"),
+    help: "The launcher's host is where clients come to: its are the addresses, loopback ones too.",
 };
 
 pub(super) static SYSLOG: OptionSpec = OptionSpec {

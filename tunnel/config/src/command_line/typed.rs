@@ -356,11 +356,6 @@ impl<'r, 'a> Checker<'r, 'a> {
     fn services(&mut self) -> Option<ServiceSource> {
         let raw = self.raw;
         let Some(conf) = raw.one(&options::CONF) else {
-            if let Some(published) = raw.one(&options::PUBLISHED) {
-                let other = &options::CONF;
-                let position = Some(published.position);
-                self.report(&options::PUBLISHED, position, Problem::Needs { other });
-            }
             let (certificate, key) = self.identity();
             return Some(ServiceSource::Single {
                 certificate: certificate?,

@@ -28,6 +28,13 @@ fn a_configuration_takes_the_place_of_a_single_service() {
     assert_eq!(&text[..], b"[x]\n");
     assert!(config.published);
 
+    // A single service can be a launcher's, too.
+    assert!(
+        parse("--published --cert=file:c --key=file:k")
+            .unwrap()
+            .published
+    );
+
     // No gateway is needed for a backend that is not there.
     assert!(parse("--conf=file:c --ipv4=10.0.0.2/24").is_ok());
 }
@@ -40,10 +47,6 @@ fn options_of_a_single_service_can_not_stand_beside_a_configuration() {
          --connect (word 2, column 12): can't stand beside --conf (word 3, column 24), which takes its place\n\
          --cert (word 4, column 38): can't stand beside --conf (word 3, column 24), which takes its place\n\
          --key (word 5, column 52): can't stand beside --conf (word 3, column 24), which takes its place",
-    );
-    wrong(
-        "--published --cert=file:c --key=file:k",
-        "--published (word 1, column 1): needs --conf with file:NAME or base64:TEXT such as file:stunnel.conf",
     );
     wrong(
         "--conf=file:c --conf=file:d",

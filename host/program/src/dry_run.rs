@@ -1,0 +1,121 @@
+//! `stockade run --dry-run`: what a run would do.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use stockade_host::conf::Passphrases;
+use stockade_host::{Accel, Network, Qemu};
+
+use crate::Result;
+use crate::caller::Caller;
+use crate::cli::{Net, Run};
+use crate::plan::{self, Plan};
+use crate::reading::{self, Recipe, Refused};
+use crate::words::shown;
+
+/// The backend's port that is shown; a real run takes a free one.
+const EXAMPLE_PORT: u16 = 8080;
+
+/// Most files that are named one by one; a directory of authorities has hundreds.
+const MOST_NAMED: usize = 12;
+
+/// Prints what a run would do.
+///
+/// # Errors
+///
+/// It can't be found out; that a run would be refused is a status.
+pub(crate) fn show(options: &Run, caller: &dyn Caller, net: Net) -> Result<ExitCode> {
+    let backend = plan::wants_backend(options, &net).then_some(EXAMPLE_PORT);
+    let mut recipe = Recipe {
+        options: options.clone(),
+        net,
+        backend,
+        // The certificate's files may not exist, and are not made now: their place is shown.
+        development: None,
+        program: caller.program(),
+    };
+    let mut archive = Vec::new();
+    if plan::wants_development_certificate(options) {
+        let folder = caller.development_folder()?;
+        archive = ["cert.pem", "key.pem"]
+            .map(|name| shown(&folder.join(name)))
+            .to_vec();
+        let words = ["--cert=file:cert.pem", "--key=file:key.pem"];
+        recipe.options.words.extend(words.map(str::to_owned));
+    }
+    let reading = match recipe.read(Passphrases::available()) {
+        Ok(reading) => reading,
+        Err(Refused { lines, status }) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
+            return Ok(ExitCode::from(status));
+        }
+    };
+    let plan = &reading.plan;
+    archive.extend(plan.files.iter().map(|(name, _)| name.clone()));
+    if let Some(conf) = &plan.conf {
+        archive.extend(conf.recording.paths().map(str::to_owned));
+    }
+    let image = caller.image_place(options);
+    let mut machine = machine(options, plan, &image)?;
+    if !archive.is_empty() && plan.files.is_empty() {
+        machine = machine.file("file", *b"-");
+    }
+    let boot = machine.boot()?;
+    let initrd = boot.archive.is_some().then_some("BOOT-ARCHIVE");
+
+    println!("would boot     {image}");
+    if options.accel == Accel::Auto {
+        println!("would try      whether a guest runs under KVM; TCG is shown below");
+    }
+    if let Net::Bridge(bridge) = &plan.net {
+        println!(
+            "would make     a TAP interface on {bridge}, removed at the end; TAP is its name below"
+        );
+    }
+    if backend.is_some() {
+        println!(
+            "would start    an HTTP server on a free port of 127.0.0.1; {EXAMPLE_PORT} stands for it below"
+        );
+    }
+    for forward in &reading.ports.forwards {
+        println!(
+            "would publish  {}, which leads to the image's port {}",
+            forward.listen, forward.guest_port
+        );
+    }
+    if !archive.is_empty() {
+        let named = match archive.len() {
+            0..=MOST_NAMED => archive.join(", "),
+            many => format!("{many} files"),
+        };
+        println!("would pack     {named} into the boot archive");
+    }
+    println!(
+        "would hand over the image and the boot archive as files in memory, the network and the \
+         management\n               channel as sockets; names and numbers stand for them:\n"
+    );
+    println!("{}", machine.command_line(&boot, &image, initrd));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The machine with what is plugged into it.
+fn machine(options: &Run, plan: &Plan, image: &str) -> Result<Qemu> {
+    let network = match &plan.net {
+        Net::Rootless => {
+            let (link, _) = UnixStream::pair()?;
+            Network::Rootless(std::os::fd::OwnedFd::from(link).into())
+        }
+        Net::Tap(name) => Network::Tap { name: name.clone() },
+        Net::Bridge(_) => Network::Tap {
+            name: "TAP".to_owned(),
+        },
+    };
+    let (channel, _) = UnixStream::pair()?;
+    Ok(reading::machine(options, Path::new(image), plan)
+        .accel(options.accel)
+        .sandbox(true)
+        .channel(Arc::new(channel.into()))
+        .network(network))
+}

@@ -1,0 +1,55 @@
+//! The configuration as the launcher asks for it: once at the start, and at each reload.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use stockade_config::stunnel::Global;
+use stockade_host::conf::Passphrases;
+use stockade_host::launch::{Setup, Source};
+
+use crate::reading::{Reading, Recipe};
+
+/// What the configuration that was read last says of log and pid file.
+pub(crate) type Latest = Arc<Mutex<Option<Global>>>;
+
+/// Reads a run's options, configuration and certificates anew each time.
+pub(crate) struct Readings {
+    recipe: Recipe,
+    /// What was read before the start, so that nobody is asked twice for a passphrase.
+    first: Option<Setup>,
+    latest: Latest,
+}
+
+impl Readings {
+    pub(crate) fn new(recipe: Recipe, first: &Reading) -> Readings {
+        Readings {
+            recipe,
+            first: Some(first.setup()),
+            latest: Latest::default(),
+        }
+    }
+
+    /// Where the newest global options will be.
+    pub(crate) fn latest(&self) -> Latest {
+        Arc::clone(&self.latest)
+    }
+}
+
+impl Source for Readings {
+    fn read(&mut self) -> Result<Setup, Vec<String>> {
+        if let Some(setup) = self.first.take() {
+            return Ok(setup);
+        }
+        let reading = self
+            .recipe
+            .read(Passphrases::available())
+            .map_err(|refused| refused.lines)?;
+        for notice in &reading.notices {
+            eprintln!("{notice}");
+        }
+        if let Some(conf) = &reading.plan.conf {
+            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            *latest = Some(conf.configuration.global.clone());
+        }
+        Ok(reading.setup())
+    }
+}

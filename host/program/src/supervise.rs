@@ -1,0 +1,231 @@
+//! What comes in while a run lasts: signals, and what the launcher tells.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use stockade_host::Error;
+use stockade_host::launch::{End, Kind, Launcher, Ready, Record};
+
+use crate::Result;
+use crate::keeping::Keeping;
+use crate::source::Latest;
+
+/// How long we wait quietly for the image; it boots in a second even where it is slow.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As good as for ever.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The status when a third signal ends the process at once: 128 and SIGINT, as shells count.
+const INTERRUPTED: i32 = 130;
+
+/// Something that has happened.
+pub(crate) enum Message {
+    Signal(i32),
+    /// The first machine serves.
+    Ready(Ready),
+    /// It does not yet, after [`PATIENCE`].
+    Slow,
+    /// Something to tell; the second is whether it is serious.
+    Told(String, bool),
+    /// The image has taken a new configuration; what to tell.
+    Reloaded(String),
+    Ended(End),
+}
+
+impl Message {
+    /// What this event of the launcher means here; nothing if the console tells it.
+    pub(crate) fn of(record: &Record) -> Option<Message> {
+        let first_line = || record.text.lines().next().unwrap_or_default().to_owned();
+        match record.kind {
+            // The console has shown the last words.
+            Kind::Ended => Some(Message::Told(first_line(), true)),
+            Kind::Restarting | Kind::ReloadRefused | Kind::Stopping => {
+                let serious = record.kind == Kind::ReloadRefused;
+                Some(Message::Told(record.text.clone(), serious))
+            }
+            Kind::Ready if record.machine > 1 => Some(Message::Told(record.text.clone(), false)),
+            Kind::Reloaded => Some(Message::Reloaded(record.text.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// Where messages arrive.
+pub(crate) struct Messages {
+    sender: Sender<Message>,
+    receiver: Receiver<Message>,
+    /// Whether this process had a terminal at its start.
+    terminal: bool,
+}
+
+impl Messages {
+    /// Takes over the signals that a run heeds (stunnel(8), "SIGNALS").
+    pub(crate) fn listen() -> Result<Messages> {
+        let (sender, receiver) = channel();
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
+        let signalled = sender.clone();
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    // Nobody listens any more when all is over.
+                    let _ = signalled.send(Message::Signal(signal));
+                }
+            })?;
+        Ok(Messages {
+            sender,
+            receiver,
+            terminal: io::stdin().is_terminal(),
+        })
+    }
+
+    /// For others that have something to tell.
+    pub(crate) fn sender(&self) -> Sender<Message> {
+        self.sender.clone()
+    }
+
+    /// Whether the terminal that there was has gone away: the system then refuses to say what
+    /// kind it is, and sends SIGHUP (tty_ioctl(4), signal(7)).
+    fn terminal_is_gone(&self) -> bool {
+        self.terminal && !io::stdin().is_terminal()
+    }
+}
+
+/// Does what signals and the launcher ask for, until the launcher has ended.
+pub(crate) fn until_end(
+    launcher: &Arc<Launcher>,
+    messages: Messages,
+    keeping: &Keeping,
+    latest: &Latest,
+    guidance: &str,
+    drain: Duration,
+) -> End {
+    let mut threads = vec![
+        watch(launcher, &messages, await_ready),
+        watch(launcher, &messages, await_end),
+    ];
+    let mut stops = 0;
+    let log = keeping.log();
+    let end = loop {
+        let Ok(message) = messages.receiver.recv() else {
+            unreachable!("we hold a sender ourselves");
+        };
+        match message {
+            Message::Signal(SIGUSR1) => keeping.reopen(),
+            Message::Signal(SIGHUP) if !messages.terminal_is_gone() => {
+                threads.push(aside(launcher, |launcher| {
+                    // What comes of it is an event, too.
+                    let _ = launcher.reload();
+                }));
+            }
+            Message::Signal(_) => {
+                stops += 1;
+                let drain = match stops {
+                    1 => drain,
+                    2 => Duration::ZERO,
+                    // What QEMU leaves, the kernel takes.
+                    _ => std::process::exit(INTERRUPTED),
+                };
+                threads.push(aside(launcher, move |launcher| {
+                    launcher.stop(drain);
+                }));
+            }
+            Message::Ready(ready) => println!(
+                "\nServing {:.0} ms after QEMU's start. {guidance}Ctrl-C stops it.\n",
+                ready.after.as_secs_f64() * 1e3
+            ),
+            Message::Slow => eprintln!(
+                "warning: the image does not serve yet, after {} s; it goes on trying",
+                PATIENCE.as_secs()
+            ),
+            Message::Told(text, serious) => {
+                let word = if serious { "warning: " } else { "" };
+                eprintln!("{word}{text}");
+                text.lines().for_each(|line| log.write_line(line));
+            }
+            Message::Reloaded(text) => {
+                eprintln!("{text}");
+                let latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(global) = &*latest {
+                    keeping.adopt(global);
+                }
+            }
+            Message::Ended(end) => break end,
+        }
+    };
+    for thread in threads {
+        // One that panicked has said why.
+        let _ = thread.join();
+    }
+    end
+}
+
+/// Prints how the launcher ended.
+pub(crate) fn tell(end: &End) -> ExitCode {
+    if end.is_success() {
+        println!("\nStopped.");
+        return ExitCode::SUCCESS;
+    }
+    if let End::Failed {
+        last_words: Some(words),
+        ..
+    } = end
+    {
+        for message in &words.messages {
+            eprintln!("qemu: {message}");
+        }
+    }
+    eprintln!("error: {end}");
+    ExitCode::FAILURE
+}
+
+/// Tells when the first machine serves.
+fn await_ready(launcher: &Launcher, tell: &Sender<Message>) {
+    let mut patience = PATIENCE;
+    loop {
+        match launcher.wait_ready(patience) {
+            Ok(ready) => return drop(tell.send(Message::Ready(ready))),
+            Err(Error::TimedOut { .. }) => {
+                if patience == PATIENCE {
+                    let _ = tell.send(Message::Slow);
+                }
+                patience = LONG;
+            }
+            // That is told as the end.
+            Err(_) => return,
+        }
+    }
+}
+
+fn await_end(launcher: &Launcher, tell: &Sender<Message>) {
+    loop {
+        if let Some(end) = launcher.wait(LONG) {
+            return drop(tell.send(Message::Ended(end)));
+        }
+    }
+}
+
+fn watch(
+    launcher: &Arc<Launcher>,
+    messages: &Messages,
+    what: impl Fn(&Launcher, &Sender<Message>) + Send + 'static,
+) -> JoinHandle<()> {
+    let tell = messages.sender();
+    aside(launcher, move |launcher| what(launcher, &tell))
+}
+
+/// Lets the launcher do something that takes time.
+fn aside(
+    launcher: &Arc<Launcher>,
+    what: impl FnOnce(&Launcher) + Send + 'static,
+) -> JoinHandle<()> {
+    let launcher = Arc::clone(launcher);
+    thread::spawn(move || what(&launcher))
+}
