@@ -3,7 +3,7 @@
 //! What the orders do is the server's affair (`server::orders`). Here they are taken off the
 //! machine's channel and answers are put on it, as far as it takes them.
 
-use alloc::{collections::VecDeque, string::String, vec::Vec};
+use alloc::{collections::VecDeque, string::String, vec, vec::Vec};
 use core::time::Duration;
 
 use channel::{BadMessage, Bounds, Endpoint, PROTOCOL, ToGuest, ToHost};
@@ -43,6 +43,8 @@ const FAREWELL_TURNS: usize = 10_000;
 pub(crate) struct Management {
     endpoint: Endpoint<ToHost, ToGuest>,
     answers: VecDeque<ToHost>,
+    /// What has just come in.
+    piece: Vec<u8>,
     memory: ChannelMemory,
     /// What the machine was started with; each archive brings its second half.
     pub(crate) command_line: Zeroizing<Vec<u8>>,
@@ -86,6 +88,7 @@ impl Management {
         let mut management = Self {
             endpoint: Endpoint::new(bounds),
             answers: VecDeque::new(),
+            piece: vec![0; PIECE],
             memory,
             command_line: Zeroizing::new(command_line.to_vec()),
             standing: None,
@@ -120,7 +123,6 @@ impl Management {
         budget: &mut usize,
         now: Instant,
     ) -> Option<Result<ToGuest, BadMessage>> {
-        let mut piece = [0; PIECE];
         loop {
             if let Some(order) = self.endpoint.poll_message() {
                 return Some(order);
@@ -128,12 +130,12 @@ impl Management {
             if *budget == 0 {
                 return None;
             }
-            let length = machine.channel_receive(&mut piece);
+            let length = machine.channel_receive(&mut self.piece);
             if length == 0 {
                 return None;
             }
             *budget = budget.saturating_sub(length);
-            let received = piece.get(..length).unwrap_or_default();
+            let received = self.piece.get(..length).unwrap_or_default();
             self.endpoint.receive(received, now.as_micros());
         }
     }
