@@ -30,6 +30,8 @@ pub enum ConfigError {
     GuestNotOnLink(IpAddr),
     /// A gateway without a static address.
     GatewayWithoutAddress,
+    /// A gateway is asked for in the image, which is never one.
+    GatewayNotBuilt,
     /// A bound or buffer size is zero or beyond what TCP can use.
     LimitOutOfRange,
 }
@@ -66,6 +68,7 @@ impl fmt::Display for ConfigError {
             Self::GatewayWithoutAddress => {
                 f.write_str("a gateway needs a static address of its own")
             }
+            Self::GatewayNotBuilt => f.write_str("the image cannot be a gateway"),
             Self::LimitOutOfRange => f.write_str("a limit of the network stack is out of range"),
         }
     }

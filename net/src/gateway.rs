@@ -52,8 +52,7 @@ pub(crate) enum Verdict {
 
 /// What a stack asks of its gateway while frames come and go.
 ///
-/// The stack has it as a trait object, so that the code below is in no program that never makes a
-/// gateway.
+/// The stack has it as a trait object, so that the code below is in no program that makes no gateway.
 pub(crate) trait Gate {
     /// Judges a frame.
     fn take_in(&mut self, frame: &[u8]) -> Verdict;
@@ -99,6 +98,10 @@ pub(crate) struct Gateway {
     introduced: Option<Instant>,
 }
 
+/// Whether this build can be a gateway. The image is what gateways are made for, and carries none of
+/// what follows.
+pub(crate) const IS_BUILT: bool = cfg!(not(stockade_image));
+
 /// The gateway that a configuration asks for.
 pub(crate) fn of(
     config: &Config,
@@ -114,6 +117,9 @@ pub(crate) fn of(
     else {
         return Ok(None);
     };
+    if !IS_BUILT {
+        return Err(ConfigError::GatewayNotBuilt);
+    }
     if guest_mac[0] & 1 != 0 || guest_mac == [0; 6] || guest_mac == config.mac {
         return Err(ConfigError::GuestMacUnusable);
     }

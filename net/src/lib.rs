@@ -27,8 +27,16 @@
 //! | connections that listeners may still take | [`Stack::set_admission`] |
 //! | time: handshakes, attempts, silence, released connections | constants in `connection` |
 //! | TIME-WAIT records, DNS queries, datagrams, listeners | constants beside their tables |
+//! | a guest's requests, datagrams, answers to it | constants in `gateway` |
 //! | RSTs, ICMP errors, challenge ACKs, solicitations, warnings | a rate each |
 //! | frames and segments handled in one call | constants in `stack` and `shard::traffic` |
+//!
+//! # Two ends of a link in memory
+//!
+//! With [`Role::Gateway`] a stack is the launcher's end of a guest's link: it takes what the guest
+//! sends to any address, and connects into it from any. The guest has [`Role::Published`]. Where
+//! frames are longer than any wire carries, both send whole windows at once and acknowledge at
+//! once. The image is never a gateway, and is built without one.
 //!
 //! # What is absent
 //!

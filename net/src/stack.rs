@@ -148,7 +148,7 @@ impl Stack {
     pub fn poll<D: Device + ?Sized>(&mut self, device: &mut D, now: Instant) -> bool {
         self.now = now.max(self.now);
         let now = self.now;
-        if self.gateway.is_some() {
+        if self.is_gateway() {
             self.run_gateway(device);
         }
         self.shard.pump(device, now, Visit::All);
@@ -166,7 +166,7 @@ impl Stack {
             // Once a burst: a flood of ARP must not cost a walk each.
             self.shard.wake_waiting();
         }
-        if self.gateway.is_some() {
+        if self.is_gateway() {
             self.run_gateway(device);
         }
         self.run_service(device);
@@ -178,7 +178,7 @@ impl Stack {
     /// Sends what sessions have just written, touching only the streams they touched.
     pub fn flush<D: Device + ?Sized>(&mut self, device: &mut D, now: Instant) {
         self.now = now.max(self.now);
-        if self.gateway.is_some() {
+        if self.is_gateway() {
             self.run_gateway(device);
         }
         self.run_service(device);
@@ -191,7 +191,7 @@ impl Stack {
         if !self.shard.events.is_empty() {
             return Some(Instant::ZERO);
         }
-        if self.gateway.is_some() {
+        if self.is_gateway() {
             return self.gateway_due();
         }
         self.shard.due().into_iter().chain(self.service.due()).min()
@@ -362,7 +362,7 @@ impl Stack {
                 self.shard.events.push(Event::Resolved { query, result });
                 Ok(query)
             }
-            Name::Host(_) if self.addresses.dns.is_empty() || self.gateway.is_some() => {
+            Name::Host(_) if self.addresses.dns.is_empty() || self.is_gateway() => {
                 Err(ResolveError::NoServer)
             }
             Name::Host(name) => {
@@ -389,7 +389,8 @@ impl Stack {
     /// Takes one frame in. True when neighbours may have become known.
     fn take_in<T: TxToken>(&mut self, received: Received<'_, T>) -> bool {
         let now = self.now;
-        if let Some(gateway) = &mut self.gateway
+        if gate::IS_BUILT
+            && let Some(gateway) = &mut self.gateway
             && gateway.take_in(received.bytes) == Verdict::Done
         {
             return false;

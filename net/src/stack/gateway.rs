@@ -10,7 +10,7 @@ use super::{Stack, plain};
 use crate::classify::{Class, Segment, classify};
 use crate::device::Kept;
 use crate::flow::Flow;
-use crate::gateway::Gateway;
+use crate::gateway::{self, Gateway};
 use crate::shard::{Received, nobody};
 use crate::{
     AdmitError, ConnectError, Datagram, DatagramError, Instant, Refusal, RequestId, StreamId,
@@ -132,29 +132,36 @@ impl Stack {
         gateway.state().send_datagram(from, to, payload, mtu)
     }
 
+    /// Whether this is the launcher's end of a link.
+    pub(super) fn is_gateway(&self) -> bool {
+        gateway::IS_BUILT && self.gateway.is_some()
+    }
+
     /// Whether an address can be connected to: from a gateway, only the guest's.
     pub(super) fn is_reached(&mut self, remote: IpAddr) -> bool {
         let is_guest = |gateway: &mut Gateway| gateway.is_guest(remote);
-        self.gateway
-            .as_mut()
-            .is_none_or(|gateway| is_guest(gateway.state()))
+        match &mut self.gateway {
+            Some(gateway) if gateway::IS_BUILT => is_guest(gateway.state()),
+            _ => true,
+        }
     }
 
     /// Whether a connection to `remote` may come from `local`.
     pub(super) fn may_come_from(&mut self, local: IpAddr, remote: SocketAddr) -> bool {
         let any = SocketAddr::new(local, 1);
         match &mut self.gateway {
-            Some(gateway) => gateway.state().is_source(any, remote),
-            None => self.is_own(local) && local.is_ipv4() == remote.is_ipv4(),
+            Some(gateway) if gateway::IS_BUILT => gateway.state().is_source(any, remote),
+            _ => self.is_own(local) && local.is_ipv4() == remote.is_ipv4(),
         }
     }
 
     /// Holds the guest's SYN. True when there is nothing else to do with the segment.
     pub(super) fn hold(&mut self, segment: &Segment, frame: &[u8]) -> bool {
         let events = &mut self.shard.events;
-        self.gateway
-            .as_mut()
-            .is_some_and(|gateway| gateway.hold(segment, frame, events, self.now))
+        match &mut self.gateway {
+            Some(gateway) if gateway::IS_BUILT => gateway.hold(segment, frame, events, self.now),
+            _ => false,
+        }
     }
 
     /// Does what is due at a gateway, and sends what it has made.
