@@ -38,6 +38,7 @@
 //! (PR_SET_PDEATHSIG in prctl(2)), and a QEMU whose parent is gone before that is arranged does
 //! not start.
 
+mod ending;
 mod events;
 mod machine;
 mod notify;

@@ -38,6 +38,8 @@ pub(crate) fn bound_to_us(program: &str) -> Result<Command, Error> {
     command.args(["--pdeathsig", "KILL", "--"]);
     command.arg(find("sh")?).args(["-c", ONLY_UNDER_US, "sh"]);
     command.arg(process::id().to_string()).arg(program);
+    // What this process tells its service manager is nobody else's (sd_notify(3)).
+    command.env_remove("NOTIFY_SOCKET");
     Ok(command)
 }
 

@@ -87,7 +87,11 @@ pub(super) fn connect(name: &Name) -> Result<UnixStream, Error> {
     for path in Surroundings::ours().candidates(name) {
         match UnixStream::connect(&path) {
             Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // A directory that can't be looked into says nothing of what is in it.
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && path.symlink_metadata().is_ok() =>
+            {
                 denied = Some(Error::File {
                     path,
                     source: error,

@@ -29,8 +29,8 @@ use crate::launch::Launcher;
 /// How long the image may take to say how it stands.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Most events in one answer.
-const EVENTS_AT_ONCE: usize = 500;
+/// Most events in one answer. The longest of them, escaped, are fewer bytes than a client takes.
+const EVENTS_AT_ONCE: usize = 100;
 
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 16;

@@ -10,9 +10,10 @@ use stockade_channel::{BadMessage, SendError, Status, ToGuest, ToHost};
 use stockade_config::exit::Outcome;
 
 use super::LastWords;
+use super::events::cut;
 use super::options::Setup;
 use super::plan::Plan;
-use super::supervisor::{Order, Shared};
+use super::supervisor::{MAX_LINE, Order, Shared};
 use crate::vm::{Vm, Watch};
 use crate::{Channel, Error, Line};
 
@@ -194,11 +195,15 @@ impl Machine {
         self.vm.kill();
         let outcome = ended.or_else(|| self.vm.try_wait());
         let lines = self.vm.console().into_iter();
+        let bounded = |mut line: String| {
+            cut(&mut line, MAX_LINE);
+            line
+        };
         LastWords {
             at: SystemTime::now(),
             outcome: outcome.unwrap_or(Outcome::Unknown(i32::MIN)),
-            console: lines.map(|Line { text, .. }| text).collect(),
-            messages: self.vm.messages(),
+            console: lines.map(|Line { text, .. }| bounded(text)).collect(),
+            messages: self.vm.messages().into_iter().map(bounded).collect(),
         }
     }
 }

@@ -128,7 +128,8 @@ pub struct Options {
     pub event_bytes: usize,
     /// Whom to tell that the service is ready, reloading, stopping.
     pub notify: Notify,
-    /// Sees every line of the console, on another thread.
+    /// Sees every line of the console, on another thread. Must not wait for long, nor call the
+    /// launcher: QEMU waits meanwhile, and so does a stop.
     pub on_line: OnLine,
     /// Sees every event, on another thread. Must not wait for long, nor call the launcher: the
     /// machine is not watched meanwhile.

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use stockade_config::exit::{ExitStatus, Outcome};
+use stockade_config::exit::Outcome;
 
+use super::ending::severity_of;
 use super::events::{ERROR, Kind, NOTICE, Record, WARNING};
 use super::machine::{Machine, Talk};
 use super::options::{OnEvent, Pauses, Setup};
@@ -17,7 +18,7 @@ use super::pause::Pause;
 use super::plan::Plan;
 use super::reload::Reload;
 use super::supervisor::{Order, Shared};
-use super::{End, LastWords, Phase};
+use super::{End, Phase};
 use crate::{Channel, Error, READY};
 
 /// Beyond the time that connections have to end by themselves, the image has this long to shut
@@ -33,12 +34,12 @@ pub(super) struct Run {
     pub(super) machine: Option<Machine>,
     pub(super) stage: Stage,
     pub(super) reload: Option<Reload>,
-    pause: Pause,
+    pub(super) pause: Pause,
     on_event: OnEvent,
     /// QEMU's end of a link for the next machine.
-    plugged: Option<OwnedFd>,
+    pub(super) plugged: Option<OwnedFd>,
     /// How the machine before ended, while none has served yet.
-    ended_before: Option<Outcome>,
+    pub(super) ended_before: Option<Outcome>,
 }
 
 /// What a launcher is about.
@@ -248,7 +249,7 @@ impl Run {
         }
     }
 
-    fn pause_for(&mut self, pause: Duration) {
+    pub(super) fn pause_for(&mut self, pause: Duration) {
         let text = format!("The next machine starts in {} ms", pause.as_millis());
         self.shared.notify.status(&text);
         self.event(NOTICE, Kind::Restarting, text);
@@ -288,7 +289,7 @@ impl Run {
     }
 
     /// Lines of the console: whether the image serves and, for one without a channel, its log.
-    fn read_console(&mut self) {
+    pub(super) fn read_console(&mut self) {
         let (lines, lost) = self.shared.change(|state| {
             (
                 mem::take(&mut state.lines),
@@ -389,7 +390,7 @@ impl Run {
         self.over(End::Killed);
     }
 
-    fn over(&mut self, end: End) {
+    pub(super) fn over(&mut self, end: End) {
         self.refuse_reload(vec![format!("the launcher has ended: {end}")]);
         if let Some(network) = &self.shared.network {
             network.accepting(false);
@@ -403,83 +404,6 @@ impl Run {
             state.end.get_or_insert(end);
             state.orders.clear();
         });
-    }
-
-    /// QEMU has ended: by itself, as it was asked to, or killed by somebody.
-    fn machine_ended(&mut self) {
-        // What the image said last is in the socket still.
-        while self.listen() {}
-        let Some(machine) = self.machine.take() else {
-            return;
-        };
-        let number = machine.number;
-        let words = machine.end();
-        self.read_console();
-        let served = match self.stage {
-            Stage::Serving(since) => Some(since.elapsed()),
-            _ => None,
-        };
-        self.shared.change(|state| {
-            state.qemu_pid = None;
-            state.services.clear();
-        });
-        if let Stage::Stopping(_) = self.stage {
-            let in_order = words.outcome.is_success();
-            return self.over(if in_order { End::Stopped } else { End::Killed });
-        }
-        if let Some(network) = &self.shared.network {
-            network.accepting(false);
-            // A new link now: clients learn at once that their connections are gone.
-            self.plugged = network.plug().ok();
-        }
-        if self.plan.do_without(&words) {
-            return self.start_next();
-        }
-        self.shared
-            .change(|state| state.last_words = Some(words.clone()));
-        self.event(
-            ERROR,
-            Kind::Ended,
-            format!("Machine {number} ended: {}", in_full(&words)),
-        );
-        if self.stage == Stage::Trying {
-            self.refuse_reload(blame(&words));
-            if words.outcome == Outcome::Image(ExitStatus::Configuration) {
-                return self.start_next();
-            }
-        } else if let Some(reason) = self.cannot_go_on(&words) {
-            self.shared.notify.status(&reason);
-            return self.over(End::Failed {
-                reason,
-                last_words: Some(words),
-            });
-        }
-        if self.reload.as_ref().is_some_and(Reload::is_sent) {
-            let mut lines = vec![
-                "the machine ended while it took the new configuration; the next one has the old"
-                    .to_owned(),
-            ];
-            lines.extend(blame(&words));
-            self.refuse_reload(lines);
-        }
-        if self.reload.is_some() {
-            return self.try_reload();
-        }
-        let pause = self.pause.after(served);
-        self.pause_for(pause);
-    }
-
-    /// Why no other machine would do better.
-    fn cannot_go_on(&mut self, words: &LastWords) -> Option<String> {
-        let ever_ready = self.shared.lock().ever_ready;
-        let before = self.ended_before.replace(words.outcome);
-        let hopeless = match words.outcome {
-            Outcome::Image(
-                ExitStatus::Configuration | ExitStatus::NoDevice | ExitStatus::NoEntropy,
-            ) => true,
-            outcome => !ever_ready && before == Some(outcome),
-        };
-        hopeless.then(|| in_full(words))
     }
 
     /// Notes what has happened.
@@ -517,41 +441,4 @@ impl Drop for Run {
             });
         }
     }
-}
-
-/// A machine's end as sentences.
-fn in_full(words: &LastWords) -> String {
-    let messages = words
-        .messages
-        .iter()
-        .map(|line| format!("\n  qemu: {line}"));
-    let console = words
-        .console
-        .iter()
-        .map(|line| format!("\n  console: {line}"));
-    let text: String = console.chain(messages).collect();
-    format!("{}{text}", words.outcome)
-}
-
-/// Why a machine did not take a configuration: the lines of its console that tell of errors.
-fn blame(words: &LastWords) -> Vec<String> {
-    let errors = words
-        .console
-        .iter()
-        .filter(|line| severity_of(line) <= ERROR);
-    let mut lines: Vec<String> = errors.cloned().collect();
-    if lines.is_empty() {
-        lines.push(words.outcome.to_string());
-    }
-    lines
-}
-
-/// The severity in a line of the log: `2026.11.22 07:00:00 LOG5[ui]: …`.
-fn severity_of(line: &str) -> u8 {
-    let digit = line
-        .split(" LOG")
-        .nth(1)
-        .and_then(|rest| rest.chars().next());
-    let digit = digit.and_then(|digit| digit.to_digit(8));
-    digit.map_or(NOTICE, |digit| u8::try_from(digit).unwrap_or(NOTICE))
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use stockade_channel::Listening;
 
-use super::events::Ring;
+use super::events::{Ring, cut};
 use super::notify::Notify;
 use super::options::{OnLine, Setup, Source};
 use super::plan::Plan;
@@ -21,7 +21,10 @@ use crate::{Accel, Error};
 
 /// Most lines of the console that wait for the launcher's thread; it takes them at once, so this
 /// is for a thread that is kept from running.
-const MAX_LINES: usize = 10_000;
+const MAX_LINES: usize = 2000;
+
+/// Longest line of the console that is looked at and kept, bytes.
+pub(super) const MAX_LINE: usize = 4096;
 
 /// What a reload ends with.
 pub(super) type Reply = Sender<Result<Reloaded, Vec<String>>>;
@@ -176,7 +179,9 @@ impl Shared {
         {
             let mut state = self.lock();
             if state.lines.len() < MAX_LINES {
-                state.lines.push_back(text.to_owned());
+                let mut line = text.to_owned();
+                cut(&mut line, MAX_LINE);
+                state.lines.push_back(line);
             } else {
                 state.lines_lost += 1;
             }

@@ -13,6 +13,7 @@ use crate::Accel;
 mod channel;
 mod console;
 mod orphans;
+mod rootless;
 mod stand_in;
 
 const SOON: Duration = Duration::from_secs(30);

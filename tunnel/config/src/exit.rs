@@ -36,6 +36,7 @@ pub enum Outcome {
     /// Status 1: QEMU itself failed, mostly before the image ran; its standard error says why.
     Qemu,
     /// A status with which neither this image nor QEMU ends: another image, or another version.
+    /// A negative one is the number of a signal that ended QEMU.
     Unknown(i32),
 }
 
@@ -134,6 +135,9 @@ impl fmt::Display for Outcome {
             Outcome::Image(status) => status.fmt(f),
             Outcome::PoweredOff => f.write_str("the machine was powered off"),
             Outcome::Qemu => f.write_str("QEMU itself failed; its messages say why"),
+            Outcome::Unknown(status @ -64..=-1) => {
+                write!(f, "QEMU was ended by signal {}", status.unsigned_abs())
+            }
             Outcome::Unknown(status) => write!(
                 f,
                 "the machine ended with status {status}, which no Stockade image of version {} uses",
@@ -191,6 +195,7 @@ mod tests {
             from_qemu(35).to_string(),
             "the image refused its configuration; its console lists every error"
         );
+        assert_eq!(from_qemu(-9).to_string(), "QEMU was ended by signal 9");
         assert!(
             from_qemu(99)
                 .to_string()

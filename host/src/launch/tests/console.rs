@@ -102,7 +102,8 @@ fn qemu_that_is_killed_is_replaced() {
 
 #[test]
 fn a_refused_configuration_is_final_and_says_why() {
-    let trial = Trial::start("echo 'LOG3[ui]: line 7: no such option'; exit 35");
+    let trial =
+        Trial::start("echo 'on the way'; echo 'now LOG3[ui]: line 7: no such option'; exit 35");
     let Some(End::Failed { reason, last_words }) = trial.launcher().wait(SOON) else {
         panic!("it goes on")
     };
@@ -111,7 +112,8 @@ fn a_refused_configuration_is_final_and_says_why() {
         "{reason}"
     );
     assert!(reason.contains("line 7: no such option"), "{reason}");
-    assert_eq!(last_words.unwrap().console.len(), 1);
+    assert!(!reason.contains("on the way"), "{reason}");
+    assert_eq!(last_words.unwrap().console.len(), 2);
     let error = trial.launcher().wait_ready(SOON).unwrap_err();
     assert!(error.to_string().contains("line 7"), "{error}");
     assert_eq!(trial.launcher().status(SOON).starts, 1);
