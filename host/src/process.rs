@@ -60,7 +60,7 @@ fn find(program: &str) -> io::Result<PathBuf> {
     let mut places = places.into_iter();
     places
         .find(|place| is_program(place))
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such program"))
 }
 
 /// Starts a program, handing down the given descriptors under their own numbers. `on_end` is
