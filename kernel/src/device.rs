@@ -189,6 +189,7 @@ impl<'a> Buses<'a> {
         })
     }
 
+    #[cold]
     fn open_pci(&mut self, function: DeviceFunction) -> Result<Opened, PciDeviceError> {
         let device = Bus::root().open(function, self.space)?;
         let wiring = match device.vectors {

@@ -359,6 +359,7 @@ fn start_entropy(buses: &mut Buses<'_>, clock: &Clock) -> Result<entropy::Source
 
 /// Starts the management channel. A machine without one, or with one that does not work, serves
 /// all the same.
+#[cold]
 fn start_channel(buses: &mut Buses<'_>) -> Option<Channel> {
     let device = buses
         .open_first(DeviceType::Console)

@@ -245,6 +245,7 @@ impl<H: Hal, T: Transport> Console<H, T> {
 }
 
 /// Steps 1 to 8 of virtio 1.2 §3.1.1; gives the queues to receive and to transmit.
+#[cold]
 fn set_up<H: Hal, T: Transport>(
     control: &mut Control<T>,
     wire: &mut dyn FnMut(u16) -> Result<(), VirtioError>,

@@ -1,4 +1,6 @@
 //! What every driver does with its device beside its queues: negotiation, doorbells, interrupts.
+//!
+//! What runs at set-up alone is marked as cold: one copy of it is enough, and it may be small.
 
 use log::error;
 use virtio_drivers::PAGE_SIZE;
@@ -49,6 +51,7 @@ impl<T: Transport> Control<T> {
 
     /// Steps 1 to 6 of virtio 1.2 §3.1.1: reset, then features. `choose` is given those that the
     /// device offers, and says which to use; these are in force afterwards.
+    #[cold]
     pub(super) fn begin(
         &mut self,
         kind: DeviceType,
@@ -74,6 +77,7 @@ impl<T: Transport> Control<T> {
     }
 
     /// The largest ring that the device takes for a queue: not 0.
+    #[cold]
     pub(super) fn queue_most(&mut self, queue: u16) -> Result<u32, VirtioError> {
         match self.transport.max_queue_size(queue) {
             0 => Err(VirtioError::NoQueue { queue }),
@@ -87,12 +91,14 @@ impl<T: Transport> Control<T> {
     }
 
     /// Marks the device as one that is not driven.
+    #[cold]
     pub(super) fn give_up(&mut self) {
         self.set_status(DeviceStatus::FAILED);
     }
 
     /// Resets the device and waits for it, for a bounded time. True when it has done so
     /// (virtio 1.2 §2.4.1).
+    #[cold]
     pub(super) fn reset(&mut self) -> bool {
         self.set_status(DeviceStatus::empty());
         (0..RESET_READS).any(|_| self.transport.get_status().is_empty())
@@ -126,6 +132,7 @@ impl<T: Transport> Control<T> {
         self.needs_reset
     }
 
+    #[cold]
     fn set_status(&mut self, status: DeviceStatus) {
         self.status = status;
         self.transport.set_status(status);

@@ -229,6 +229,7 @@ struct Parts<H: Hal> {
 }
 
 /// Steps 1 to 8 of virtio 1.2 §3.1.1.
+#[cold]
 fn set_up<H: Hal, T: Transport>(
     control: &mut Control<T>,
     options: &NicOptions,

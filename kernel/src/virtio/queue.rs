@@ -100,6 +100,7 @@ impl<H: Hal> Queue<H> {
     ///
     /// `size` is a power of two, no smaller than the number of buffers. The device writes the
     /// buffers of the receive queue and reads the others.
+    #[cold]
     pub(super) fn new<T: Transport>(
         control: &mut Control<T>,
         index: u16,
