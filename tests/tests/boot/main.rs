@@ -3,6 +3,7 @@
 //! Every test has a machine, a link and a backend of its own. Those in [`table`] run on every
 //! machine, the others on the microvm alone: what they ask does not depend on the machine.
 
+mod channel;
 mod clients;
 mod closing;
 mod configuration;
@@ -42,5 +43,7 @@ table! {
     closing: the_client_ends_first, the_backend_ends_first, the_backend_is_down_and_comes_back;
     hostile: garbage, a_client_hello_byte_by_byte, connections_200_at_once;
     machine: no_network_card, no_entropy_source, an_idle_guest_uses_no_processor;
+    channel: a_host_that_pauses_misses_no_event, the_largest_message_comes_in,
+        an_idle_channel_uses_no_processor;
     configuration: a_malformed_command_line, dhcp_on_the_user_network;
 }
