@@ -249,16 +249,38 @@ impl Vm {
 
     /// Ends the machine now, as pulling the plug would, and reads its console to the end.
     pub fn kill(&mut self) {
-        {
-            let mut child = self.lock_child();
-            // Both fail only for a process that has ended already.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.kill_process();
         for reader in self.readers.drain(..) {
             // A reader that panicked in the caller's `on_line` has printed why.
             let _ = reader.join();
         }
+    }
+
+    /// As [`kill`](Self::kill), but gives up on a console that is not read to its end in time: a
+    /// caller's function that sees its lines may never return.
+    pub(crate) fn kill_within(&mut self, patience: Duration) {
+        self.kill_process();
+        let until = Instant::now() + patience;
+        let mut state = self.output.lock();
+        while !state.console_closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // The thread ends when that function returns, if it does.
+                self.readers.clear();
+                return;
+            }
+            let waited = self.output.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        self.kill();
+    }
+
+    fn kill_process(&self) {
+        let mut child = self.lock_child();
+        // Both fail only for a process that has ended already.
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     /// The last lines of console and messages, each on a line of its own.

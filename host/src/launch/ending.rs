@@ -85,7 +85,7 @@ impl Run {
             ) => true,
             outcome => !ever_ready && before == Some(outcome),
         };
-        hopeless.then(|| in_short(words))
+        hopeless.then(|| words.outcome.to_string())
     }
 }
 
@@ -97,7 +97,7 @@ fn in_full(words: &LastWords) -> String {
 }
 
 /// A machine's end as sentences, with the lines that tell why: errors, else the last ones.
-fn in_short(words: &LastWords) -> String {
+pub(super) fn in_short(words: &LastWords) -> String {
     let is_error = |line: &&String| severity_of(line) <= ERROR;
     let mut console: Vec<&String> = words.console.iter().filter(is_error).collect();
     if console.is_empty() {

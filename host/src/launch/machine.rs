@@ -29,6 +29,9 @@ const MOST_HELD: usize = 1000;
 /// Questions for the image's status that may wait for their answers.
 const MOST_QUESTIONS: usize = 32;
 
+/// How long the rest of an ended machine's console may take to be read and shown.
+const CONSOLE: Duration = Duration::from_secs(2);
+
 /// By what a machine is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Talk {
@@ -192,7 +195,7 @@ impl Machine {
     /// Ends it, if it has not ended, and reads its console to the end.
     pub(super) fn end(mut self) -> LastWords {
         let ended = self.vm.try_wait();
-        self.vm.kill();
+        self.vm.kill_within(CONSOLE);
         let outcome = ended.or_else(|| self.vm.try_wait());
         let lines = self.vm.console().into_iter();
         let bounded = |mut line: String| {

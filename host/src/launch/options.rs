@@ -129,7 +129,7 @@ pub struct Options {
     /// Whom to tell that the service is ready, reloading, stopping.
     pub notify: Notify,
     /// Sees every line of the console, on another thread. Must not wait for long, nor call the
-    /// launcher: QEMU waits meanwhile, and so does a stop.
+    /// launcher: the console is not read meanwhile.
     pub on_line: OnLine,
     /// Sees every event, on another thread. Must not wait for long, nor call the launcher: the
     /// machine is not watched meanwhile.

@@ -12,7 +12,8 @@ use super::run::{Run, Stage};
 use super::supervisor::Reply;
 use crate::network::Bound;
 
-/// How long the image may take to judge a configuration, under QEMU's translator too.
+/// How long an image may take to boot and to judge a configuration, under QEMU's translator too,
+/// before who asked is told so.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A new configuration on its way.
@@ -22,30 +23,32 @@ pub(super) struct Reload {
     revision: u32,
     /// `None` once who asked has been told that it takes too long.
     reply: Option<Reply>,
-    /// When it was sent; not at all while the image boots.
-    sent: Option<Instant>,
+    asked: Instant,
+    /// Whether the image has it; it has not while it boots.
+    sent: bool,
 }
 
 impl Reload {
     pub(super) const fn is_sent(&self) -> bool {
-        self.sent.is_some()
+        self.sent
     }
 
     /// When who asked is told that it takes too long.
     pub(super) fn impatient_at(&self) -> Option<Instant> {
-        self.sent
-            .filter(|_| self.reply.is_some())
-            .map(|sent| sent + PATIENCE)
+        self.reply.as_ref().map(|_| self.asked + PATIENCE)
     }
 
     pub(super) fn lose_patience(&mut self, now: Instant) {
         if self.impatient_at().is_some_and(|at| now >= at)
             && let Some(reply) = self.reply.take()
         {
-            let text = format!(
-                "the image has not answered within {} s; it may still take the configuration",
-                PATIENCE.as_secs()
-            );
+            let why = if self.sent {
+                "the image has not answered"
+            } else {
+                "no image has served"
+            };
+            let seconds = PATIENCE.as_secs();
+            let text = format!("{why} within {seconds} s; it may still take the configuration");
             let _ = reply.send(Err(vec![text]));
         }
     }
@@ -58,10 +61,14 @@ impl Run {
             let _ = reply.send(Err(vec!["the launcher is being stopped".to_owned()]));
             return;
         }
-        if self.reload.is_some() {
-            let text = "the image has yet to take an earlier configuration; try again later";
-            let _ = reply.send(Err(vec![text.to_owned()]));
-            return;
+        match &self.reload {
+            Some(earlier) if earlier.is_sent() || self.stage == Stage::Trying => {
+                let text = "the image has yet to take an earlier configuration; try again later";
+                let _ = reply.send(Err(vec![text.to_owned()]));
+                return;
+            }
+            Some(_) => self.refuse_reload(vec!["a newer one takes its place".to_owned()]),
+            None => {}
         }
         let bound = match &self.shared.network {
             Some(network) => network.bind(&setup.forwards),
@@ -76,7 +83,8 @@ impl Run {
             bound,
             revision: self.shared.lock().revision + 1,
             reply: Some(reply),
-            sent: None,
+            asked: Instant::now(),
+            sent: false,
         });
         if let Some(line) = refused {
             return self.refuse_reload(vec![line]);
@@ -115,7 +123,7 @@ impl Run {
                     .to_owned(),
             )
         };
-        reload.sent = Some(Instant::now());
+        reload.sent = true;
         match refused {
             Some(line) => self.refuse_reload(vec![line]),
             None => {

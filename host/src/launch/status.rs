@@ -124,9 +124,9 @@ pub enum End {
     Killed,
     /// It can't go on.
     Failed {
-        /// Why, as sentences.
+        /// Why, in a sentence.
         reason: String,
-        /// How the last machine ended, if one ran at all.
+        /// How the last machine ended, if one ran at all; its lines tell more.
         last_words: Option<LastWords>,
     },
 }

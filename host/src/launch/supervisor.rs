@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use stockade_channel::Listening;
 
+use super::ending::in_short;
 use super::events::{Ring, cut};
 use super::notify::Notify;
 use super::options::{OnLine, Setup, Source};
@@ -194,7 +195,10 @@ impl Shared {
         let mut state = self.lock();
         loop {
             match (&state.end, state.phase) {
-                (Some(End::Failed { reason, .. }), _) => return Err(Error::Launch(reason.clone())),
+                (Some(End::Failed { reason, last_words }), _) => {
+                    let words = last_words.as_ref().map(in_short);
+                    return Err(Error::Launch(words.unwrap_or_else(|| reason.clone())));
+                }
                 (Some(End::Stopped | End::Killed), _) | (None, Phase::Stopping) => {
                     return Err(Error::Stopped);
                 }
