@@ -115,8 +115,7 @@ pub fn the_largest_message_comes_in(machine: Machine) {
         ToHost::Hello { archive_most, .. } => Some(archive_most),
         _ => None,
     });
-    // No archive at all, as any byte that was lost or changed would make it: so the size is told
-    // by what is refused, and the time it takes by nothing.
+    // No archive, so it is refused: but only once all of it is there.
     let archive = Zeroizing::new(Pattern::bytes(7, most as usize));
     let configure = ToGuest::Configure {
         revision: 7,

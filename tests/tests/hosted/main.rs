@@ -1,6 +1,7 @@
 //! The boot tests' conversations with a tunnel that is a Linux process: the same scenarios, at
 //! native speed, with checksums and segmentation left to the kernel.
 
+mod channel;
 #[path = "../boot/clients.rs"]
 mod clients;
 #[path = "../boot/closing.rs"]
