@@ -20,7 +20,7 @@ pub mod control;
 mod error;
 pub mod launch;
 mod machine;
-mod memfd;
+pub mod memfd;
 pub mod network;
 pub mod pki;
 mod process;

@@ -7,7 +7,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 /// Puts bytes into an anonymous file that nobody can change any more (memfd_create(2)).
-pub(crate) fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+///
+/// # Errors
+///
+/// The system has no memory or no descriptor for it.
+pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(file);
     file.write_all(bytes)?;
@@ -19,7 +23,7 @@ pub(crate) fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
 }
 
 /// The path under which a child that inherits the descriptor opens it.
-pub(crate) fn path(file: &OwnedFd) -> String {
+pub fn path(file: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 

@@ -12,8 +12,10 @@ use std::process::ExitCode;
 mod bench;
 mod check;
 mod clippy;
+mod dist;
 mod fuzz;
 mod image;
+mod install;
 mod packages;
 mod process;
 mod run;
@@ -32,6 +34,8 @@ Commands:
   run      Build the image and serve TLS with it on this machine
   check    Tell what becomes of a stunnel configuration file
   image    Build target/image/stockade and print its size by part
+  dist     Build the program `stockade` with the image inside, for hosts without a checkout
+  install  Install that program, its manual page, completions and unit
   test     Install what the tests need, then run all of them
   bench    Measure the image beside Debian's stunnel and nginx
   fuzz     Fuzz what strangers' bytes reach, with AddressSanitizer
@@ -72,6 +76,8 @@ fn dispatch_to(command: &OsStr, root: &Path, parser: lexopt::Parser) -> Result<E
         Some("run") => run::main(root, parser),
         Some("check") => check::main(parser),
         Some("image") => image::main(root, parser),
+        Some("dist") => dist::main(root, parser),
+        Some("install") => install::main(root, parser),
         Some("test") => test::main(root, parser),
         Some("bench") => bench::main(root, parser),
         Some("fuzz") => fuzz::main(root, parser),

@@ -2,10 +2,13 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use stockade_host::memfd;
+
 use crate::cli::{Net, Run};
+use crate::{Result, embedded};
 
 /// What differs between the installed program and a run out of a checkout.
 pub trait Caller {
@@ -31,6 +34,16 @@ pub trait Caller {
     fn prepare(&mut self, options: &Run, net: &Net) -> Result<Image>;
 }
 
+/// This program's version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the image of this program is called.
+const INSIDE: &str = "in this program";
+
+/// What to do when there is no image.
+const NO_IMAGE: &str = "there is no image in this program: name one with --image FILE (`cargo xtask \
+                        image` builds it, and `cargo xtask dist` a program that has it inside)";
+
 /// What to do when there is no place for the development certificate.
 const NO_STATE_FOLDER: &str = "there is no place for a development certificate: HOME is not set; \
                                set it or XDG_STATE_HOME, or name a certificate with --cert and --key";
@@ -39,11 +52,13 @@ const NO_STATE_FOLDER: &str = "there is no place for a development certificate: 
 #[derive(Debug)]
 pub struct Image {
     /// The file, which this process can open.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What to call it.
-    pub name: String,
+    pub(crate) name: String,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
+    /// What `path` leads to, when that is memory.
+    _memory: Option<OwnedFd>,
 }
 
 /// The installed program.
@@ -63,6 +78,19 @@ impl Image {
             path: path.to_owned(),
             name: crate::shown(path),
             size: metadata.len(),
+            _memory: None,
+        })
+    }
+
+    /// The image that is part of this program, in memory alone.
+    fn inside(bytes: &[u8]) -> Result<Image> {
+        let memory = memfd::sealed("stockade", bytes)
+            .map_err(|error| format!("the image can't be put into memory: {error}"))?;
+        Ok(Image {
+            path: memfd::path(&memory).into(),
+            name: INSIDE.to_owned(),
+            size: bytes.len() as u64,
+            _memory: Some(memory),
         })
     }
 }
@@ -79,19 +107,34 @@ impl Caller for Installed {
     }
 
     fn image_place(&self, options: &Run) -> String {
-        options
-            .image
-            .as_deref()
-            .map(crate::shown)
-            .unwrap_or_default()
+        let named = options.image.as_deref().map(crate::shown);
+        named.unwrap_or_else(|| embedded::IMAGE.map_or("IMAGE", |_| INSIDE).to_owned())
     }
 
     fn prepare(&mut self, options: &Run, _net: &Net) -> Result<Image> {
-        match &options.image {
-            Some(path) => Image::file(path),
-            None => Err("there is no image in this program: name one with --image FILE".into()),
+        match (&options.image, embedded::IMAGE) {
+            (Some(path), _) => Image::file(path),
+            (None, Some(bytes)) => Image::inside(bytes),
+            (None, None) => Err(NO_IMAGE.into()),
         }
     }
+}
+
+/// What `--version` prints: the program's version, and which image is in it.
+pub(crate) fn version() -> String {
+    let Some(image) = embedded::IMAGE else {
+        return format!("{VERSION}\nwithout an image: name one with --image FILE");
+    };
+    let digest = ring::digest::digest(&ring::digest::SHA256, image);
+    let digest: String = digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "{VERSION}\nimage    {} bytes\nSHA-256  {digest}",
+        image.len()
+    )
 }
 
 /// Where this user's programs keep their state: what systemd says (systemd.exec(5),

@@ -7,19 +7,21 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
+};
 use stockade_host::control::Name;
 use stockade_host::network::Forward;
 use stockade_host::{Accel, Firmware, Machine};
 
-use crate::plan;
+use crate::{caller, plan};
 
 /// Most MiB that a machine can be given: a terabyte.
 const MAX_MEMORY_MIB: u32 = 1_048_576;
 
 /// A TLS tunnel that is its own operating system: boots the image on this host and looks after it
 #[derive(Debug, Parser)]
-#[command(name = "stockade", version, disable_help_subcommand = false)]
+#[command(name = "stockade", version)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -79,7 +81,7 @@ pub struct Run {
     pub image: Option<PathBuf>,
     /// Serve what this stunnel configuration file says, on the addresses that its accept lines
     /// name; `check` tells more. - reads it from standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub conf: Option<String>,
     /// The certificate chain, PEM [default: a development certificate for localhost]
     #[arg(long, value_name = "FILE", requires = "key")]
@@ -312,7 +314,16 @@ fn image_words() -> String {
 ///
 /// They are not as [`command`] says, or ask for help or the version: the error's text is the answer.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches_from(arguments)?;
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut command = command();
+    // The image is only hashed for those who ask.
+    if arguments
+        .iter()
+        .any(|word| word == "--version" || word == "-V")
+    {
+        command = command.version(caller::version());
+    }
+    let matches = command.try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
 }
 

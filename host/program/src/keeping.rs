@@ -58,7 +58,7 @@ impl Keeping {
             return;
         };
         if let Err(error) = file.reopen() {
-            eprintln!("warning: {error}");
+            crate::warn(&format!("warning: {error}"));
         }
     }
 
@@ -72,7 +72,7 @@ impl Keeping {
             _ => LogFile::open(global).map(|file| *log = file),
         };
         if let Err(error) = result {
-            eprintln!("warning: {error}; the log goes on where it was");
+            crate::warn(&format!("warning: {error}; the log goes on where it was"));
         }
     }
 }

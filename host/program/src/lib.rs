@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 mod ask;
@@ -15,7 +16,14 @@ mod check;
 pub mod cli;
 mod conf;
 mod dry_run;
+#[cfg(feature = "embedded-image")]
+#[path = "embedded/inside.rs"]
+mod embedded;
+#[cfg(not(feature = "embedded-image"))]
+#[path = "embedded/outside.rs"]
+mod embedded;
 mod keeping;
+pub mod manual;
 mod network;
 mod plan;
 mod reading;
@@ -53,6 +61,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Writes lines to standard output. A terminal that has gone away, or a reader that has seen enough,
+/// must not end a run in disorder.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Writes lines to standard error, as [`say`] does.
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints help, the version, or what is wrong with the options.

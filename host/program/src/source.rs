@@ -44,7 +44,7 @@ impl Source for Readings {
             .read(Passphrases::available())
             .map_err(|refused| refused.lines)?;
         for notice in &reading.notices {
-            eprintln!("{notice}");
+            crate::warn(notice);
         }
         if let Some(conf) = &reading.plan.conf {
             let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,9 +12,9 @@ use signal_hook::iterator::Signals;
 use stockade_host::Error;
 use stockade_host::launch::{End, Kind, Launcher, Ready, Record};
 
-use crate::Result;
 use crate::keeping::Keeping;
 use crate::source::Latest;
+use crate::{Result, say, warn};
 
 /// How long we wait quietly for the image; it boots in a second even where it is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +24,9 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// The status when a third signal ends the process at once: 128 and SIGINT, as shells count.
 const INTERRUPTED: i32 = 130;
+
+/// What is said when a reload was refused, behind the reasons.
+const NOT_TAKEN: &str = "warning: SIGHUP: the configuration is not taken; the old one goes on";
 
 /// Something that has happened.
 pub(crate) enum Message {
@@ -46,10 +49,7 @@ impl Message {
         match record.kind {
             // The console has shown the last words.
             Kind::Ended => Some(Message::Told(first_line(), true)),
-            Kind::Restarting | Kind::ReloadRefused | Kind::Stopping => {
-                let serious = record.kind == Kind::ReloadRefused;
-                Some(Message::Told(record.text.clone(), serious))
-            }
+            Kind::Restarting | Kind::Stopping => Some(Message::Told(record.text.clone(), false)),
             Kind::Ready if record.machine > 1 => Some(Message::Told(record.text.clone(), false)),
             Kind::Reloaded => Some(Message::Reloaded(record.text.clone())),
             _ => None,
@@ -120,9 +120,13 @@ pub(crate) fn until_end(
         match message {
             Message::Signal(SIGUSR1) => keeping.reopen(),
             Message::Signal(SIGHUP) if !messages.terminal_is_gone() => {
-                threads.push(aside(launcher, |launcher| {
-                    // What comes of it is an event, too.
-                    let _ = launcher.reload();
+                let tell = messages.sender();
+                threads.push(aside(launcher, move |launcher| {
+                    // That it was taken is an event.
+                    if let Err(mut lines) = launcher.reload() {
+                        lines.push(NOT_TAKEN.to_owned());
+                        let _ = tell.send(Message::Told(lines.join("\n"), false));
+                    }
                 }));
             }
             Message::Signal(_) => {
@@ -137,21 +141,21 @@ pub(crate) fn until_end(
                     launcher.stop(drain);
                 }));
             }
-            Message::Ready(ready) => println!(
+            Message::Ready(ready) => say(&format!(
                 "\nServing {:.0} ms after QEMU's start. {guidance}Ctrl-C stops it.\n",
                 ready.after.as_secs_f64() * 1e3
-            ),
-            Message::Slow => eprintln!(
+            )),
+            Message::Slow => warn(&format!(
                 "warning: the image does not serve yet, after {} s; it goes on trying",
                 PATIENCE.as_secs()
-            ),
+            )),
             Message::Told(text, serious) => {
                 let word = if serious { "warning: " } else { "" };
-                eprintln!("{word}{text}");
+                warn(&format!("{word}{text}"));
                 text.lines().for_each(|line| log.write_line(line));
             }
             Message::Reloaded(text) => {
-                eprintln!("{text}");
+                warn(&text);
                 let latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(global) = &*latest {
                     keeping.adopt(global);
@@ -170,7 +174,7 @@ pub(crate) fn until_end(
 /// Prints how the launcher ended.
 pub(crate) fn tell(end: &End) -> ExitCode {
     if end.is_success() {
-        println!("\nStopped.");
+        say("\nStopped.");
         return ExitCode::SUCCESS;
     }
     if let End::Failed {
@@ -179,10 +183,10 @@ pub(crate) fn tell(end: &End) -> ExitCode {
     } = end
     {
         for message in &words.messages {
-            eprintln!("qemu: {message}");
+            warn(&format!("qemu: {message}"));
         }
     }
-    eprintln!("error: {end}");
+    warn(&format!("error: {end}"));
     ExitCode::FAILURE
 }
 

@@ -1,0 +1,145 @@
+//! Nothing that help tells is missing from the page and the completions, and shells take them.
+
+use std::io::Write;
+use std::process::{Command as Process, Stdio};
+
+use super::*;
+
+/// The page without roff's escapes.
+fn plain_page() -> String {
+    let mut text = page()
+        .replace("\\-", "-")
+        .replace("\\(aq", "'")
+        .replace("\\&", "");
+    for font in ["\\fB", "\\fI", "\\fR", "\\fP"] {
+        text = text.replace(font, "");
+    }
+    text
+}
+
+/// The long options of `stockade TASK --help`, as its reader sees them.
+fn options_in_help(task: &str) -> Vec<String> {
+    let help = cli::parse(["stockade", task, "--help"].map(Into::into)).unwrap_err();
+    let help = help.to_string();
+    let help = help
+        .split("The image's words:")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let mut found = Vec::new();
+    // Help texts are indented further than the options that they tell of.
+    let tells = |line: &&str| {
+        let text = line.trim_start();
+        text.starts_with('-') && line.len() - text.len() < 8
+    };
+    for line in help.lines().filter(tells) {
+        let words = line.split_ascii_whitespace().take(2);
+        found.extend(
+            words
+                .filter(|word| word.starts_with("--"))
+                .map(str::to_owned),
+        );
+    }
+    assert!(found.iter().any(|option| option == "--help"), "{help}");
+    found
+}
+
+#[test]
+fn every_option_of_run_is_in_the_page_and_in_the_completions() {
+    let page = plain_page();
+    let shells = Shell::ALL.map(|shell| (shell, completions(shell)));
+    let mut count = 0;
+    for task in ["run", "check", "status", "stop", "reload", "diagnose"] {
+        for option in options_in_help(task)
+            .iter()
+            .filter(|option| *option != "--help")
+        {
+            count += 1;
+            assert!(
+                page.contains(&format!("\n{option}")),
+                "{option} is not in the page"
+            );
+            for (shell, text) in &shells {
+                let sought = match shell {
+                    Shell::Fish => format!("-l {}", option.trim_start_matches('-')),
+                    _ => option.clone(),
+                };
+                assert!(
+                    text.contains(&sought),
+                    "{option} is not in {shell:?}'s completions"
+                );
+            }
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
+#[test]
+fn the_image_s_words_are_in_the_page() {
+    let page = plain_page();
+    for option in OPTIONS {
+        assert!(
+            page.contains(&format!("\n{}", option.name)),
+            "{}",
+            option.name
+        );
+    }
+}
+
+#[test]
+fn every_section_is_there_and_no_text_is_taken_for_a_request() {
+    let page = page();
+    let headings: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".SH "))
+        .map(|heading| heading.trim_matches('"'))
+        .collect();
+    for heading in [
+        "NAME",
+        "SYNOPSIS",
+        "FILES",
+        "ENVIRONMENT",
+        "SIGNALS",
+        "EXIT STATUS",
+        "EXAMPLES",
+    ] {
+        assert!(headings.contains(&heading), "{headings:?}");
+    }
+    for task in ["RUN", "CHECK", "STATUS", "STOP", "RELOAD", "DIAGNOSE"] {
+        assert!(
+            headings.contains(&format!("STOCKADE {task}").as_str()),
+            "{headings:?}"
+        );
+    }
+    let requests = [
+        ".TH", ".SH", ".TP", ".PP", ".RS", ".RE", ".br", ".ie", ".el",
+    ];
+    for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
+        assert!(
+            requests.iter().any(|request| line.starts_with(request)),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn shells_take_the_completions() {
+    for shell in Shell::ALL {
+        let started = Process::new(shell.program())
+            .args(["-n"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        // bash is everywhere; of the others, those that are installed are asked.
+        let Ok(mut child) = started else {
+            assert_ne!(shell, Shell::Bash);
+            continue;
+        };
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(completions(shell).as_bytes()).unwrap();
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{shell:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{shell:?}: {output:?}");
+    }
+}

@@ -1,0 +1,136 @@
+//! What the manual page says besides the options.
+
+pub(super) const DESCRIPTION: &str = "\
+stockade boots one image under QEMU, and the image carries connections into and out of TLS. There is \
+no other operating system in it, no file system and no second process beside the key.
+
+stockade run starts it and stays in the foreground. It gives the image a network, publishes its \
+services on this host, starts another machine when one ends unasked, and ends in order when it is \
+asked to. QEMU never outlives it. The other commands speak to one that runs, over a UNIX socket that \
+only its user and root may use.
+
+Configuration, certificates and keys are handed over in memory: they are neither on a command line \
+nor on disk a second time.";
+
+pub(super) const IMAGE_WORDS: &str = "\
+What stands after -- is the image's own command line. It refuses to start when anything in it is \
+wrong, and then every error is told. On the rootless network, addresses, gateway and name server are \
+given without being asked for.";
+
+/// Sections of names with their meanings.
+pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
+    (
+        "FILES",
+        &[
+            (
+                "NAME.sock",
+                "The control socket of the run of this name: in $RUNTIME_DIRECTORY if that is set, in \
+                 /run/stockade for root, in $XDG_RUNTIME_DIR/stockade for others, else in a directory of \
+                 the user's own among the temporary files.",
+            ),
+            (
+                "development/{ca,cert,key}.pem",
+                "The development certificate for localhost, its authority and its key, made when neither \
+                 --conf nor --cert is given: in $STATE_DIRECTORY if that is set, in /var/lib/stockade for \
+                 root, else in $XDG_STATE_HOME/stockade or ~/.local/state/stockade. The authority's own \
+                 key is thrown away.",
+            ),
+            (
+                "/etc/stockade/NAME.conf",
+                "What the service stockade@NAME serves.",
+            ),
+        ],
+    ),
+    (
+        "ENVIRONMENT",
+        &[
+            (
+                "NOTIFY_SOCKET",
+                "Where to tell the service manager that the image serves, reloads or stops (sd_notify(3)).",
+            ),
+            (
+                "RUNTIME_DIRECTORY, XDG_RUNTIME_DIR",
+                "Where control sockets are; see FILES.",
+            ),
+            (
+                "STATE_DIRECTORY, XDG_STATE_HOME, HOME",
+                "Where the development certificate is; see FILES.",
+            ),
+            (
+                "PATH",
+                "Where qemu-system-x86_64, setpriv, openssl and ip are looked for.",
+            ),
+        ],
+    ),
+    (
+        "SIGNALS",
+        &[
+            (
+                "SIGTERM, SIGINT",
+                "Stop in order: no new connection is taken, and open ones have as long as --drain says. \
+                 A second one resets them at once, a third one ends the process.",
+            ),
+            (
+                "SIGHUP",
+                "Read the configuration and its files again. From a terminal that goes away: stop.",
+            ),
+            (
+                "SIGUSR1",
+                "Open the log file again, after logrotate(8) has moved it.",
+            ),
+        ],
+    ),
+    (
+        "EXIT STATUS",
+        &[
+            ("0", "It was done. For status: the image serves."),
+            (
+                "1",
+                "Something was refused, missing or failed; standard error says what, where and what to do.",
+            ),
+            ("2", "The options or the image's words are wrong."),
+            (
+                "3",
+                "For status, stop, reload and diagnose: nothing of that name runs.",
+            ),
+            ("4", "For status: it runs, and does not serve (yet)."),
+            ("130", "A third SIGINT or SIGTERM."),
+        ],
+    ),
+];
+
+/// What to do, and the line that does it.
+pub(super) const EXAMPLES: [(&str, &str); 8] = [
+    (
+        "Try it out, with a development certificate and a small HTTP server behind it:",
+        "stockade run",
+    ),
+    (
+        "Serve a certificate of one's own on all addresses, in front of port 8080 of this host:",
+        "stockade run --cert chain.pem --key key.pem --publish 0.0.0.0:443:443 -- --connect=127.0.0.1:8080",
+    ),
+    (
+        "See what becomes of a stunnel configuration, then serve it:",
+        "stockade check --conf /etc/stunnel/off.conf && stockade run --conf /etc/stunnel/off.conf",
+    ),
+    (
+        "Offer it as a UNIX socket to the group www-data:",
+        "stockade run --publish unix:/run/db.sock,mode=0660,group=www-data:443 -- --connect=db:3306",
+    ),
+    (
+        "Give the image an address of its own on a bridge:",
+        "stockade run --net bridge=br0 -- --ipv4=10.0.0.2/24 --ipv4-gateway=10.0.0.1",
+    ),
+    (
+        "Take renewed certificates without losing a connection:",
+        "stockade reload --name off",
+    ),
+    (
+        "Ask for everything that has happened since the last look, for a program:",
+        "stockade diagnose --name off --json --since 1200",
+    ),
+    (
+        "Run /etc/stockade/off.conf as a service:",
+        "systemctl enable --now stockade@off",
+    ),
+];
