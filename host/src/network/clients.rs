@@ -222,7 +222,8 @@ impl Engine {
             }
             self.poller
                 .add(&client.socket, Token::Relay(key), Interest::Changes)?;
-            Ok::<Relay, Errno>(Relay::joined(client.socket, stream))
+            let is_unix = client.address.is_none();
+            Ok::<Relay, Errno>(Relay::joined(client.socket, stream, is_unix))
         });
         match made {
             Ok(key) => {

@@ -24,8 +24,9 @@ pub(super) struct Relay {
     /// What the socket allows, as far as is known: epoll tells changes alone (`EPOLLET`, epoll(7)).
     readable: bool,
     writable: bool,
-    /// The peer has ended its direction, or both: a short read does not mean that nothing more comes.
-    ended: bool,
+    /// A short read does not mean that nothing more is there: the peer has ended its direction, or the
+    /// socket is a UNIX one, which ends a read where a descriptor was passed along (unix(7)).
+    reads_short: bool,
     /// The peer has reset the connection.
     failed: bool,
     /// Listed among those with something to do.
@@ -62,8 +63,11 @@ pub(super) enum Verdict {
 
 impl Relay {
     /// A client's socket and the stream into the guest.
-    pub(super) fn joined(socket: OwnedFd, stream: StreamId) -> Relay {
-        Relay::new(socket, Stage::Joined(stream))
+    pub(super) fn joined(socket: OwnedFd, stream: StreamId, is_unix: bool) -> Relay {
+        Relay {
+            reads_short: is_unix,
+            ..Relay::new(socket, Stage::Joined(stream))
+        }
     }
 
     /// A socket that connects for the guest.
@@ -77,7 +81,7 @@ impl Relay {
             stage,
             readable: false,
             writable: false,
-            ended: false,
+            reads_short: false,
             failed: false,
             queued: false,
             passed_to_guest: false,
@@ -90,7 +94,7 @@ impl Relay {
         let both = EventFlags::HUP | EventFlags::ERR;
         self.readable |= flags.intersects(EventFlags::IN | EventFlags::RDHUP | both);
         self.writable |= flags.intersects(EventFlags::OUT | both);
-        self.ended |= flags.intersects(EventFlags::RDHUP | both);
+        self.reads_short |= flags.intersects(EventFlags::RDHUP | both);
         self.failed |= flags.contains(EventFlags::ERR);
     }
 
@@ -154,12 +158,12 @@ impl Relay {
             self.passed_to_peer = true;
         }
         while self.readable && stream.send_room() > 0 {
-            let ended = self.ended;
+            let reads_short = self.reads_short;
             let finished = stream.with_send(|space| {
                 let size = space.len();
                 match read(socket, space) {
                     Ok(0) => (0, Ok(Some(true))),
-                    Ok(count) if count == size || ended => (count, Ok(None)),
+                    Ok(count) if count == size || reads_short => (count, Ok(None)),
                     Ok(count) => (count, Ok(Some(false))),
                     Err(Errno::INTR) => (0, Ok(None)),
                     Err(Errno::AGAIN) => (0, Ok(Some(false))),
@@ -190,11 +194,12 @@ pub(super) fn reset(socket: OwnedFd) {
     drop(socket);
 }
 
-/// Settings of a TCP socket that carries a connection: what comes is passed on at once, and a silent
-/// peer is asked whether it is there.
+/// Settings of a TCP socket that carries a connection: what comes is passed on at once, urgent bytes
+/// too and in their place (RFC 6093 §3.3), and a silent peer is asked whether it is there.
 pub(super) fn settings(socket: impl AsFd) -> Result<(), Errno> {
     let socket = socket.as_fd();
     sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_oobinline(socket, true)?;
     sockopt::set_tcp_keepidle(socket, KEEP_ALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(socket, KEEP_ALIVE_INTERVAL)?;
     sockopt::set_tcp_keepcnt(socket, KEEP_ALIVE_COUNT)?;

@@ -181,3 +181,25 @@ fn a_channel_is_one_console_port_on_a_socket_that_is_handed_down() {
         assert!(text.contains(&expected), "{text}");
     }
 }
+
+#[test]
+fn the_rootless_network_is_a_stream_of_large_frames_from_a_known_card() {
+    let (link, _ours) = std::os::unix::net::UnixStream::pair().unwrap();
+    let link = crate::RootlessLink::from(OwnedFd::from(link));
+    let number = link.descriptor().as_raw_fd();
+    for (machine, card) in [
+        (Machine::Microvm, "virtio-net-device,netdev=net"),
+        (
+            Machine::Q35,
+            "virtio-net-pci,netdev=net,disable-legacy=on,romfile=",
+        ),
+    ] {
+        let network = Network::Rootless(link.clone());
+        let text = line(&Qemu::new("image").machine(machine).network(network));
+        let expected = format!(
+            " -netdev stream,id=net,addr.type=fd,addr.str={number} \
+             -device {card},host_mtu=65000,mac=52:54:00:53:74:02 "
+        );
+        assert!(text.contains(&expected), "{text}");
+    }
+}
