@@ -173,7 +173,7 @@ impl fmt::Display for Error {
             }
             Error::AlreadyRunning { name } => write!(
                 f,
-                "a launcher named {name} runs already; stop it (stockade stop {name}) or choose \
+                "a launcher named {name} runs already; stop it (stockade stop --name {name}) or choose \
                  another name (--name)"
             ),
             Error::NotRunning { name } => write!(f, "no launcher named {name} runs"),

@@ -117,8 +117,7 @@ fn program_with(root: &Path, image: &Path, program: &Path) -> Result<()> {
     eprintln!("Building the program (some minutes the first time) ...");
     let started = Instant::now();
     let target = root.join("target/dist-build");
-    // The C library stays a shared one: getaddrinfo(3) loads what nsswitch.conf(5) names. The
-    // compiler's own library needs not be there.
+    // The C library stays a shared one: getaddrinfo(3) loads what nsswitch.conf(5) names.
     process::run(
         process::cargo()
             .current_dir(root)
@@ -138,7 +137,6 @@ fn program_with(root: &Path, image: &Path, program: &Path) -> Result<()> {
                 "--target-dir",
             ])
             .arg(&target)
-            .env("RUSTFLAGS", "-Clink-arg=-static-libgcc")
             .env("STOCKADE_IMAGE", image),
     )?;
     // Beside the old one and then in its place: the old one may be running.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{
-    Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
+    ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
 };
 use stockade_host::control::Name;
 use stockade_host::network::Forward;
@@ -261,9 +261,15 @@ fn memory(text: &str) -> Result<u32, String> {
 
 /// The whole program's options.
 pub fn command() -> Command {
-    Cli::command()
-        .mut_subcommand("run", |run| run.after_long_help(image_words()))
-        .mut_subcommand("check", as_check)
+    // A command that is changed goes to the end of the list, so all go there, in their order.
+    let order = ["run", "check", "status", "stop", "reload", "diagnose"];
+    order.into_iter().fold(Cli::command(), |commands, name| {
+        commands.mut_subcommand(name, |command| match name {
+            "run" => command.after_long_help(image_words()),
+            "check" => as_check(command),
+            _ => command,
+        })
+    })
 }
 
 /// The options of `run` under another program's name.
@@ -288,16 +294,12 @@ pub fn check_command(name: &'static str) -> Command {
 /// What `check` leaves of the options of `run`: the others may stand there without effect, so that
 /// a command line can be checked by changing one word of it.
 fn as_check(check: Command) -> Command {
-    let shown = |arg: &Arg| matches!(arg.get_id().as_str(), "conf" | "net" | "words");
-    check
-        .mut_args(move |arg| {
-            let hidden = !shown(&arg);
-            arg.hide(hidden)
-        })
-        .mut_arg("conf", |conf| conf.required(true))
-        .mut_arg("words", |words| {
-            words.help("The image's own command line, as a run would hand it over")
-        })
+    check.mut_args(|arg| match arg.get_id().as_str() {
+        "conf" => arg.required(true),
+        "net" => arg,
+        "words" => arg.help("The image's own command line, as a run would hand it over"),
+        _ => arg.hide(true),
+    })
 }
 
 /// The image's words, for the end of `run --help`.

@@ -60,7 +60,7 @@ pub fn page() -> String {
     let command = cli::command();
     let mut page = Roff::new();
     let source = format!("Stockade {}", caller::VERSION);
-    page.control("TH", ["STOCKADE", "1", "", &source, "User Commands"]);
+    page.control("TH", ["STOCKADE", "1", NO_DATE, &source, "User Commands"]);
     page.control("SH", ["NAME"]);
     page.text([roman(
         "stockade \\- a TLS tunnel that is its own operating system",
@@ -109,8 +109,10 @@ pub fn page() -> String {
         }
     }
     page.control("SH", ["EXAMPLES"]);
-    for (what, line) in text::EXAMPLES {
-        page.control("PP", []);
+    for (index, (what, line)) in text::EXAMPLES.into_iter().enumerate() {
+        if index > 0 {
+            page.control("PP", []);
+        }
         page.text([roman(what)]);
         page.control("PP", []);
         page.control("RS", ["4"]);
@@ -121,8 +123,12 @@ pub fn page() -> String {
     page.text([roman(
         "stunnel(8), qemu-system-x86_64(1), systemd.service(5)",
     )]);
-    page.render()
+    page.render().replacen(NO_DATE, "\"\"", 1)
 }
+
+/// Stands for the date that the page does not have, so that it is the same whenever it is made: an
+/// empty argument would be lost.
+const NO_DATE: &str = "NO-DATE";
 
 /// The commands but help.
 fn tasks(command: &Command) -> impl Iterator<Item = &Command> {

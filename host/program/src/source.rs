@@ -11,6 +11,10 @@ use crate::reading::{Reading, Recipe};
 /// What the configuration that was read last says of log and pid file.
 pub(crate) type Latest = Arc<Mutex<Option<Global>>>;
 
+/// Why a configuration from standard input stays as it is.
+const ONCE: &str = "the configuration came from standard input, which can't be read a second time: \
+                    stop, and start anew";
+
 /// Reads a run's options, configuration and certificates anew each time.
 pub(crate) struct Readings {
     recipe: Recipe,
@@ -38,6 +42,9 @@ impl Source for Readings {
     fn read(&mut self) -> Result<Setup, Vec<String>> {
         if let Some(setup) = self.first.take() {
             return Ok(setup);
+        }
+        if self.recipe.options.conf.as_deref() == Some("-") {
+            return Err(vec![ONCE.to_owned()]);
         }
         let reading = self
             .recipe

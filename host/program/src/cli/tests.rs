@@ -22,6 +22,16 @@ fn the_description_of_the_options_is_sound() {
 }
 
 #[test]
+fn commands_are_told_in_the_order_in_which_they_are_needed() {
+    let command = command();
+    let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+    assert_eq!(
+        names,
+        ["run", "check", "status", "stop", "reload", "diagnose"]
+    );
+}
+
+#[test]
 fn all_after_the_dashes_is_handed_over_as_it_is() {
     let options = run(&[
         "--memory",
