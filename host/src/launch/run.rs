@@ -359,7 +359,7 @@ impl Run {
         let until = match self.stage {
             Stage::Stopping(before) => before.min(until),
             _ => {
-                self.shared.notify.stopping("stopping");
+                self.shared.notify.stopping("Stopping");
                 let text = format!("Stopping; connections have {} ms to end", drain.as_millis());
                 self.event(NOTICE, Kind::Stopping, text);
                 until

@@ -269,10 +269,11 @@ impl Shared {
             let ended = || vec!["the launcher has ended".to_owned()];
             answer.recv().unwrap_or_else(|_| Err(ended()))
         });
-        if tells {
+        let goes_on = !matches!(self.lock().phase, Phase::Stopping | Phase::Ended);
+        if tells && goes_on {
             self.notify.ready(match &result {
-                Ok(_) => "serving by the new configuration",
-                Err(_) => "serving; the new configuration was refused",
+                Ok(_) => "Serving by the new configuration",
+                Err(_) => "Serving by the old configuration; the new one was refused",
             });
         }
         result

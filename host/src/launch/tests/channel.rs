@@ -1,7 +1,7 @@
 //! Images that speak the management channel.
 
 use super::console::kill;
-use super::stand_in::become_image;
+use super::stand_in::{become_image, wait_for};
 use super::*;
 
 fn start(role: &str) -> Trial {
@@ -182,7 +182,7 @@ fn a_stop_ends_a_reload_that_is_on_its_way() {
     trial.set("wait");
     std::thread::scope(|scope| {
         let reload = scope.spawn(|| trial.launcher().reload());
-        std::thread::sleep(Duration::from_millis(100));
+        wait_for(&trial.directory.join("asked"));
         assert_eq!(trial.launcher().stop(SOON), End::Stopped);
         assert_eq!(
             reload.join().unwrap().unwrap_err(),
@@ -246,9 +246,9 @@ fn the_service_manager_is_told() {
     assert!(micros.trim_end().parse::<u64>().unwrap() > 0);
     assert_eq!(
         hear(),
-        "READY=1\nSTATUS=serving; the new configuration was refused\n"
+        "READY=1\nSTATUS=Serving by the old configuration; the new one was refused\n"
     );
     trial.launcher().stop(SOON);
-    assert_eq!(hear(), "STOPPING=1\nSTATUS=stopping\n");
+    assert_eq!(hear(), "STOPPING=1\nSTATUS=Stopping\n");
     let _ = fs::remove_dir_all(&directory);
 }

@@ -178,7 +178,7 @@ fn ready(revision: u32, archive: &[u8]) -> ToHost {
     }
 }
 
-fn wait_for(file: &Path) {
+pub(super) fn wait_for(file: &Path) {
     for _ in 0..6000 {
         if file.exists() {
             return;
@@ -221,7 +221,9 @@ fn play(role: &str, socket: UnixStream, directory: &Path, archive: &[u8]) -> i32
     while let Some(message) = peer.receive() {
         match message {
             ToGuest::Configure { archive, .. } if holds(&archive, "die") => return 37,
-            ToGuest::Configure { archive, .. } if holds(&archive, "wait") => {}
+            ToGuest::Configure { archive, .. } if holds(&archive, "wait") => {
+                fs::write(directory.join("asked"), "").unwrap();
+            }
             ToGuest::Configure { revision, archive } if holds(&archive, "bad") => {
                 let lines = vec!["cert.pem: this is bad".to_owned(), "and so on".to_owned()];
                 let result = Err(lines);
