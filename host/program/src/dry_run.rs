@@ -28,23 +28,15 @@ const MOST_NAMED: usize = 12;
 /// It can't be found out; that a run would be refused is a status.
 pub(crate) fn show(options: &Run, caller: &dyn Caller, net: Net) -> Result<ExitCode> {
     let backend = plan::wants_backend(options, &net).then_some(EXAMPLE_PORT);
-    let mut recipe = Recipe {
+    let recipe = Recipe {
         options: options.clone(),
         net,
         backend,
-        // The certificate's files may not exist, and are not made now: their place is shown.
         development: None,
+        // The certificate's files may not exist, and are not made now: their place is shown.
+        stand_in: plan::wants_development_certificate(options),
         program: caller.program(),
     };
-    let mut archive = Vec::new();
-    if plan::wants_development_certificate(options) {
-        let folder = caller.development_folder()?;
-        archive = ["cert.pem", "key.pem"]
-            .map(|name| shown(&folder.join(name)))
-            .to_vec();
-        let words = ["--cert=file:cert.pem", "--key=file:key.pem"];
-        recipe.options.words.extend(words.map(str::to_owned));
-    }
     let reading = match recipe.read(Passphrases::available()) {
         Ok(reading) => reading,
         Err(Refused { lines, status }) => {
@@ -53,15 +45,18 @@ pub(crate) fn show(options: &Run, caller: &dyn Caller, net: Net) -> Result<ExitC
         }
     };
     let plan = &reading.plan;
-    archive.extend(plan.files.iter().map(|(name, _)| name.clone()));
+    let mut archive: Vec<String> = if recipe.stand_in {
+        let folder = caller.development_folder()?;
+        let path = |name| shown(&folder.join(name));
+        ["cert.pem", "key.pem"].map(path).to_vec()
+    } else {
+        plan.files.iter().map(|(name, _)| name.clone()).collect()
+    };
     if let Some(conf) = &plan.conf {
         archive.extend(conf.recording.paths().map(str::to_owned));
     }
     let image = caller.image_place(options);
-    let mut machine = machine(options, plan, &image)?;
-    if !archive.is_empty() && plan.files.is_empty() {
-        machine = machine.file("file", *b"-");
-    }
+    let machine = machine(options, plan, &image)?;
     let boot = machine.boot()?;
     let initrd = boot.archive.is_some().then_some("BOOT-ARCHIVE");
 

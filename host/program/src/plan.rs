@@ -154,6 +154,14 @@ impl Plan {
         })
     }
 
+    /// Names a certificate and its key without having them.
+    pub(crate) fn stand_in(&mut self) {
+        for (option, name) in [("--cert", CERTIFICATE_FILE), ("--key", KEY_FILE)] {
+            self.line.push_str(&format!(" {option}=file:{name}"));
+            self.files.push((name.to_owned(), Zeroizing::default()));
+        }
+    }
+
     /// What this run publishes on this host, and what is to be told of it.
     ///
     /// # Errors

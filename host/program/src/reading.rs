@@ -23,6 +23,8 @@ pub(crate) struct Recipe {
     pub(crate) backend: Option<u16>,
     /// Where the development certificate is kept.
     pub(crate) development: Option<PathBuf>,
+    /// Whether empty files stand for a development certificate that is not to be made.
+    pub(crate) stand_in: bool,
     /// How the user calls this program, for advice.
     pub(crate) program: &'static str,
 }
@@ -78,8 +80,11 @@ impl Recipe {
             .transpose()
             .map_err(Refused::new)?;
         let net = self.net.clone();
-        let plan =
+        let mut plan =
             Plan::new(&self.options, net, development, self.backend, conf).map_err(Refused::new)?;
+        if self.stand_in {
+            plan.stand_in();
+        }
         let config = self.check(&plan)?;
         let (ports, notices) = plan.ports(&self.options, &config)?;
         Ok(Reading {
@@ -159,4 +164,56 @@ pub(crate) fn development(
     plan::wants_development_certificate(options)
         .then(folder)
         .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str], stand_in: bool) -> Result<Reading, Refused> {
+        let options = Run {
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            ..Run::default()
+        };
+        let recipe = Recipe {
+            options,
+            net: Net::Rootless,
+            backend: Some(8080),
+            development: None,
+            stand_in,
+            program: "stockade",
+        };
+        recipe.read(Passphrases::Nobody)
+    }
+
+    #[test]
+    fn a_run_of_no_words_is_complete_but_for_its_certificate() {
+        let reading = read(&[], true).unwrap_or_else(|refused| panic!("{refused:?}"));
+        let setup = reading.setup();
+        assert_eq!(setup.files.len(), 2);
+        assert_eq!(setup.forwards.len(), 1);
+        assert!(setup.kernel_line.contains("--cert=file:"));
+        assert_eq!(reading.config.accept.port, 443);
+        assert_eq!(
+            read(&[], false).err().map(|refused| refused.status),
+            Some(USAGE)
+        );
+    }
+
+    #[test]
+    fn wrong_words_are_told_with_where_to_look_them_up() {
+        let Err(refused) = read(&["--ipv4=1", "--what"], true) else {
+            panic!("nonsense was taken");
+        };
+        assert_eq!(refused.status, USAGE);
+        let text = refused.lines.join("\n");
+        assert!(
+            text.contains("--ipv4 (word 1") && text.contains("--what"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("`stockade run --help` lists the image's words"),
+            "{text}"
+        );
+    }
 }

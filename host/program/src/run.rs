@@ -46,6 +46,7 @@ pub fn run(options: &Run, caller: &mut dyn Caller) -> Result<ExitCode> {
         net,
         backend: backend.as_ref().map(Backend::port),
         development: reading::development(options, || caller.development_folder())?,
+        stand_in: false,
         program: caller.program(),
     };
     let reading = match recipe.read(Passphrases::available()) {
