@@ -14,7 +14,7 @@ use simple_dns::{
 };
 use stockade_net::Datagram;
 
-use super::wake;
+use super::{GATEWAY_IPV4, GATEWAY_IPV6, wake};
 
 /// Threads that ask, each one name at a time: getaddrinfo(3) waits.
 const THREADS: usize = 4;
@@ -216,7 +216,7 @@ fn answer(
     match ipv6.map(|ipv6| addresses(&name, ipv6, look_up)) {
         Some(Ok(found)) => {
             for address in found {
-                let data = match address {
+                let data = match seen_by_the_guest(address) {
                     IpAddr::V4(address) => RData::A(A::from(address)),
                     IpAddr::V6(address) => RData::AAAA(AAAA::from(address)),
                 };
@@ -234,6 +234,16 @@ fn answer(
         if bytes.len() <= LONGEST_ANSWER || reply.answers.pop().is_none() {
             return Some(bytes);
         }
+    }
+}
+
+/// What an address of this host's is for the guest. Its own loopback leads nowhere, and a name that is
+/// this host's loopback, in `/etc/hosts` most often, means this host.
+fn seen_by_the_guest(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) if address.is_loopback() => GATEWAY_IPV4.into(),
+        IpAddr::V6(address) if address.is_loopback() => GATEWAY_IPV6.into(),
+        other => other,
     }
 }
 

@@ -16,6 +16,8 @@ fn host(name: &str, family: Family) -> Result<Vec<IpAddr>, Failure> {
         ("both", Family::Any) => Ok(vec![SIX, FOUR]),
         ("both" | "four", Family::Ipv4) | ("four", Family::Any) => Ok(vec![FOUR]),
         ("six", Family::Any) => Ok(vec![SIX]),
+        ("own", Family::Ipv4) => Ok(vec![Ipv4Addr::new(127, 0, 1, 1).into()]),
+        ("own", Family::Any) => Ok(vec![Ipv6Addr::LOCALHOST.into()]),
         // As a name of /etc/hosts when no name server can be reached.
         ("six" | "down", _) => Err(Failure::Later),
         ("many", _) => Ok((1..=200)
@@ -61,6 +63,12 @@ fn check(name: &str, qtype: TYPE, expected: &str) {
 fn each_question_gets_the_addresses_of_its_family() {
     check("both", TYPE::A, "NoError 192.0.2.1");
     check("both", TYPE::AAAA, "NoError 2001:db8::1");
+}
+
+#[test]
+fn the_loopback_is_the_gateway() {
+    check("own", TYPE::A, "NoError 10.0.2.2");
+    check("own", TYPE::AAAA, "NoError fd00:5374:6f63:6b61::2");
 }
 
 #[test]
@@ -140,6 +148,6 @@ fn this_host_knows_its_own_loopback() {
         (7, 49152, 53)
     );
     let reply = Packet::parse(&answer.payload).unwrap();
-    let expected = RData::A(A::from(Ipv4Addr::LOCALHOST));
+    let expected = RData::A(A::from(GATEWAY_IPV4));
     assert_eq!(reply.answers[0].rdata, expected);
 }
