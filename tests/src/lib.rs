@@ -14,6 +14,7 @@ pub mod certificates;
 pub mod client;
 pub mod fuzz;
 pub mod hosted;
+pub mod launcher;
 pub mod memory_file;
 pub mod namespace;
 pub mod pattern;

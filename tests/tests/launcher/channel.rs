@@ -1,0 +1,125 @@
+//! The management channel across a pause of the launcher: QEMU drops what nobody takes, and yet
+//! every event arrives.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use stockade_tests::client::{self, TlsStream};
+use stockade_tests::stunnel::ports;
+use stockade_tests::tap::Tap;
+use stockade_tests::wait_until;
+use stockade_tests::{PATIENCE, backend};
+
+use crate::scene::{GLOBALS, Scene, echo, end};
+
+/// How long the launcher stands still.
+const PAUSE: Duration = Duration::from_secs(3);
+/// Connections in that time, each of which is good for many events.
+const CONNECTIONS: usize = 160;
+const THREADS: usize = 4;
+
+/// On a TAP: on the rootless network the launcher carries the connections, too.
+#[test]
+fn a_pause_of_the_launcher_loses_no_event() {
+    let scene = Scene::new();
+    let tap = Tap::create();
+    let backend = backend::Backend::start(tap.host(), backend::Mode::Commands);
+    let server = SocketAddr::new(tap.guest().into(), ports::next());
+    let service = scene.service_to("tls", server, &backend.address().to_string());
+    let conf = scene.write(&format!("{GLOBALS}debug = 7\n{service}"));
+    let network = format!("tap={}", tap.name());
+    let own = format!("--ipv4={}/{}", tap.guest(), Tap::PREFIX);
+    let gateway = format!("--ipv4-gateway={}", tap.host());
+    let options = ["--net", &network, "--memory", "512", "--", &own, &gateway];
+    let mut launcher = scene.launch_with(&conf, &options);
+    launcher.wait_until_serving();
+    let before = newest(&scene.place.status());
+
+    launcher.signal(Signal::STOP);
+    let began = Instant::now();
+    let connect = || {
+        let client = client::verifying(&scene.identity);
+        let mut stream = TlsStream::connect(server, &client).expect("a handshake");
+        let own = stream.tcp().local_addr().expect("an open socket");
+        stream.write_all(b"ECHO\n").expect("the command is taken");
+        echo(&mut stream, b"some words").expect("an echo");
+        end(stream).expect("an orderly end");
+        own
+    };
+    let mut clients: Vec<SocketAddr> = thread::scope(|scope| {
+        let some = || {
+            (0..CONNECTIONS / THREADS)
+                .map(|_| connect())
+                .collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(some)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined
+            .flat_map(|own| own.expect("its words are above"))
+            .collect()
+    });
+    thread::sleep(PAUSE.saturating_sub(began.elapsed()));
+    launcher.signal(Signal::CONT);
+    // One more at the end: when it has been told, all before it have.
+    clients.push(connect());
+
+    let last = clients.last().expect("just pushed").to_string();
+    let told = wait_until(PATIENCE, || {
+        let events = scene.place.events_since(before);
+        let accepted = events
+            .iter()
+            .position(|event| is_about(event, "accepted", &last))?;
+        let closed = events
+            .iter()
+            .skip(accepted)
+            .any(|event| event["kind"] == "closed");
+        closed.then_some(events)
+    });
+    let events = told.unwrap_or_else(|| panic!("the last client is never told of"));
+    let numbers: Vec<u64> = events
+        .iter()
+        .filter_map(|event| event["number"].as_u64())
+        .collect();
+    let expected: Vec<u64> = (before + 1..).take(numbers.len()).collect();
+    assert_eq!(numbers, expected);
+    assert!(
+        numbers.len() > 10 * CONNECTIONS,
+        "only {} events",
+        numbers.len()
+    );
+    let lost = events.iter().find(|event| event["kind"] == "lost");
+    assert_eq!(lost, None);
+    assert_eq!(scene.place.status()["image"]["events_lost"], 0);
+
+    // Each client's own lines, once: what the image numbered is not all that it said.
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for event in events.iter().filter(|event| event["kind"] == "accepted") {
+        let peer = text(event).rsplit(' ').next().unwrap_or_default();
+        *seen.entry(peer.to_owned()).or_default() += 1;
+    }
+    let expected = clients.iter().map(|own| (own.to_string(), 1)).collect();
+    assert_eq!(seen, expected);
+    let closed = events
+        .iter()
+        .filter(|event| event["kind"] == "closed")
+        .count();
+    assert_eq!(closed, clients.len());
+}
+
+fn newest(status: &Value) -> u64 {
+    let newest = status["newest_event"].as_u64();
+    newest.unwrap_or_else(|| panic!("no newest event in {status}"))
+}
+
+fn text(event: &Value) -> &str {
+    event["text"].as_str().unwrap_or_default()
+}
+
+fn is_about(event: &Value, kind: &str, client: &str) -> bool {
+    event["kind"] == kind && text(event).ends_with(client)
+}

@@ -1,0 +1,16 @@
+//! The `stockade` program as its users run it: a child process with signals, control commands and
+//! files, and clients and backends on this host's loopback.
+//!
+//! Every test has a launcher and a place of its own. But for the one that stops the launcher's
+//! process, all run on the rootless network.
+
+mod channel;
+mod control;
+mod crash;
+mod names;
+mod reload;
+mod scene;
+mod secrets;
+mod signals;
+mod transfer;
+mod unix;
