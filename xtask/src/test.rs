@@ -1,4 +1,5 @@
-//! `cargo xtask test`: the unit tests on this host, then the hosted, the stunnel and the boot tests.
+//! `cargo xtask test`: the unit tests on this host, then the hosted, the stunnel, the boot and the
+//! launcher tests.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use crate::{Result, image, packages, process};
 const HELP: &str = "\
 Runs every test: the unit tests of all host crates and the simulation, then, in a network namespace
 of their own, the hosted tests, which run the tunnel as a process on a TAP device, the stunnel
-tests, which give stunnel.conf files to the tunnel and have real stunnels as its peers, and the
-boot tests, which boot the image under QEMU. Installs what they need first.
+tests, which give stunnel.conf files to the tunnel and have real stunnels as its peers, the boot
+tests, which boot the image under QEMU, and the launcher tests, which run the `stockade` program as
+its users do. Installs what they need first.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 
@@ -25,6 +27,7 @@ Options:
       --hosted      Run the hosted tests only
       --stunnel     Run the stunnel tests only
       --boot        Run the boot tests only
+      --launcher    Run the launcher tests only
   -h, --help        Show this text
 ";
 
@@ -44,6 +47,7 @@ enum Stage {
     Hosted,
     Stunnel,
     Boot,
+    Launcher,
 }
 
 pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> {
@@ -59,6 +63,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Long("hosted") => options.stages.push(Stage::Hosted),
             Long("stunnel") => options.stages.push(Stage::Stunnel),
             Long("boot") => options.stages.push(Stage::Boot),
+            Long("launcher") => options.stages.push(Stage::Launcher),
             Long("help") | Short('h') => {
                 print!("{HELP}");
                 return Ok(ExitCode::SUCCESS);
@@ -74,7 +79,13 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
         }
     }
     if options.stages.is_empty() {
-        options.stages = vec![Stage::Unit, Stage::Hosted, Stage::Stunnel, Stage::Boot];
+        options.stages = vec![
+            Stage::Unit,
+            Stage::Hosted,
+            Stage::Stunnel,
+            Stage::Boot,
+            Stage::Launcher,
+        ];
     }
     packages::require(packages::TEST, options.install)?;
     run(root, &options)
@@ -109,6 +120,11 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     if options.stages.contains(&Stage::Boot) {
         stage("boot tests", &|| {
             isolated_tests(root, "boot", &image.path, filter)
+        });
+    }
+    if options.stages.contains(&Stage::Launcher) {
+        stage("launcher tests", &|| {
+            isolated_tests(root, "launcher", &image.path, filter)
         });
     }
 
