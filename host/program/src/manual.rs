@@ -116,7 +116,9 @@ pub fn page() -> String {
         page.text([roman(what)]);
         page.control("PP", []);
         page.control("RS", ["4"]);
+        page.control("nf", []);
         page.text([bold(line)]);
+        page.control("fi", []);
         page.control("RE", []);
     }
     page.control("SH", ["SEE ALSO"]);

@@ -112,7 +112,7 @@ fn every_section_is_there_and_no_text_is_taken_for_a_request() {
         );
     }
     let requests = [
-        ".TH", ".SH", ".TP", ".PP", ".RS", ".RE", ".br", ".ie", ".el",
+        ".TH", ".SH", ".TP", ".PP", ".RS", ".RE", ".br", ".nf", ".fi", ".ie", ".el",
     ];
     for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
         assert!(
@@ -141,5 +141,35 @@ fn shells_take_the_completions() {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{shell:?}: {output:?}");
         assert!(output.stderr.is_empty(), "{shell:?}: {output:?}");
+    }
+}
+
+#[test]
+fn every_example_is_taken() {
+    for (_, line) in text::EXAMPLES {
+        for command in line.split(" && ") {
+            // The system's own groups may lack one.
+            let command = command.replace(",group=www-data", "");
+            let words = command.split_ascii_whitespace().map(Into::into);
+            if !command.starts_with("stockade ") {
+                continue;
+            }
+            let cli = cli::parse(words).unwrap_or_else(|error| panic!("{command}: {error}"));
+            if let cli::Task::Run(options) = cli.command {
+                let words = [
+                    &options.words[..],
+                    &["--cert=file:c".into(), "--key=file:k".into()],
+                ];
+                let network = stockade_host::network::options();
+                let line = format!("{} {network}", words.concat().join(" "));
+                let addressed = options.words.iter().any(|word| word.starts_with("--ipv4"));
+                let alone = options.conf.is_none() && !addressed;
+                if let Err(errors) = stockade_config::command_line::parse(&line)
+                    && alone
+                {
+                    panic!("{command}: {errors}");
+                }
+            }
+        }
     }
 }

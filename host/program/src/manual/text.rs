@@ -107,15 +107,15 @@ pub(super) const EXAMPLES: [(&str, &str); 8] = [
     ),
     (
         "Serve a certificate of one's own on all addresses, in front of port 8080 of this host:",
-        "stockade run --cert chain.pem --key key.pem --publish 0.0.0.0:443:443 -- --connect=127.0.0.1:8080",
+        "stockade run --cert chain.pem --key key.pem --publish 0.0.0.0:443:443 -- --connect=8080",
     ),
     (
         "See what becomes of a stunnel configuration, then serve it:",
         "stockade check --conf /etc/stunnel/off.conf && stockade run --conf /etc/stunnel/off.conf",
     ),
     (
-        "Offer it as a UNIX socket to the group www-data:",
-        "stockade run --publish unix:/run/db.sock,mode=0660,group=www-data:443 -- --connect=db:3306",
+        "Serve on a UNIX socket that the group www-data may use:",
+        "stockade run --publish unix:/run/web.sock,mode=0660,group=www-data:443 -- --connect=backend.example:80",
     ),
     (
         "Give the image an address of its own on a bridge:",
