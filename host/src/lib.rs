@@ -34,7 +34,7 @@ pub use backend::Backend;
 pub use channel::Channel;
 pub use command_line::Boot;
 pub use error::Error;
-pub use machine::{Accel, Firmware, Machine, Network, ParseError, Publish, RootlessLink};
+pub use machine::{Accel, Firmware, Machine, Network, ParseError, RootlessLink};
 pub use qemu::{CommandLine, Qemu};
 pub use stockade_config::exit::{ExitStatus, Outcome};
 pub use tap::{Privilege, Tap, bridge_exists, interface_exists};

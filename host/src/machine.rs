@@ -1,12 +1,9 @@
 //! What a machine can be: its kind, firmware, accelerator and network.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 use std::sync::Arc;
-
-use crate::network::{Forward, Listen};
 
 /// QEMU's machine types that the image boots on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,12 +77,6 @@ pub enum Network {
     /// which no privilege is needed. The image's words for it are
     /// [`network::options`](crate::network::options).
     Rootless(RootlessLink),
-    /// QEMU's own network (SLIRP), for which no privilege is needed: the guest is 10.0.2.15,
-    /// the gateway 10.0.2.2 is this host, the name server is 10.0.2.3.
-    User {
-        /// Ports of this host that lead to the guest.
-        publish: Vec<Publish>,
-    },
     /// An existing TAP interface that this user may open.
     Tap {
         /// The interface's name.
@@ -122,52 +113,6 @@ impl PartialEq for RootlessLink {
 }
 
 impl Eq for RootlessLink {}
-
-/// One port of this host that leads to a port of the guest: `[ADDRESS:]PORT:GUESTPORT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Publish {
-    /// The address of this host to listen on; never implied to be more than 127.0.0.1.
-    pub address: Ipv4Addr,
-    /// The port of this host.
-    pub port: u16,
-    /// The port of the guest.
-    pub guest_port: u16,
-}
-
-impl Publish {
-    /// A port of 127.0.0.1.
-    pub const fn local(port: u16, guest_port: u16) -> Publish {
-        Publish {
-            address: Ipv4Addr::LOCALHOST,
-            port,
-            guest_port,
-        }
-    }
-
-    /// The host name that stands in a URL for this address.
-    pub fn url_host(&self) -> String {
-        if self.address.is_loopback() || self.address.is_unspecified() {
-            "localhost".to_owned()
-        } else {
-            self.address.to_string()
-        }
-    }
-}
-
-impl TryFrom<&Forward> for Publish {
-    type Error = ();
-
-    fn try_from(forward: &Forward) -> Result<Publish, ()> {
-        match forward.listen {
-            Listen::Tcp(SocketAddr::V4(address)) => Ok(Publish {
-                address: *address.ip(),
-                port: address.port(),
-                guest_port: forward.guest_port,
-            }),
-            _ => Err(()),
-        }
-    }
-}
 
 /// A word that names no machine, firmware, accelerator or port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,48 +170,6 @@ words!(Firmware, "seabios or qboot",
 words!(Accel, "auto, kvm or tcg",
     "auto" => Accel::Auto, "kvm" => Accel::Kvm, "tcg" => Accel::Tcg);
 
-impl FromStr for Publish {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Publish, ParseError> {
-        let error = || ParseError {
-            word: text.to_owned(),
-            expected: "[ADDRESS:]PORT:GUESTPORT with an IPv4 address and ports from 1 to 65535, \
-                       such as 8443:443 or 127.0.0.1:8443:443",
-        };
-        let port = |word: &str| {
-            let digits = word.bytes().all(|byte| byte.is_ascii_digit());
-            word.parse()
-                .ok()
-                .filter(|port| digits && *port != 0)
-                .ok_or_else(error)
-        };
-        let (rest, guest_port) = text.rsplit_once(':').ok_or_else(error)?;
-        let (address, host_port) = match rest.rsplit_once(':') {
-            Some((address, host_port)) => (address.parse().map_err(|_| error())?, host_port),
-            None => (Ipv4Addr::LOCALHOST, rest),
-        };
-        Ok(Publish {
-            address,
-            port: port(host_port)?,
-            guest_port: port(guest_port)?,
-        })
-    }
-}
-
-impl fmt::Display for Publish {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.address, self.port, self.guest_port)
-    }
-}
-
-impl From<Publish> for (IpAddr, u16) {
-    /// The host's end.
-    fn from(publish: Publish) -> (IpAddr, u16) {
-        (IpAddr::V4(publish.address), publish.port)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,37 +187,5 @@ mod tests {
         }
         let error = "Q35".parse::<Machine>().unwrap_err();
         assert_eq!(error.to_string(), "\"Q35\" is not microvm, q35 or pc");
-    }
-
-    #[test]
-    fn published_ports_are_local_unless_an_address_is_given() {
-        assert_eq!("8443:443".parse(), Ok(Publish::local(8443, 443)));
-        let wide: Publish = "0.0.0.0:80:8080".parse().unwrap();
-        assert_eq!(wide.address, Ipv4Addr::UNSPECIFIED);
-        assert_eq!((wide.port, wide.guest_port), (80, 8080));
-        assert_eq!(wide.to_string().parse(), Ok(wide));
-    }
-
-    #[test]
-    fn malformed_published_ports_are_refused() {
-        for text in [
-            "",
-            "443",
-            ":443",
-            "8443:",
-            "0:443",
-            "8443:0",
-            "65536:443",
-            "+1:443",
-            "a:b",
-            "1:2:3",
-            "localhost:1:2",
-            "127.0.0.1:1",
-            "::1:8443:443",
-            "[::1]:8443:443",
-            "1 :2",
-        ] {
-            assert!(text.parse::<Publish>().is_err(), "{text:?}");
-        }
     }
 }

@@ -408,17 +408,6 @@ fn netdev(network: &Network, link: Option<RawFd>) -> Option<String> {
         Network::Rootless(_) => {
             link.map(|link| format!("stream,id=net,addr.type=fd,addr.str={link}"))
         }
-        Network::User { publish } => {
-            let mut text = "user,id=net".to_owned();
-            for port in publish {
-                // SLIRP listens on every address unless it is told one.
-                text += &format!(
-                    ",hostfwd=tcp:{}:{}-:{}",
-                    port.address, port.port, port.guest_port
-                );
-            }
-            Some(text)
-        }
         Network::Tap { name } => Some(format!(
             "tap,id=net,ifname={},script=no,downscript=no,vnet_hdr=on",
             // In QEMU's option syntax a comma inside a value is doubled.

@@ -28,6 +28,15 @@ pub enum Machine {
 }
 
 impl Machine {
+    /// Every machine with each of its firmwares.
+    pub const ALL: [Machine; 5] = [
+        Machine::Microvm,
+        Machine::Q35,
+        Machine::Q35Qboot,
+        Machine::Pc,
+        Machine::PcQboot,
+    ];
+
     /// This machine with the image in it: emulated, without network and configuration.
     pub fn qemu(self) -> Qemu {
         let (machine, firmware) = match self {

@@ -1,7 +1,6 @@
 //! QEMU's command line for every machine, network and accelerator.
 
 use super::*;
-use crate::Publish;
 
 fn line(qemu: &Qemu) -> String {
     let boot = qemu.boot().unwrap();
@@ -9,9 +8,9 @@ fn line(qemu: &Qemu) -> String {
     qemu.command_line(&boot, "IMAGE", initrd).to_string()
 }
 
-fn user() -> Network {
-    Network::User {
-        publish: vec![Publish::local(8443, 443)],
+fn tap() -> Network {
+    Network::Tap {
+        name: "tap0".to_owned(),
     }
 }
 
@@ -19,7 +18,7 @@ fn user() -> Network {
 fn microvm_uses_modern_mmio_devices() {
     let qemu = Qemu::new("image")
         .accel(Accel::Tcg)
-        .network(user())
+        .network(tap())
         .kernel_line("--log=info");
     assert_eq!(
         line(&qemu),
@@ -27,7 +26,7 @@ fn microvm_uses_modern_mmio_devices() {
          -nodefaults -no-user-config -display none -serial stdio -no-reboot \
          -device isa-debug-exit,iobase=0xf4,iosize=4 -global virtio-mmio.force-legacy=false \
          -device virtio-rng-device \
-         -netdev user,id=net,hostfwd=tcp:127.0.0.1:8443-:443 \
+         -netdev tap,id=net,ifname=tap0,script=no,downscript=no,vnet_hdr=on \
          -device virtio-net-device,netdev=net -kernel IMAGE -append --log=info"
     );
 }
@@ -38,7 +37,7 @@ fn q35_and_pc_use_modern_pci_devices_without_a_boot_rom() {
         let qemu = Qemu::new("image")
             .machine(machine)
             .accel(Accel::Tcg)
-            .network(user())
+            .network(tap())
             .memory_mib(64);
         assert_eq!(
             line(&qemu),
@@ -46,7 +45,7 @@ fn q35_and_pc_use_modern_pci_devices_without_a_boot_rom() {
                 "qemu-system-x86_64 -name stockade -machine {machine} -accel tcg -cpu max -smp 1 \
                  -m 64 -nodefaults -no-user-config -display none -serial stdio -no-reboot \
                  -device isa-debug-exit,iobase=0xf4,iosize=4 -device virtio-rng-pci \
-                 -netdev user,id=net,hostfwd=tcp:127.0.0.1:8443-:443 \
+                 -netdev tap,id=net,ifname=tap0,script=no,downscript=no,vnet_hdr=on \
                  -device virtio-net-pci,netdev=net,disable-legacy=on,romfile= -kernel IMAGE"
             )
         );
@@ -96,24 +95,12 @@ fn a_tap_is_used_as_it_is_found() {
 
 #[test]
 fn a_plain_card_offers_no_acceleration() {
-    let text = line(&Qemu::new("image").network(user()).plain_card(true));
+    let text = line(&Qemu::new("image").network(tap()).plain_card(true));
     assert!(
         text.contains("virtio-net-device,netdev=net,csum=off,guest_csum=off,gso=off,"),
         "{text}"
     );
     assert!(text.contains(",mrg_rxbuf=off,event_idx=off "), "{text}");
-}
-
-#[test]
-fn every_forwarded_port_names_its_address() {
-    let publish = ["8443:443", "0.0.0.0:9443:443"]
-        .map(|text| text.parse().unwrap())
-        .to_vec();
-    let text = line(&Qemu::new("image").network(Network::User { publish }));
-    assert!(
-        text.contains("hostfwd=tcp:127.0.0.1:8443-:443,hostfwd=tcp:0.0.0.0:9443-:443 "),
-        "{text}"
-    );
 }
 
 #[test]
@@ -133,7 +120,7 @@ fn no_key_ever_stands_in_qemu_s_command_line() {
                 let qemu = Qemu::new("image")
                     .machine(machine)
                     .accel(accel)
-                    .network(user())
+                    .network(tap())
                     .kernel_line(kernel_line)
                     .file("key.pem", secret.as_bytes());
                 let text = line(&qemu);

@@ -11,6 +11,7 @@ pub mod debian;
 pub mod disk;
 pub mod files;
 pub mod hello;
+pub mod launched;
 pub mod log;
 pub mod ports;
 pub mod shake;

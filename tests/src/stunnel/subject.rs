@@ -11,6 +11,7 @@ use crate::memory_file::MemoryFile;
 use crate::stunnel::debian::Debian;
 use crate::stunnel::disk::Disk;
 use crate::stunnel::files::Files;
+use crate::stunnel::launched::Launched;
 use crate::tap::Tap;
 use crate::vm;
 use crate::{PATIENCE, wait_until};
@@ -27,6 +28,8 @@ pub enum Kind {
     Hosted(&'static str),
     /// The image in a virtual machine.
     Booted(vm::Machine),
+    /// The image, run by this program (`stockade`) on the rootless network.
+    Launched(&'static str),
 }
 
 /// A place for one subject: its network and its files.
@@ -66,7 +69,7 @@ impl Scene {
     pub fn link(&self) -> &str {
         match self.kind {
             // A process of this host speaks to other processes of this host.
-            Kind::Debian => "lo",
+            Kind::Debian | Kind::Launched(_) => "lo",
             Kind::Hosted(_) | Kind::Booted(_) => self.tap.name(),
         }
     }
@@ -74,7 +77,7 @@ impl Scene {
     /// Where the subject is reached.
     pub fn subject(&self, port: u16) -> SocketAddr {
         let address = match self.kind {
-            Kind::Debian => self.tap.host(),
+            Kind::Debian | Kind::Launched(_) => self.tap.host(),
             Kind::Hosted(_) | Kind::Booted(_) => self.tap.guest(),
         };
         (address, port).into()
@@ -109,6 +112,10 @@ impl Scene {
             Kind::Booted(machine) => {
                 let guest = self.boot(machine, &record(&path)?, &path);
                 ready(Subject::Booted(guest))
+            }
+            Kind::Launched(program) => {
+                let launched = Launched::start(program, &path, &self.options);
+                ready(Subject::Launched(launched))
             }
         }
     }
@@ -174,7 +181,13 @@ fn ready(mut subject: Subject) -> Result<Subject, String> {
     });
     match serves {
         Some(true) => Ok(subject),
-        Some(false) => Err(subject.log()),
+        Some(false) => {
+            if let Subject::Launched(launched) = &subject {
+                // The reading thread may be a moment behind the process.
+                launched.log().wait_for("Configuration failed");
+            }
+            Err(subject.log())
+        }
         None => panic!("neither serves nor ends:\n{}", subject.log()),
     }
 }
@@ -203,6 +216,8 @@ pub enum Subject {
     Hosted(hosted::guest::Guest),
     /// The image.
     Booted(vm::Guest),
+    /// The image, run by the program.
+    Launched(Launched),
 }
 
 impl Subject {
@@ -210,6 +225,7 @@ impl Subject {
     pub fn log(&self) -> String {
         match self {
             Subject::Debian(debian) => debian.log().text(),
+            Subject::Launched(launched) => launched.log().text(),
             Subject::Hosted(guest) => guest.log(),
             Subject::Booted(guest) => guest.log(),
         }
@@ -219,6 +235,7 @@ impl Subject {
     pub fn count(&self, needle: &str) -> usize {
         match self {
             Subject::Debian(debian) => debian.log().count(needle),
+            Subject::Launched(launched) => launched.log().count(needle),
             Subject::Hosted(guest) => guest.count(needle),
             Subject::Booted(guest) => guest.count(needle),
         }
@@ -228,6 +245,7 @@ impl Subject {
     pub fn lines(&self) -> usize {
         match self {
             Subject::Debian(debian) => debian.log().len(),
+            Subject::Launched(launched) => launched.log().len(),
             Subject::Hosted(guest) => guest.lines(),
             Subject::Booted(guest) => guest.lines(),
         }
@@ -242,6 +260,7 @@ impl Subject {
     pub fn wait_for_after(&self, from: usize, needle: &str) -> String {
         match self {
             Subject::Debian(debian) => debian.log().wait_for_after(from, needle),
+            Subject::Launched(launched) => launched.log().wait_for_after(from, needle),
             Subject::Hosted(guest) => guest.wait_for_after(from, needle),
             Subject::Booted(guest) => guest.wait_for_after(from, needle),
         }
@@ -251,6 +270,7 @@ impl Subject {
     pub fn is_running(&mut self) -> bool {
         match self {
             Subject::Debian(debian) => debian.is_running(),
+            Subject::Launched(launched) => launched.is_running(),
             Subject::Hosted(guest) => guest.is_running(),
             Subject::Booted(guest) => guest.is_running(),
         }

@@ -14,9 +14,8 @@ use stockade_host::Channel;
 use stockade_tests::PATIENCE;
 use stockade_tests::client::tcp;
 use stockade_tests::pattern::Pattern;
-use stockade_tests::vm::Machine;
 
-use crate::setup::{Running, Setup};
+use crate::setup::{Place, Running, Setup};
 use crate::transfer::download;
 
 /// How long the host does not read.
@@ -28,13 +27,11 @@ const CONNECTIONS: usize = 150;
 const TIGHT: usize = 4096;
 
 /// A guest that serves, with its channel. `prepare` sees QEMU's end before QEMU does.
-fn start(machine: Machine, prepare: impl FnOnce(&OwnedFd)) -> (Running, Channel) {
+fn start(place: Place, prepare: impl FnOnce(&OwnedFd)) -> (Running, Channel) {
     let (channel, theirs) = Channel::pair().expect("a pair of sockets");
     prepare(&theirs);
     let theirs = Arc::new(theirs);
-    let running = Setup::new(machine)
-        .qemu(|qemu| qemu.channel(theirs))
-        .start();
+    let running = Setup::new(place).qemu(|qemu| qemu.channel(theirs)).start();
     (running, channel)
 }
 
@@ -66,8 +63,8 @@ fn speak_no_tls(running: &Running) {
 
 /// QEMU drops what its socket does not hold, in the middle of frames. It all comes all the same,
 /// once and in order, and is what the console says.
-pub fn a_host_that_pauses_misses_no_event(machine: Machine) {
-    let (running, mut channel) = start(machine, |theirs| {
+pub fn a_host_that_pauses_misses_no_event(place: Place) {
+    let (running, mut channel) = start(place, |theirs| {
         set_socket_send_buffer_size(theirs, TIGHT).expect("any socket can");
     });
     for _ in 0..CONNECTIONS {
@@ -109,8 +106,8 @@ pub fn a_host_that_pauses_misses_no_event(machine: Machine) {
 }
 
 /// As much as the image takes comes in whole, and its answer goes out.
-pub fn the_largest_message_comes_in(machine: Machine) {
-    let (running, mut channel) = start(machine, |_| {});
+pub fn the_largest_message_comes_in(place: Place) {
+    let (running, mut channel) = start(place, |_| {});
     let most = find(&mut channel, &running, |message| match message {
         ToHost::Hello { archive_most, .. } => Some(archive_most),
         _ => None,
@@ -133,10 +130,10 @@ pub fn the_largest_message_comes_in(machine: Machine) {
 }
 
 /// A channel on which nothing is said costs nothing, and a word on it wakes the guest.
-pub fn an_idle_channel_uses_no_processor(machine: Machine) {
+pub fn an_idle_channel_uses_no_processor(place: Place) {
     /// Out of 400 ticks; a guest that polls would use nearly all of them.
     const FEW: u64 = 20;
-    let (running, mut channel) = start(machine, |_| {});
+    let (running, mut channel) = start(place, |_| {});
     download(&running, 1000);
     // The end of the last conversation, and QEMU's own start, are still to be worked off.
     let mut messages = Vec::new();
@@ -159,10 +156,9 @@ pub fn an_idle_channel_uses_no_processor(machine: Machine) {
 }
 
 /// The image does not need its launcher to serve, and does not wear itself out in calling it.
-#[test]
-fn a_guest_whose_channel_was_closed_serves_on() {
+pub fn a_guest_whose_channel_was_closed_serves_on(place: Place) {
     const FEW: u64 = 20;
-    let (running, channel) = start(Machine::Microvm, |_| {});
+    let (running, channel) = start(place, |_| {});
     drop(channel);
     for _ in 0..10 {
         speak_no_tls(&running);

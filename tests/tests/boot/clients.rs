@@ -8,9 +8,8 @@ use stockade_tests::memory_file::MemoryFile;
 use stockade_tests::pattern::{Hasher, Pattern, Sum};
 use stockade_tests::process::{self, Finished};
 use stockade_tests::tools::{curl, s_client, url};
-use stockade_tests::vm::Machine;
 
-use crate::setup::{Running, Setup};
+use crate::setup::{Place, Running, Setup};
 
 /// More than one record, less than a buffer.
 const BODY: u64 = 100_000;
@@ -53,8 +52,8 @@ pub fn openssl_downloads(running: &Running, arguments: &[&str]) -> Finished<Vec<
 }
 
 /// Fetches a body with `s_client` held to one version, and checks all that it reports.
-fn openssl_gets_its_answer(machine: Machine, option: &str, version: &str) {
-    let running = Setup::new(machine).start();
+fn openssl_gets_its_answer(place: Place, option: &str, version: &str) {
+    let running = Setup::new(place).start();
     let finished = openssl_downloads(&running, &[option]);
     let words = format!("Protocol version: {version}");
     assert!(
@@ -66,9 +65,8 @@ fn openssl_gets_its_answer(machine: Machine, option: &str, version: &str) {
 }
 
 /// A client that sends no server name (RFC 6066 §3), or another one, gets the one certificate.
-#[test]
-fn clients_with_any_server_name_are_served() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn clients_with_any_server_name_are_served(place: Place) {
+    let running = Setup::new(place).start();
     for name in [None, Some("elsewhere.test")] {
         let finished = openssl_as(name, &running, &["-brief"], "DOWN 1000\n");
         assert!(
@@ -78,16 +76,16 @@ fn clients_with_any_server_name_are_served() {
     }
 }
 
-pub fn openssl_tls_1_3(machine: Machine) {
-    openssl_gets_its_answer(machine, "-tls1_3", "TLSv1.3");
+pub fn openssl_tls_1_3(place: Place) {
+    openssl_gets_its_answer(place, "-tls1_3", "TLSv1.3");
 }
 
-pub fn openssl_tls_1_2(machine: Machine) {
-    openssl_gets_its_answer(machine, "-tls1_2", "TLSv1.2");
+pub fn openssl_tls_1_2(place: Place) {
+    openssl_gets_its_answer(place, "-tls1_2", "TLSv1.2");
 }
 
-fn openssl_resumes(option: &str, version: &str) {
-    let running = Setup::new(Machine::Microvm).start();
+fn openssl_resumes(place: Place, option: &str, version: &str) {
+    let running = Setup::new(place).start();
     let session = MemoryFile::new("");
     let file = session.path().to_string_lossy().into_owned();
     let command = format!("DOWN {BODY}\n");
@@ -104,14 +102,12 @@ fn openssl_resumes(option: &str, version: &str) {
     running.guest.wait_for("previous session reused");
 }
 
-#[test]
-fn openssl_resumes_a_tls_1_3_session() {
-    openssl_resumes("-tls1_3", "TLSv1.3");
+pub fn openssl_resumes_a_tls_1_3_session(place: Place) {
+    openssl_resumes(place, "-tls1_3", "TLSv1.3");
 }
 
-#[test]
-fn openssl_resumes_a_tls_1_2_session() {
-    openssl_resumes("-tls1_2", "TLSv1.2");
+pub fn openssl_resumes_a_tls_1_2_session(place: Place) {
+    openssl_resumes(place, "-tls1_2", "TLSv1.2");
 }
 
 /// Downloads `length` bytes with `curl` and compares their SHA-256.
@@ -144,8 +140,8 @@ pub fn curl_uploads(running: &Running, length: u64) {
     assert_eq!(answer, format!("{} {}\n", sum.length, sum.digest));
 }
 
-pub fn curl_gets_and_posts(machine: Machine) {
-    let running = Setup::new(machine).start();
+pub fn curl_gets_and_posts(place: Place) {
+    let running = Setup::new(place).start();
     curl_downloads(&running, BODY);
     curl_uploads(&running, BODY);
 }

@@ -6,16 +6,15 @@ use std::net::Shutdown;
 use stockade_tests::backend::{End, GREETING, Mode};
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::pattern::{Hasher, Pattern, Sum};
-use stockade_tests::vm::Machine;
 
-use crate::setup::Setup;
+use crate::setup::{Place, Setup};
 use crate::transfer::download;
 
 const MEGABYTE: u64 = 1 << 20;
 
 /// The client ends its direction; the backend sends 1 MB after it has seen that end.
-pub fn the_client_ends_first(machine: Machine) {
-    let running = Setup::new(machine).start();
+pub fn the_client_ends_first(place: Place) {
+    let running = Setup::new(place).start();
     let mut stream = running.connect();
     let command = format!("LATE {MEGABYTE}");
     write!(stream, "{command}\nlast words").expect("the guest takes the request");
@@ -34,9 +33,8 @@ pub fn the_client_ends_first(machine: Machine) {
 }
 
 /// close_notify ends the client's direction even when no FIN follows it.
-#[test]
-fn a_close_notify_alone_ends_the_client_s_direction() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn a_close_notify_alone_ends_the_client_s_direction(place: Place) {
+    let running = Setup::new(place).start();
     let mut stream = running.connect();
     stream
         .write_all(b"LATE 1000\n")
@@ -49,8 +47,8 @@ fn a_close_notify_alone_ends_the_client_s_direction() {
 }
 
 /// The backend ends its direction at once; the client sends 1 MB after it has seen that end.
-pub fn the_backend_ends_first(machine: Machine) {
-    let running = Setup::new(machine).start();
+pub fn the_backend_ends_first(place: Place) {
+    let running = Setup::new(place).start();
     let mut stream = running.connect();
     stream
         .write_all(b"EARLY\n")
@@ -66,9 +64,8 @@ pub fn the_backend_ends_first(machine: Machine) {
 }
 
 /// A client that goes away without close_notify must not look like an orderly end (RFC 8446 §6.1).
-#[test]
-fn a_fin_without_close_notify_is_passed_on_as_a_reset() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn a_fin_without_close_notify_is_passed_on_as_a_reset(place: Place) {
+    let running = Setup::new(place).start();
     let mut stream = running.connect();
     stream
         .write_all(b"SILENT\nsome data")
@@ -83,9 +80,8 @@ fn a_fin_without_close_notify_is_passed_on_as_a_reset() {
     assert_eq!(running.backend.wait_for_end("SILENT").end, Some(End::Reset));
 }
 
-#[test]
-fn a_reset_of_the_client_in_mid_transfer_reaches_the_backend() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn a_reset_of_the_client_in_mid_transfer_reaches_the_backend(place: Place) {
+    let running = Setup::new(place).start();
     let mut stream = running.connect();
     let command = format!("DOWN {}", 100 * MEGABYTE);
     writeln!(stream, "{command}").expect("the guest takes the request");
@@ -96,9 +92,8 @@ fn a_reset_of_the_client_in_mid_transfer_reaches_the_backend() {
     download(&running, 1000);
 }
 
-#[test]
-fn a_reset_of_a_silent_client_reaches_the_backend() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn a_reset_of_a_silent_client_reaches_the_backend(place: Place) {
+    let running = Setup::new(place).start();
     let mut stream = running.connect();
     stream
         .write_all(b"SILENT\n")
@@ -110,9 +105,8 @@ fn a_reset_of_a_silent_client_reaches_the_backend() {
     assert_eq!(running.backend.wait_for_end("SILENT").end, Some(End::Reset));
 }
 
-#[test]
-fn a_reset_of_the_backend_reaches_the_client() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn a_reset_of_the_backend_reaches_the_client(place: Place) {
+    let running = Setup::new(place).start();
     let mut stream = running.connect();
     stream
         .write_all(b"RESET 1000\n")
@@ -131,8 +125,8 @@ fn a_reset_of_the_backend_reaches_the_client() {
 
 /// The port refuses: the client is cut off without a byte, the log says why, and the next
 /// connection is served once the backend is back.
-pub fn the_backend_is_down_and_comes_back(machine: Machine) {
-    let mut running = Setup::new(machine).start();
+pub fn the_backend_is_down_and_comes_back(place: Place) {
+    let mut running = Setup::new(place).start();
     running.backend.down();
     let seen = running.guest.lines();
     let client = client::verifying(&running.identity);
@@ -152,11 +146,8 @@ pub fn the_backend_is_down_and_comes_back(machine: Machine) {
     download(&running, 1000);
 }
 
-#[test]
-fn a_backend_that_closes_at_once_ends_the_client_in_order() {
-    let running = Setup::new(Machine::Microvm)
-        .backend(Mode::CloseAtOnce)
-        .start();
+pub fn a_backend_that_closes_at_once_ends_the_client_in_order(place: Place) {
+    let running = Setup::new(place).backend(Mode::CloseAtOnce).start();
     for _ in 0..3 {
         let mut stream = running.connect();
         assert_eq!(stream.read(&mut [0]).expect("a close_notify"), 0);
@@ -166,9 +157,8 @@ fn a_backend_that_closes_at_once_ends_the_client_in_order() {
         .wait_for(|record| record.end == Some(End::Own));
 }
 
-#[test]
-fn a_backend_that_speaks_first_is_heard() {
-    let running = Setup::new(Machine::Microvm).backend(Mode::Greeting).start();
+pub fn a_backend_that_speaks_first_is_heard(place: Place) {
+    let running = Setup::new(place).backend(Mode::Greeting).start();
     let mut stream = running.connect();
     let mut heard = Vec::new();
     stream
@@ -178,9 +168,8 @@ fn a_backend_that_speaks_first_is_heard() {
 }
 
 /// A backend that does not even refuse: the client is cut off once the time to connect is over.
-#[test]
-fn a_backend_that_does_not_answer() {
-    let running = Setup::new(Machine::Microvm).absent_backend().start();
+pub fn a_backend_that_does_not_answer(place: Place) {
+    let running = Setup::new(place).absent_backend().start();
     let client = client::verifying(&running.identity);
     let answer = TlsStream::connect(running.server, &client).and_then(|mut stream| {
         let mut rest = Vec::new();

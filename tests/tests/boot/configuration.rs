@@ -1,35 +1,31 @@
 //! What the image is told, and what it says when that is wrong.
 
 use std::io;
-use std::net::SocketAddr;
 use std::process::Command;
 
 use stockade_config::archive::Archive;
 use stockade_config::{Settings, VERSION};
-use stockade_host::{CommandLine, ExitStatus, Network, Outcome};
+use stockade_host::{CommandLine, ExitStatus, Outcome, Qemu};
 use stockade_tests::PATIENCE;
 use stockade_tests::backend::{Backend, Mode};
 use stockade_tests::certificates::Identity;
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::memory_file::MemoryFile;
 use stockade_tests::process::{self, Running as Process};
-use stockade_tests::tap::Tap;
 use stockade_tests::vm::{Guest, Machine, image};
 
 use crate::name_server::NameServer;
-use crate::setup::{Link, Setup, base64};
+use crate::setup::{Cable, Link, Place, Running, Setup, base64};
 use crate::transfer::{download, upload};
 
 /// Every error is on the console, in the words of the crate that the host checks with too.
-pub fn a_malformed_command_line(machine: Machine) {
+pub fn a_malformed_command_line(place: Place) {
     let line = "--ipv4=10.0.0.300/24 --ipv4-gateway=10.0.0.1 --accept=0 --colour=blue \
                 --log=loud --log=debug --crypto=rot13 stray --connect=:80 --key=file:../key";
     let expected = Settings::read(line.as_bytes(), None).expect_err("nothing in it is right");
     let expected = expected.to_string();
     assert!(expected.lines().count() >= 8, "too few errors: {expected}");
-    let qemu = machine.qemu().network(Network::User {
-        publish: Vec::new(),
-    });
+    let (qemu, _cable) = place.qemu();
     let (outcome, log) = Guest::start(&qemu.kernel_line(line)).finish();
     assert_eq!(outcome, Outcome::Image(ExitStatus::Configuration), "{log}");
     for error in expected.lines() {
@@ -38,14 +34,10 @@ pub fn a_malformed_command_line(machine: Machine) {
 }
 
 /// A file that the archive does not hold is an error that names the ones it holds.
-#[test]
-fn a_missing_file_is_named() {
+pub fn a_missing_file_is_named(place: Place) {
     let identity = Identity::ecdsa();
-    let qemu = Machine::Microvm
-        .qemu()
-        .network(Network::User {
-            publish: Vec::new(),
-        })
+    let (qemu, _cable) = place.qemu();
+    let qemu = qemu
         .file("cert.pem", identity.chain)
         .kernel_line("--cert=file:cert.pem --key=file:key.pem");
     let (outcome, log) = Guest::start(&qemu).finish();
@@ -56,13 +48,9 @@ fn a_missing_file_is_named() {
 }
 
 /// A key that is not the certificate's is refused before anything is served.
-#[test]
-fn a_key_of_another_certificate_is_refused() {
-    let qemu = Machine::Microvm
-        .qemu()
-        .network(Network::User {
-            publish: Vec::new(),
-        })
+pub fn a_key_of_another_certificate_is_refused(place: Place) {
+    let (qemu, _cable) = place.qemu();
+    let qemu = qemu
         .file("cert.pem", Identity::ecdsa().chain)
         .file("key.pem", Identity::ecdsa().key)
         .kernel_line("--cert=file:cert.pem --key=file:key.pem");
@@ -75,14 +63,10 @@ fn a_key_of_another_certificate_is_refused() {
 }
 
 /// An archive of another format: the image says which one it is and which one it reads.
-#[test]
-fn a_boot_archive_of_another_version_is_refused() {
+pub fn a_boot_archive_of_another_version_is_refused(place: Place) {
     let identity = Identity::ecdsa();
-    let qemu = Machine::Microvm
-        .qemu()
-        .network(Network::User {
-            publish: Vec::new(),
-        })
+    let (qemu, _cable) = place.qemu();
+    let qemu = qemu
         .file("cert.pem", identity.chain)
         .file("key.pem", identity.key)
         .kernel_line("--cert=file:cert.pem --key=file:key.pem");
@@ -131,9 +115,8 @@ fn run(line: &CommandLine) -> Process<Vec<u8>> {
 }
 
 /// The launcher takes a key on the image's command line and keeps it out of QEMU's.
-#[test]
-fn a_key_on_the_command_line_is_served_and_not_shown() {
-    let running = Setup::new(Machine::Microvm).inline().start();
+pub fn a_key_on_the_command_line_is_served_and_not_shown(place: Place) {
+    let running = Setup::new(place).inline().start();
     running.guest.wait_until_executed();
     let words = running.guest.visible_words();
     assert!(
@@ -152,12 +135,8 @@ fn a_key_on_the_command_line_is_served_and_not_shown() {
 }
 
 /// No level of the log shows the key, not even the most talkative one.
-#[test]
-fn the_log_never_shows_the_key() {
-    let running = Setup::new(Machine::Microvm)
-        .inline()
-        .option("--log=trace")
-        .start();
+pub fn the_log_never_shows_the_key(place: Place) {
+    let running = Setup::new(place).inline().option("--log=trace").start();
     download(&running, 1000);
     let log = running.guest.log();
     let key = base64(&running.identity.key);
@@ -172,92 +151,81 @@ fn the_log_never_shows_the_key() {
 }
 
 /// `--log=` is obeyed: one line per connection with `debug`, none with `warn`.
-#[test]
-fn the_log_is_as_talkative_as_asked() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn the_log_is_as_talkative_as_asked(place: Place) {
+    let running = Setup::new(place).start();
     download(&running, 1000);
     running.guest.wait_for("TLSv1.3");
     // The line that says the image is ready is an `info` line, so this one needs patience instead.
-    let running = Setup::new(Machine::Microvm).option("--log=info").start();
+    let running = Setup::new(place).option("--log=info").start();
     download(&running, 1000);
     assert_eq!(running.guest.count("TLSv1.3"), 0, "{}", running.guest.log());
 }
 
 /// Nothing but addresses, certificate and key: port 443, to port 80 of the gateway.
-#[test]
-fn defaults() {
-    let tap = Tap::create();
-    let backend = Backend::start_at((tap.host(), 80).into(), Mode::Greeting);
-    let identity = Identity::ecdsa();
-    let qemu = Machine::Microvm
-        .qemu()
-        .network(Network::Tap {
-            name: tap.name().to_owned(),
-        })
-        .file("cert.pem", identity.chain.as_bytes())
-        .file("key.pem", identity.key.as_bytes())
-        .kernel_line(format!(
-            "--ipv4={}/{} --ipv4-gateway={} --cert=file:cert.pem --key=file:key.pem",
-            tap.guest(),
-            Tap::PREFIX,
-            tap.host(),
-        ));
-    let guest = Guest::start(&qemu);
-    guest.wait_until_ready();
-    let server = SocketAddr::from((tap.guest(), 443));
-    let stream = TlsStream::connect(server, &client::verifying(&identity));
-    let mut stream = stream.expect("the guest serves port 443");
-    let heard = stream.read_into(Vec::new()).expect("the greeting");
-    assert_eq!(heard, stockade_tests::backend::GREETING);
+pub fn defaults(place: Place) {
+    let (qemu, cable) = place.qemu();
+    let backend = Backend::start_at((cable.host(), 80).into(), Mode::Greeting);
+    let greeting = greeting(qemu, &cable, "");
+    assert_eq!(greeting, stockade_tests::backend::GREETING);
     assert_eq!(backend.records().len(), 1);
 }
 
 /// A TAP device, no IPv4 at all.
 #[test]
 fn ipv6_alone() {
-    let running = Setup::new(Machine::Microvm).link(Link::Ipv6).start();
-    download(&running, 1 << 20);
-    upload(&running, 1 << 20);
+    both_ways(Link::Ipv6);
 }
 
-/// Rootless: DHCP, the gateway as backend, a port published on 127.0.0.1.
-pub fn dhcp_on_the_user_network(machine: Machine) {
-    let running = Setup::new(machine).link(Link::User).start();
-    // The addresses of QEMU's user network, which its DHCP server gives away.
-    running.guest.wait_for("10.0.2.15/24");
-    download(&running, 1 << 20);
-    upload(&running, 1 << 20);
-}
-
-/// The backend by name, looked up at the gateway because no `--dns=` is given.
+/// The launcher's network gives its guest the addresses that it also would have named.
 #[test]
-fn a_backend_by_name() {
-    let tap = Tap::create();
-    let backend = Backend::start(tap.host(), Mode::Greeting);
-    let _names = NameServer::start(tap.host(), "backend.test", tap.host());
+fn dhcp_on_the_rootless_network() {
+    let running = both_ways(Link::RootlessDhcp);
+    running.guest.wait_for("10.0.2.15/24");
+}
+
+fn both_ways(link: Link) -> Running {
+    let machine = Machine::Microvm;
+    let running = Setup::new(Place { machine, link }).start();
+    download(&running, 1 << 20);
+    upload(&running, 1 << 20);
+    running
+}
+
+/// The backend by name: looked up at the gateway because no `--dns=` is given, or on the rootless
+/// network at another name server of the host's.
+pub fn a_backend_by_name(place: Place) {
+    let link = match place.link {
+        // Without words of the launcher's, which name its own server.
+        Link::Rootless => Link::RootlessDhcp,
+        other => other,
+    };
+    let (qemu, cable) = Place { link, ..place }.qemu();
+    let host = cable.tap().host();
+    let backend = Backend::start(host, Mode::Greeting);
+    let _names = NameServer::start(host, "backend.test", host);
+    let port = backend.address().port();
+    let mut words = format!("--connect=backend.test:{port}");
+    if place.is_rootless() {
+        words += &format!(" --dns={host}");
+    }
+    let greeting = greeting(qemu, &cable, &words);
+    assert_eq!(greeting, stockade_tests::backend::GREETING);
+}
+
+/// What a client hears from the backend, when the image is told no more than it must be.
+fn greeting(qemu: Qemu, cable: &Cable, connect: &str) -> Vec<u8> {
     let identity = Identity::ecdsa();
-    let qemu = Machine::Microvm
-        .qemu()
-        .network(Network::Tap {
-            name: tap.name().to_owned(),
-        })
+    let addresses = cable.options();
+    let qemu = qemu
         .file("cert.pem", identity.chain.as_bytes())
         .file("key.pem", identity.key.as_bytes())
         .kernel_line(format!(
-            "--ipv4={}/{} --ipv4-gateway={} --cert=file:cert.pem --key=file:key.pem \
-             --connect=backend.test:{}",
-            tap.guest(),
-            Tap::PREFIX,
-            tap.host(),
-            backend.address().port(),
+            "{addresses} --cert=file:cert.pem --key=file:key.pem {connect}"
         ));
     let guest = Guest::start(&qemu);
     guest.wait_until_ready();
-    let server = SocketAddr::from((tap.guest(), 443));
-    let stream = TlsStream::connect(server, &client::verifying(&identity));
-    let heard = stream.and_then(|mut stream| stream.read_into(Vec::new()));
-    assert_eq!(
-        heard.expect("the greeting"),
-        stockade_tests::backend::GREETING
-    );
+    cable.open();
+    let stream = TlsStream::connect(cable.server(), &client::verifying(&identity));
+    let mut stream = stream.expect("the guest serves port 443");
+    stream.read_into(Vec::new()).expect("the greeting")
 }

@@ -8,11 +8,10 @@ use stockade_tests::client::{self, TlsStream};
 use stockade_tests::pattern::Pattern;
 use stockade_tests::process;
 use stockade_tests::tools::s_client;
-use stockade_tests::vm::Machine;
 use stockade_tls::{Client, ClientOptions, Handshake, Provider, Version};
 
 use crate::clients::openssl_downloads;
-use crate::setup::{Running, Setup};
+use crate::setup::{Place, Running, Setup};
 use crate::transfer::{download, upload};
 
 /// A connection of this client that has carried data both ways.
@@ -33,8 +32,8 @@ fn converse(running: &Running, client: &Client) -> Handshake {
 
 /// One provider in the image against both in the client, in both versions; the image's own log
 /// says which one ran each connection.
-fn a_provider_serves(crypto: &str, identity: Identity) {
-    let running = Setup::new(Machine::Microvm)
+fn a_provider_serves(place: Place, crypto: &str, identity: Identity) {
+    let running = Setup::new(place)
         .identity(identity)
         .option(&format!("--crypto={crypto}"))
         .start();
@@ -64,31 +63,26 @@ fn openssl_name(suite: &str) -> String {
     }
 }
 
-#[test]
-fn ring_serves() {
-    a_provider_serves("ring", Identity::ecdsa());
+pub fn ring_serves(place: Place) {
+    a_provider_serves(place, "ring", Identity::ecdsa());
 }
 
-#[test]
-fn rustcrypto_serves() {
-    a_provider_serves("rustcrypto", Identity::ecdsa());
+pub fn rustcrypto_serves(place: Place) {
+    a_provider_serves(place, "rustcrypto", Identity::ecdsa());
 }
 
-#[test]
-fn rustcrypto_serves_rsa() {
-    a_provider_serves("rustcrypto", Identity::rsa());
+pub fn rustcrypto_serves_rsa(place: Place) {
+    a_provider_serves(place, "rustcrypto", Identity::rsa());
 }
 
-#[test]
-fn without_the_option_ring_serves() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn without_the_option_ring_serves(place: Place) {
+    let running = Setup::new(place).start();
     running.guest.wait_for("cryptography: ring");
 }
 
-#[test]
-fn x25519mlkem768_is_preferred_with_both_providers() {
+pub fn x25519mlkem768_is_preferred_with_both_providers(place: Place) {
     for crypto in ["ring", "rustcrypto"] {
-        let running = Setup::new(Machine::Microvm)
+        let running = Setup::new(place)
             .option(&format!("--crypto={crypto}"))
             .start();
         let handshake = converse(&running, &client::verifying(&running.identity));
@@ -98,9 +92,8 @@ fn x25519mlkem768_is_preferred_with_both_providers() {
 }
 
 /// Our client's second connection resumes, in both versions and on both sides' word.
-#[test]
-fn our_client_resumes() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn our_client_resumes(place: Place) {
+    let running = Setup::new(place).start();
     for version in [Version::Tls12, Version::Tls13] {
         let client = client::only(&running.identity, version);
         assert!(!converse(&running, &client).resumed);
@@ -115,32 +108,23 @@ fn our_client_resumes() {
     }
 }
 
-#[test]
-fn rsa_certificates_are_served() {
-    let running = Setup::new(Machine::Microvm)
-        .identity(Identity::rsa())
-        .start();
+pub fn rsa_certificates_are_served(place: Place) {
+    let running = Setup::new(place).identity(Identity::rsa()).start();
     for version in [Version::Tls12, Version::Tls13] {
         converse(&running, &client::only(&running.identity, version));
     }
 }
 
-#[test]
-fn ed25519_certificates_are_served() {
-    let running = Setup::new(Machine::Microvm)
-        .identity(Identity::ed25519())
-        .start();
+pub fn ed25519_certificates_are_served(place: Place) {
+    let running = Setup::new(place).identity(Identity::ed25519()).start();
     for version in [Version::Tls12, Version::Tls13] {
         converse(&running, &client::only(&running.identity, version));
     }
 }
 
 /// OpenSSL, whose users have them, takes X.509 version 1 leaves and compares their CN.
-#[test]
-fn version_1_certificates_are_served() {
-    let running = Setup::new(Machine::Microvm)
-        .identity(Identity::version_1())
-        .start();
+pub fn version_1_certificates_are_served(place: Place) {
+    let running = Setup::new(place).identity(Identity::version_1()).start();
     openssl_downloads(&running, &[]);
     let unverified = ClientOptions {
         verify: stockade_tls::VerifyMode::None,
@@ -150,10 +134,9 @@ fn version_1_certificates_are_served() {
 }
 
 /// New keys in the middle of a conversation, both ways, and data before and after.
-#[test]
-fn keys_are_updated_in_mid_conversation() {
+pub fn keys_are_updated_in_mid_conversation(place: Place) {
     for crypto in ["ring", "rustcrypto"] {
-        let running = Setup::new(Machine::Microvm)
+        let running = Setup::new(place)
             .option(&format!("--crypto={crypto}"))
             .start();
         let mut stream = running.connect();
@@ -175,11 +158,10 @@ fn keys_are_updated_in_mid_conversation() {
 
 /// Every suite and group that OpenSSL and the image have in common, with each provider. The groups
 /// include one that needs a HelloRetryRequest (RFC 8446 §4.1.4): the image does not know P-521.
-#[test]
-fn every_suite_and_group_with_openssl() {
+pub fn every_suite_and_group_with_openssl(place: Place) {
     for crypto in ["ring", "rustcrypto"] {
         for (identity, authentication) in [(Identity::ecdsa(), "ECDSA"), (Identity::rsa(), "RSA")] {
-            let running = Setup::new(Machine::Microvm)
+            let running = Setup::new(place)
                 .identity(identity)
                 .option(&format!("--crypto={crypto}"))
                 .start();
@@ -225,9 +207,8 @@ fn every_suite_and_group_with_openssl() {
 }
 
 /// TLS 1.1 and everything before it is refused with an alert (RFC 8996).
-#[test]
-fn tls_1_1_is_refused() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn tls_1_1_is_refused(place: Place) {
+    let running = Setup::new(place).start();
     let mut command = s_client(running.server, &running.authority.path(), None);
     command.args(["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]);
     let finished = process::start(&mut command, io::empty(), Vec::new()).finish(PATIENCE);

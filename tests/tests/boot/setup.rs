@@ -1,9 +1,10 @@
 //! The usual set-up: one guest on a TAP link of its own, a backend at the other end of it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use base64ct::{Base64, Encoding};
-use stockade_host::{Network, Publish, Qemu};
+use stockade_host::network::{self, Forward, Listen};
+use stockade_host::{Network, Qemu};
 use stockade_tests::backend::{Backend, Mode};
 use stockade_tests::certificates::Identity;
 use stockade_tests::client::{self, TlsStream};
@@ -19,8 +20,30 @@ pub enum Link {
     Ipv4,
     /// A TAP device with static IPv6 addresses and no IPv4.
     Ipv6,
-    /// QEMU's user-mode network: DHCP, and a port published on 127.0.0.1.
-    User,
+    /// The launcher's own network: a port published on 127.0.0.1.
+    Rootless,
+    /// The same, its addresses by DHCP.
+    RootlessDhcp,
+}
+
+/// Where a scenario plays.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub machine: Machine,
+    pub link: Link,
+}
+
+impl Place {
+    /// Whether the guest is on the launcher's own network.
+    pub fn is_rootless(self) -> bool {
+        matches!(self.link, Link::Rootless | Link::RootlessDhcp)
+    }
+
+    /// This place's machine, its card plugged into this place's link.
+    pub fn qemu(self) -> (Qemu, Cable) {
+        let cable = Cable::new(self.link);
+        (cable.plug(self.machine.qemu()), cable)
+    }
 }
 
 /// What differs from the usual set-up.
@@ -36,11 +59,11 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The usual set-up on this machine.
-    pub fn new(machine: Machine) -> Setup {
+    /// The usual set-up at this place.
+    pub fn new(place: Place) -> Setup {
         Setup {
-            machine,
-            link: Link::Ipv4,
+            machine: place.machine,
+            link: place.link,
             identity: Identity::ecdsa(),
             inline: false,
             backend: Mode::Commands,
@@ -48,12 +71,6 @@ impl Setup {
             options: Vec::new(),
             change: Vec::new(),
         }
-    }
-
-    /// Over this link.
-    pub fn link(mut self, link: Link) -> Setup {
-        self.link = link;
-        self
     }
 
     /// With certificate and key on the command line instead of in the boot archive.
@@ -101,6 +118,9 @@ impl Setup {
         let mut line = cable.options();
         match (&cable, self.absent_backend) {
             (Cable::Ipv4(tap), true) => line += &format!(" --connect={}:{port}", tap.absent()),
+            (Cable::Rootless { beside, .. }, true) => {
+                line += &format!(" --connect={}:{port}", beside.absent());
+            }
             (Cable::Ipv6(tap), _) => line += &format!(" --connect=[{}]:{port}", tap.host_v6()),
             _ => line += &format!(" --connect={port}"),
         }
@@ -111,7 +131,7 @@ impl Setup {
         {
             line += " --log=debug";
         }
-        let mut qemu = self.machine.qemu().network(cable.network());
+        let mut qemu = cable.plug(self.machine.qemu());
         let Identity { chain, key, .. } = &self.identity;
         if self.inline {
             line += &format!(
@@ -135,6 +155,7 @@ impl Setup {
         }
         let guest = Guest::start(&qemu);
         guest.wait_until_ready();
+        cable.open();
         Running {
             server: cable.server(),
             guest,
@@ -150,7 +171,15 @@ impl Setup {
 pub enum Cable {
     Ipv4(Tap),
     Ipv6(Tap),
-    User { port: u16 },
+    Rootless {
+        network: network::Network,
+        /// Where the guest's port 443 is published.
+        server: SocketAddr,
+        /// The guest asks for its addresses.
+        dhcp: bool,
+        /// A link of the host's that the guest has no part in.
+        beside: Tap,
+    },
 }
 
 impl Cable {
@@ -158,7 +187,25 @@ impl Cable {
         match link {
             Link::Ipv4 => Cable::Ipv4(Tap::create()),
             Link::Ipv6 => Cable::Ipv6(Tap::create()),
-            Link::User => Cable::User { port: free_port() },
+            Link::Rootless | Link::RootlessDhcp => {
+                let network = network::Network::start().expect("a network of our own");
+                let listen = Listen::Tcp((Ipv4Addr::LOCALHOST, 0).into());
+                let forward = Forward {
+                    listen,
+                    guest_port: 443,
+                };
+                let bound = network.bind(&[forward]).expect("a free port");
+                let Some(Listen::Tcp(server)) = bound.into_iter().next().map(|one| one.listen)
+                else {
+                    panic!("a TCP port was asked for");
+                };
+                Cable::Rootless {
+                    network,
+                    server,
+                    dhcp: link == Link::RootlessDhcp,
+                    beside: Tap::create(),
+                }
+            }
         }
     }
 
@@ -167,21 +214,21 @@ impl Cable {
         match self {
             Cable::Ipv4(tap) => tap.host().into(),
             Cable::Ipv6(tap) => tap.host_v6().into(),
-            Cable::User { .. } => Ipv4Addr::LOCALHOST.into(),
+            Cable::Rootless { .. } => Ipv4Addr::LOCALHOST.into(),
         }
     }
 
     /// Where clients connect to.
-    fn server(&self) -> SocketAddr {
+    pub fn server(&self) -> SocketAddr {
         match self {
             Cable::Ipv4(tap) => (tap.guest(), 443).into(),
             Cable::Ipv6(tap) => (tap.guest_v6(), 443).into(),
-            Cable::User { port } => (Ipv4Addr::LOCALHOST, *port).into(),
+            Cable::Rootless { server, .. } => *server,
         }
     }
 
     /// The image's addresses on this link.
-    fn options(&self) -> String {
+    pub fn options(&self) -> String {
         match self {
             Cable::Ipv4(tap) => format!(
                 "--ipv4={}/{} --ipv4-gateway={}",
@@ -195,34 +242,38 @@ impl Cable {
                 Tap::PREFIX_V6,
                 tap.host_v6(),
             ),
-            Cable::User { .. } => String::new(),
+            Cable::Rootless { dhcp: true, .. } => "--published".to_owned(),
+            Cable::Rootless { .. } => network::options(),
         }
     }
 
-    /// The TAP device; panics when there is none.
+    /// The TAP device; on the rootless network that of the host's other network.
     pub fn tap(&self) -> &Tap {
         match self {
             Cable::Ipv4(tap) | Cable::Ipv6(tap) => tap,
-            Cable::User { .. } => panic!("the user network has no TAP device"),
+            // Not the guest's: the host's other network.
+            Cable::Rootless { beside, .. } => beside,
         }
     }
 
-    fn network(&self) -> Network {
-        match self {
+    /// Lets clients in, once the guest serves.
+    pub fn open(&self) {
+        if let Cable::Rootless { network, .. } = self {
+            network.accepting(true);
+        }
+    }
+
+    /// The machine with its card on this link.
+    fn plug(&self, qemu: Qemu) -> Qemu {
+        qemu.network(match self {
             Cable::Ipv4(tap) | Cable::Ipv6(tap) => Network::Tap {
                 name: tap.name().to_owned(),
             },
-            Cable::User { port } => Network::User {
-                publish: vec![Publish::local(*port, 443)],
-            },
-        }
+            Cable::Rootless { network, .. } => {
+                Network::Rootless(network.plug().expect("a socket pair").into())
+            }
+        })
     }
-}
-
-/// A port of 127.0.0.1 that nobody listens on.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("bound above").port()
 }
 
 /// `base64:`'s encoding of a PEM text.

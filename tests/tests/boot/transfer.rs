@@ -7,10 +7,9 @@ use stockade_tests::PATIENCE;
 use stockade_tests::pattern::{Hasher, Pattern, Sum};
 use stockade_tests::process;
 use stockade_tests::tools::{curl, url};
-use stockade_tests::vm::Machine;
 
 use crate::clients::{curl_downloads, curl_uploads};
-use crate::setup::{Running, Setup};
+use crate::setup::{Place, Running, Setup};
 
 const MEGABYTE: u64 = 1 << 20;
 
@@ -41,8 +40,8 @@ pub fn upload(running: &Running, length: u64) {
     assert_eq!(answer, format!("{} {}\n", sum.length, sum.digest));
 }
 
-pub fn bodies_of_0_and_1_byte(machine: Machine) {
-    let running = Setup::new(machine).start();
+pub fn bodies_of_0_and_1_byte(place: Place) {
+    let running = Setup::new(place).start();
     for length in [0, 1] {
         download(&running, length);
         upload(&running, length);
@@ -52,40 +51,37 @@ pub fn bodies_of_0_and_1_byte(machine: Machine) {
 }
 
 /// Lengths around the boundaries of records (16,384 bytes) and of buffers.
-pub fn bodies_around_record_boundaries(machine: Machine) {
-    let running = Setup::new(machine).start();
+pub fn bodies_around_record_boundaries(place: Place) {
+    let running = Setup::new(place).start();
     for length in [16_383, 16_384, 16_385, 32_768, 65_535, 65_536, 65_537] {
         download(&running, length);
         upload(&running, length);
     }
 }
 
-pub fn a_body_of_100_mb_down(machine: Machine) {
-    let running = Setup::new(machine).start();
+pub fn a_body_of_100_mb_down(place: Place) {
+    let running = Setup::new(place).start();
     curl_downloads(&running, 100 * MEGABYTE);
 }
 
-pub fn a_body_of_100_mb_up(machine: Machine) {
-    let running = Setup::new(machine).start();
+pub fn a_body_of_100_mb_up(place: Place) {
+    let running = Setup::new(place).start();
     curl_uploads(&running, 100 * MEGABYTE);
 }
 
 /// 10 MB each way through a card that offers no checksum, no segmentation, no mergeable buffers
 /// and no event index.
-pub fn a_card_without_offloads(machine: Machine) {
-    let running = Setup::new(machine)
-        .qemu(|qemu| qemu.plain_card(true))
-        .start();
+pub fn a_card_without_offloads(place: Place) {
+    let running = Setup::new(place).qemu(|qemu| qemu.plain_card(true)).start();
     curl_downloads(&running, 10 * MEGABYTE);
     curl_uploads(&running, 10 * MEGABYTE);
 }
 
 /// Both directions of one connection busy at the same time.
-#[test]
-fn both_directions_at_once() {
+pub fn both_directions_at_once(place: Place) {
     const CHUNK: usize = 8 << 10;
     const ROUNDS: usize = 128;
-    let running = Setup::new(Machine::Microvm).start();
+    let running = Setup::new(place).start();
     let mut stream = running.connect();
     stream
         .write_all(b"ECHO\n")
@@ -111,10 +107,9 @@ fn both_directions_at_once() {
 }
 
 /// Many transfers at the same time, both ways: no byte strays into another connection.
-#[test]
-fn many_transfers_at_once() {
+pub fn many_transfers_at_once(place: Place) {
     const CLIENTS: u64 = 24;
-    let running = Setup::new(Machine::Microvm).start();
+    let running = Setup::new(place).start();
     let running = &running;
     thread::scope(|scope| {
         for number in 0..CLIENTS {
@@ -126,9 +121,8 @@ fn many_transfers_at_once() {
 }
 
 /// Several requests on one connection, as browsers and proxies send them.
-#[test]
-fn http_requests_in_turn_on_one_connection() {
-    let running = Setup::new(Machine::Microvm).start();
+pub fn http_requests_in_turn_on_one_connection(place: Place) {
+    let running = Setup::new(place).start();
     let mut command = curl(running.server, &running.authority.path());
     for length in [10, 100_000, 0, 5] {
         command.arg(url(running.server, &format!("/bytes/{length}")));

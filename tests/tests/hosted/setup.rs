@@ -12,7 +12,6 @@ use stockade_tests::hosted::{MEMORY_MIB, Options};
 use stockade_tests::memory_file::MemoryFile;
 use stockade_tests::namespace;
 use stockade_tests::tap::Tap;
-use stockade_tests::vm::Machine;
 
 /// How the tunnel is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +20,19 @@ pub enum Link {
     Ipv4,
     /// Over static IPv6 addresses, without IPv4.
     Ipv6,
+}
+
+/// Where a scenario plays.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub link: Link,
+}
+
+impl Place {
+    /// Never: a process has a TAP device.
+    pub fn is_rootless(self) -> bool {
+        false
+    }
 }
 
 /// The changes to a machine that mean something without one.
@@ -55,22 +67,16 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The usual set-up; there is no machine to choose.
-    pub fn new(_: Machine) -> Setup {
+    /// The usual set-up at this place.
+    pub fn new(place: Place) -> Setup {
         Setup {
-            link: Link::Ipv4,
+            link: place.link,
             identity: Identity::ecdsa(),
             backend: Mode::Commands,
             absent_backend: false,
             options: Vec::new(),
             change: Vec::new(),
         }
-    }
-
-    /// Over this link.
-    pub fn link(mut self, link: Link) -> Setup {
-        self.link = link;
-        self
     }
 
     /// With this certificate and key.

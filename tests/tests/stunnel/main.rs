@@ -1,7 +1,7 @@
 //! A `stunnel.conf` unchanged: the tunnel in stunnel's place, against stunnels that are still real.
 //!
 //! Each scenario is told what serves: the tunnel as a process ([`hosted`]), the image in a virtual
-//! machine ([`booted`]), or Debian's stunnel4 ([`reference`]), which shows that the scenario asks
+//! machine ([`booted`]), the same run by the program on the rootless network ([`launched`]), or Debian's stunnel4 ([`reference`]), which shows that the scenario asks
 //! for what stunnel does.
 
 mod fixtures;
@@ -21,6 +21,8 @@ use stockade_tests::vm::Machine;
 
 /// The tunnel as a process.
 const HOSTED: Kind = Kind::Hosted(env!("CARGO_BIN_EXE_stockade-hosted"));
+/// The image as its users run it, on the rootless network.
+const LAUNCHED: Kind = Kind::Launched(env!("CARGO_BIN_EXE_stockade-launched"));
 /// The image on the smallest machine.
 const BOOTED: Kind = Kind::Booted(Machine::Microvm);
 
@@ -84,4 +86,24 @@ scenarios! {
     services: virtual_by_name, the_log_at_start;
     wild_web: redis;
     psk: server, client;
+}
+
+scenarios! {
+    launched crate::LAUNCHED;
+    peers: server_tls_1_2, server_tls_1_3, server_with_client_certificates_tls_1_2,
+        server_with_client_certificates_tls_1_3, client_tls_1_2, client_tls_1_3,
+        client_with_certificate_tls_1_2, client_with_certificate_tls_1_3,
+        server_resumes_by_ticket_tls_1_2, server_resumes_by_session_id_tls_1_2,
+        server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
+        client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
+    verification: of_servers, of_clients;
+    services: of_both_sides, virtual_by_name, failover_by_priority,
+        resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session, the_log_at_start,
+        delayed_names, syslog;
+    refusals: in_stunnel_s_words;
+    fixtures: xapi_pinned, xapi_named, efs, docker, off;
+    wild_web: redis;
+    psk: server, client, both, in_turn, keys_that_do_not_fit, files_of_keys, beside_a_certificate,
+        old_peers;
+    options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
 }

@@ -128,7 +128,7 @@ pub fn redis(kind: Kind) {
 fn place(segment: &Segment, kind: Kind) -> Scene {
     match kind {
         Kind::Booted(_) => Scene::new(kind),
-        Kind::Debian | Kind::Hosted(_) => segment.within(|| Scene::new(kind)),
+        Kind::Debian | Kind::Hosted(_) | Kind::Launched(_) => segment.within(|| Scene::new(kind)),
     }
 }
 
@@ -140,7 +140,7 @@ fn start(segment: &Segment, scene: &Scene, conf: &str) -> Subject {
             segment.adopt(&scene.tap);
             subject
         }
-        Kind::Debian | Kind::Hosted(_) => segment.within(|| scene.start(conf)),
+        Kind::Debian | Kind::Hosted(_) | Kind::Launched(_) => segment.within(|| scene.start(conf)),
     }
 }
 

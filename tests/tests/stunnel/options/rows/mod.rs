@@ -59,10 +59,10 @@ fn row(
 }
 
 impl Row {
-    /// For the tunnel alone.
-    fn of_the_tunnel(self) -> Row {
+    /// For a tunnel on a TAP device alone.
+    fn on_a_tap(self) -> Row {
         Row {
-            on: On::Tunnel,
+            on: On::Tap,
             ..self
         }
     }

@@ -88,8 +88,7 @@ pub fn the_rest() -> Vec<Row> {
             "probes",
             "silent",
         )
-        // Debian's stunnel keeps its connections on the loopback interface, whose frames nobody
-        // counts.
-        .of_the_tunnel(),
+        // Others keep their connections on the loopback interface, whose frames nobody counts.
+        .on_a_tap(),
     ]
 }
