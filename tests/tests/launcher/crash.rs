@@ -1,5 +1,6 @@
 //! The end that nobody asked for: of QEMU, and of the launcher.
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -79,7 +80,7 @@ fn stream_end(mut stream: TlsStream) -> ErrorKind {
     }
 }
 
-/// Nothing of it lives on, and the next one has its name and its sockets.
+/// Nothing of it lives on, and the next one has its name, its sockets and its pid file.
 #[test]
 fn of_the_launcher_in_mid_transfer() {
     let scene = Scene::new();
@@ -141,6 +142,11 @@ fn expect_another_to_serve(scene: &Scene, socket: &str) {
     echo(&mut stream, b"as if nothing had happened").expect("an echo");
     end(stream).expect("an orderly end");
     assert_eq!(scene.place.status()["pid"], launcher.pid());
+    let pid_file = fs::read_to_string(scene.place.files.path("run/trial.pid"));
+    assert_eq!(
+        pid_file.expect("a pid file").trim(),
+        launcher.pid().to_string()
+    );
     launcher.signal(Signal::TERM);
     assert!(launcher.finish().success(), "{}", launcher.log.text());
 }

@@ -1,7 +1,7 @@
 //! New configurations for a launcher that serves.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -193,11 +193,9 @@ fn what_is_wrong_changes_nothing() {
     end(old).expect("an orderly end");
 }
 
-/// Files of the same names with new contents, as certificates are renewed.
-#[test]
-fn renewed_certificates_are_served() {
-    let mut scene = Scene::new();
-    let [first, second] = ["first", "second"].map(|name| {
+/// Two identities of different authorities.
+fn identities() -> [Identity; 2] {
+    ["first", "second"].map(|name| {
         let authority = Authority::new(name);
         let pair = authority.issue(&Leaf::named("localhost").dns("localhost"));
         Identity {
@@ -205,7 +203,14 @@ fn renewed_certificates_are_served() {
             key: pair.key,
             authority: authority.certificate(),
         }
-    });
+    })
+}
+
+/// Files of the same names with new contents, as certificates are renewed.
+#[test]
+fn renewed_certificates_are_served() {
+    let mut scene = Scene::new();
+    let [first, second] = identities();
     write_identity(&scene.place, &first);
     scene.identity = first.clone();
     let _launcher = scene.start(&[]);
@@ -217,5 +222,44 @@ fn renewed_certificates_are_served() {
     assert!(result.is_err(), "the old certificate is served on");
     scene.identity = second;
     end(begin_echo(&scene, scene.server)).expect("an orderly end");
+    end(old).expect("an orderly end");
+}
+
+/// The same without a configuration file, on addresses of both families.
+#[test]
+fn renewed_certificates_of_the_command_line_are_served() {
+    let mut scene = Scene::new();
+    let [first, second] = identities();
+    write_identity(&scene.place, &first);
+    scene.identity = first.clone();
+    let six = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), ports::next());
+    let words = [
+        "--cert".to_owned(),
+        scene.place.files.path("cert.pem"),
+        "--key".to_owned(),
+        scene.place.files.path("key.pem"),
+        format!("--publish={}:443", scene.server),
+        format!("--publish={six}:443"),
+        "--".to_owned(),
+        format!("--connect=10.0.2.2:{}", scene.backend.address().port()),
+    ];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut launcher = scene.place.run(&words);
+    launcher.wait_until_serving();
+    let old = begin_echo(&scene, six);
+
+    write_identity(&scene.place, &second);
+    scene.place.control(&["reload"]).succeeded();
+    for server in [scene.server, six] {
+        let result = TlsStream::connect(server, &client::verifying(&first));
+        assert!(
+            result.is_err(),
+            "the old certificate is served on at {server}"
+        );
+    }
+    scene.identity = second;
+    for server in [scene.server, six] {
+        end(begin_echo(&scene, server)).expect("an orderly end");
+    }
     end(old).expect("an orderly end");
 }

@@ -4,7 +4,9 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::thread;
+use std::time::Duration;
 
+use rustix::process::Signal;
 use stockade_tests::backend::{Backend, End, Mode};
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::pattern::{Hasher, Pattern, Sum};
@@ -187,6 +189,29 @@ fn a_client_is_known_by_its_own_address() {
         stream.write_all(b"ECHO\n").expect("the command is taken");
         end(stream).expect("an orderly end");
     }
+}
+
+/// The launcher carries every byte; while it stands still, they wait.
+#[test]
+fn a_pause_of_the_launcher_in_mid_transfer() {
+    const PAUSE: Duration = Duration::from_secs(1);
+    const LENGTH: u64 = 64 * MEGABYTE;
+    let scene = Scene::new();
+    let launcher = scene.start(&[]);
+    let mut stream = scene.connect();
+    writeln!(stream, "DOWN {LENGTH}").expect("the command is taken");
+    let mut first = vec![0; MEGABYTE as usize];
+    stream.read_exact(&mut first).expect("the first megabyte");
+    launcher.signal(Signal::STOP);
+    thread::sleep(PAUSE);
+    launcher.signal(Signal::CONT);
+    let mut hasher = Hasher::default();
+    hasher.write_all(&first).expect("memory does not fail");
+    let sum = stream
+        .read_into(hasher)
+        .expect("the rest and a close_notify");
+    assert_eq!(sum.finish(), Sum::of_pattern(LENGTH, LENGTH));
+    end(stream).expect("an orderly end");
 }
 
 /// A backend of IPv6 on this host's loopback.

@@ -22,6 +22,8 @@ pub fn words(scene: &Scene, socket: &str) -> Vec<String> {
     let publish = format!("unix:{socket}:443");
     let port = scene.backend.address().port();
     let words = [
+        "--pidfile",
+        &scene.place.files.path("run/trial.pid"),
         "--cert",
         &scene.place.files.path("cert.pem"),
         "--key",
