@@ -7,10 +7,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Instant;
 
 use rustix::process::Signal;
+use stockade_tests::PATIENCE;
 use stockade_tests::client::{self, TlsStream};
-use stockade_tests::{PATIENCE, wait_until};
 
 use crate::scene::{Scene, echo, end};
 
@@ -65,6 +66,19 @@ fn other_group() -> u32 {
     }
 }
 
+/// A client from the first moment on that there can be one, and what the file is like then. It never
+/// sleeps: that moment is short.
+fn first_client(socket: &str) -> (UnixStream, fs::Metadata) {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Ok(client) = UnixStream::connect(socket) {
+            let file = fs::symlink_metadata(socket).expect("it is there");
+            return (client, file);
+        }
+    }
+    panic!("nobody listens at {socket}");
+}
+
 /// Mode and owner are right when the first client can connect, and nothing is left at the end.
 #[test]
 fn it_has_its_mode_before_its_first_client_and_goes_at_the_end() {
@@ -74,9 +88,7 @@ fn it_has_its_mode_before_its_first_client_and_goes_at_the_end() {
     let words = words(&scene, &format!("{socket},mode=0620,group={group}"));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut launcher = scene.place.run(&words);
-    let first = wait_until(PATIENCE, || UnixStream::connect(&socket).ok());
-    let first = first.unwrap_or_else(|| panic!("nobody listens:\n{}", launcher.log.text()));
-    let file = fs::symlink_metadata(&socket).expect("it is there");
+    let (first, file) = first_client(&socket);
     assert_eq!(file.mode() & PERMISSIONS, 0o620);
     assert_eq!(file.gid(), group);
 
