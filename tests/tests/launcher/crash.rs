@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use stockade_tests::PATIENCE;
+use stockade_tests::backend::{Backend, Mode};
 use stockade_tests::client::TlsStream;
 use stockade_tests::launcher::processes;
 use stockade_tests::pattern::Hasher;
 use stockade_tests::wait_until;
 
-use crate::scene::{Scene, echo, end};
+use crate::scene::{LOOPBACK, Scene, echo, end};
 use crate::unix;
 
 /// More than is carried before the end comes.
@@ -70,6 +71,44 @@ fn of_qemu_in_mid_transfer() {
     let console = words["console"].as_array().map_or(0, Vec::len);
     assert!(console > 0, "{words}");
     assert!(launcher.is_running());
+}
+
+/// A configuration that comes while there is no machine is the next one's.
+#[test]
+fn of_qemu_and_a_reload_meanwhile() {
+    let scene = Scene::new();
+    let other = Backend::start(LOOPBACK, Mode::Commands);
+    let launcher = scene.start(&[]);
+    let [here, there] = [&scene.backend, &other].map(|backend| backend.address().to_string());
+    scene.write(&scene.conf("").replace(&here, &there));
+    assert!(processes::signal(launcher.qemu(), Signal::KILL));
+    // Until the end is noticed, the new configuration would be taken for its cause.
+    scene.place.wait_for_event(0, "ended");
+    scene.place.control(&["reload"]).succeeded();
+    scene.try_echo(scene.server).expect("a served connection");
+    assert_eq!(
+        (scene.backend.records().len(), other.records().len()),
+        (0, 1)
+    );
+    let status = scene.place.status();
+    assert_eq!(
+        (&status["revision"], &status["starts"]),
+        (&2.into(), &2.into()),
+        "{status}"
+    );
+}
+
+/// A stop needs no machine, and prevents the next one.
+#[test]
+fn of_qemu_and_a_stop_meanwhile() {
+    let scene = Scene::new();
+    let mut launcher = scene.start(&[]);
+    let qemu = launcher.qemu();
+    assert!(processes::signal(qemu, Signal::KILL));
+    launcher.signal(Signal::TERM);
+    assert_eq!(launcher.finish().code(), Some(0), "{}", launcher.log.text());
+    launcher.expect_no_family();
+    assert!(!scene.place.socket().exists());
 }
 
 /// How a transfer ends that nobody ends in order.

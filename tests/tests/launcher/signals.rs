@@ -155,3 +155,36 @@ fn sighup_says_what_is_wrong() {
     launcher.log.wait_for(&line);
     scene.try_echo(scene.server).expect("a served connection");
 }
+
+/// However many come at once: the last configuration is in force, and nothing is left waiting.
+#[test]
+fn many_sighups_at_once() {
+    const MANY: usize = 20;
+    let scene = Scene::new();
+    let mut launcher = scene.start(&[]);
+    let other = Backend::start(LOOPBACK, Mode::Commands);
+    let mut old = begin_echo(&scene, scene.server);
+    let conf = scene.conf("");
+    let [here, there] = [&scene.backend, &other].map(|backend| backend.address().to_string());
+    for turn in 0..MANY {
+        if turn == MANY / 2 {
+            scene.write(&conf.replace(&here, &there));
+        }
+        launcher.signal(Signal::HUP);
+    }
+    // One that follows another at its heels may be told to come again.
+    let moved = wait_until(PATIENCE, || {
+        scene.try_echo(scene.server).expect("a served connection");
+        let moved = !other.records().is_empty();
+        if !moved {
+            launcher.signal(Signal::HUP);
+        }
+        moved.then_some(())
+    });
+    assert!(moved.is_some(), "{}", launcher.log.text());
+    scene.place.control(&["reload"]).succeeded();
+    echo(&mut old, b"as if nothing had happened").expect("an echo");
+    end(old).expect("an orderly end");
+    launcher.signal(Signal::TERM);
+    assert_eq!(launcher.finish().code(), Some(0), "{}", launcher.log.text());
+}
