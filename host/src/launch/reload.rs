@@ -56,11 +56,19 @@ impl Reload {
 
 impl Run {
     /// Binds the new listeners, and sends the configuration as soon as an image serves.
-    pub(super) fn begin_reload(&mut self, setup: Setup, reply: Reply) {
+    pub(super) fn begin_reload(&mut self, setup: Result<Setup, Vec<String>>, reply: Reply) {
         if matches!(self.stage, Stage::Stopping(_) | Stage::Over) {
             let _ = reply.send(Err(vec!["the launcher is being stopped".to_owned()]));
             return;
         }
+        let setup = match setup {
+            Ok(setup) => setup,
+            Err(lines) => {
+                self.tell_refusal(&lines);
+                let _ = reply.send(Err(lines));
+                return;
+            }
+        };
         match &self.reload {
             Some(earlier) if earlier.is_sent() || self.stage == Stage::Trying => {
                 let text = "the image has yet to take an earlier configuration; try again later";
@@ -174,11 +182,15 @@ impl Run {
         if let Some(network) = &self.shared.network {
             network.retire(&self.setup.forwards);
         }
-        let text = format!("The new configuration is refused: {}", lines.join("\n"));
-        self.event(ERROR, Kind::ReloadRefused, text);
+        self.tell_refusal(&lines);
         if let Some(reply) = reload.reply {
             let _ = reply.send(Err(lines));
         }
+    }
+
+    fn tell_refusal(&mut self, lines: &[String]) {
+        let text = format!("The new configuration is refused: {}", lines.join("\n"));
+        self.event(ERROR, Kind::ReloadRefused, text);
     }
 
     /// Hears the image out. True when there is more.

@@ -32,7 +32,8 @@ pub(super) type Reply = Sender<Result<Reloaded, Vec<String>>>;
 
 /// What the launcher's thread is told.
 pub(super) enum Order {
-    Reload(Setup, Reply),
+    /// What the source has read, or every line of what is wrong with it.
+    Reload(Result<Setup, Vec<String>>, Reply),
     Status(Sender<stockade_channel::Status>),
     Stop(Duration),
     EndNow,
@@ -263,12 +264,10 @@ impl Shared {
         if tells {
             self.notify.reloading();
         }
-        let result = source.read().and_then(|setup| {
-            let (reply, answer) = channel();
-            self.order(Order::Reload(setup, reply));
-            let ended = || vec!["the launcher has ended".to_owned()];
-            answer.recv().unwrap_or_else(|_| Err(ended()))
-        });
+        let (reply, answer) = channel();
+        self.order(Order::Reload(source.read(), reply));
+        let ended = || vec!["the launcher has ended".to_owned()];
+        let result = answer.recv().unwrap_or_else(|_| Err(ended()));
         let goes_on = !matches!(self.lock().phase, Phase::Stopping | Phase::Ended);
         if tells && goes_on {
             self.notify.ready(match &result {

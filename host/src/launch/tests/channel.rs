@@ -96,6 +96,21 @@ fn a_refused_configuration_leaves_the_old_one() {
 }
 
 #[test]
+fn a_configuration_that_cannot_be_read_is_an_event_too() {
+    let trial = start("serve");
+    trial.set("unreadable");
+    let errors = trial.launcher().reload().unwrap_err();
+    assert_eq!(errors, ["line 1: no", "line 2: no"]);
+    let events = trial.launcher().events_since(0, 100);
+    let refusal = events.records.last().unwrap();
+    assert_eq!(refusal.kind.word(), "reload-refused");
+    assert!(
+        refusal.text.ends_with("line 1: no\nline 2: no"),
+        "{refusal}"
+    );
+}
+
+#[test]
 fn a_machine_that_takes_another_one_s_place_has_the_newest_configuration() {
     let trial = start("serve");
     trial.set("new");
