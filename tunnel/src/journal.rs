@@ -111,8 +111,9 @@ impl Journal {
     }
 
     /// Keeps every line as an event too, from now on.
-    pub(crate) fn keep_events(&mut self, events: Events) {
+    pub(crate) fn keep_events(&mut self, events: Events, now: Instant) {
         self.events = Some(events);
+        self.begin_turn(now);
     }
 
     /// The events that were kept.

@@ -261,8 +261,7 @@ impl Management {
         };
         let clock = tls::WallClock::new(machine.wall_clock());
         let mut journal = Journal::new(clock, Severity::Error);
-        journal.keep_events(self.events());
-        journal.begin_turn(start);
+        journal.keep_events(self.events(), start);
         if let Some(events) = journal.events() {
             for error in errors {
                 let kind = channel::Kind::ConfigurationFailed;

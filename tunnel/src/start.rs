@@ -96,7 +96,7 @@ pub(crate) fn assemble<M: Machine>(
     let mut journal = Logging::of(&settings).into_journal(&clock);
     if let Some(management) = management {
         management.standing = Some(Standing::of(config));
-        journal.keep_events(management.events());
+        journal.keep_events(management.events(), machine.now());
     }
     let heap = machine.heap_free();
     let services = services(&settings, &clock, &mut journal)?;

@@ -24,6 +24,8 @@ const CONNECTIONS: usize = 120;
 const THREADS: usize = 4;
 /// From one connection of a thread to its next one: the log takes a thousand lines a second.
 const PACE: Duration = Duration::from_millis(120);
+/// Its first microsecond, since 1970.
+const YEAR_2020: u64 = 1_577_836_800_000_000;
 
 /// On a TAP: on the rootless network the launcher carries the connections, too.
 #[test]
@@ -93,6 +95,10 @@ fn a_pause_of_the_launcher_loses_no_event() {
         "only {} events",
         numbers.len()
     );
+    // Dated from the first on, before there was a turn of the image's loop.
+    let undated = scene.place.events_since(0).into_iter();
+    let mut undated = undated.filter(|event| event["unix_us"].as_u64() < Some(YEAR_2020));
+    assert_eq!(undated.next(), None);
     let kinds = ["lost", "lines-left-out"];
     let lost = events
         .iter()

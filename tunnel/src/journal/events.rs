@@ -160,8 +160,7 @@ mod tests {
     #[test]
     fn a_line_of_the_journal_is_an_event() {
         let mut journal = Journal::new(WallClock::new(1_795_330_800), Severity::Notice);
-        journal.keep_events(Events::new(10_000));
-        journal.begin_turn(Instant::from_micros(1_250_000));
+        journal.keep_events(Events::new(10_000), Instant::from_micros(1_250_000));
         journal.begin_turn(Instant::from_micros(1_500_000));
         let channel = Channel::new("svc", Severity::Notice, LogId::Sequential);
         let id = journal.begin(&channel, [0; 8]);
