@@ -40,43 +40,51 @@ macro_rules! scenarios {
     };
 }
 
-scenarios! {
-    reference crate::Kind::Debian;
-    peers: server_tls_1_2, server_tls_1_3, server_with_client_certificates_tls_1_2,
-        server_with_client_certificates_tls_1_3, client_tls_1_2, client_tls_1_3,
-        client_with_certificate_tls_1_2, client_with_certificate_tls_1_3,
-        server_resumes_by_ticket_tls_1_2, server_resumes_by_session_id_tls_1_2,
-        server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
-        client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
-    verification: of_servers, of_clients;
-    services: of_both_sides, virtual_by_name, failover_by_priority,
-        resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session, the_log_at_start;
-    refusals: in_stunnel_s_words;
-    fixtures: xapi_pinned, xapi_named, efs, docker, off;
-    wild_web: redis;
-    psk: server, client, both, in_turn, keys_that_do_not_fit, files_of_keys;
-    options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
+/// What stunnel does too.
+macro_rules! as_stunnel {
+    ($then:ident!($($first:tt)*)) => {
+        $then! { $($first)*
+            peers: server_tls_1_2, server_tls_1_3, server_with_client_certificates_tls_1_2,
+                server_with_client_certificates_tls_1_3, client_tls_1_2, client_tls_1_3,
+                client_with_certificate_tls_1_2, client_with_certificate_tls_1_3,
+                server_resumes_by_ticket_tls_1_2, server_resumes_by_session_id_tls_1_2,
+                server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
+                client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
+            verification: of_servers, of_clients;
+            services: of_both_sides, virtual_by_name, failover_by_priority,
+                resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session,
+                the_log_at_start;
+            refusals: in_stunnel_s_words;
+            fixtures: xapi_pinned, xapi_named, efs, docker, off;
+            wild_web: redis;
+            psk: server, client, both, in_turn, keys_that_do_not_fit, files_of_keys;
+            options: endpoints, certificates, verification, negotiation, sessions, timeouts,
+                the_rest;
+        }
+    };
 }
 
+/// What is the tunnel's own.
+macro_rules! of_its_own {
+    ($then:ident!($($first:tt)*)) => {
+        $then! { $($first)*
+            services: delayed_names, syslog;
+            psk: beside_a_certificate, old_peers;
+        }
+    };
+}
+
+as_stunnel!(scenarios!(reference crate::Kind::Debian;));
+
+as_stunnel!(scenarios!(hosted crate::HOSTED;));
+of_its_own!(scenarios!(hosted_more crate::HOSTED;));
+
+as_stunnel!(scenarios!(launched crate::LAUNCHED;));
+of_its_own!(scenarios!(launched_more crate::LAUNCHED;));
+
 scenarios! {
-    hosted crate::HOSTED;
-    peers: server_tls_1_2, server_tls_1_3, server_with_client_certificates_tls_1_2,
-        server_with_client_certificates_tls_1_3, client_tls_1_2, client_tls_1_3,
-        client_with_certificate_tls_1_2, client_with_certificate_tls_1_3,
-        server_resumes_by_ticket_tls_1_2, server_resumes_by_session_id_tls_1_2,
-        server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
-        client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
-    verification: of_servers, of_clients;
-    services: of_both_sides, virtual_by_name, failover_by_priority,
-        resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session, the_log_at_start,
-        delayed_names, syslog;
-    refusals: in_stunnel_s_words;
+    hosted_alone crate::HOSTED;
     mutations: of_configurations;
-    fixtures: xapi_pinned, xapi_named, efs, docker, off;
-    wild_web: redis;
-    psk: server, client, both, in_turn, keys_that_do_not_fit, files_of_keys, beside_a_certificate,
-        old_peers;
-    options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
 }
 
 scenarios! {
@@ -86,24 +94,4 @@ scenarios! {
     services: virtual_by_name, the_log_at_start;
     wild_web: redis;
     psk: server, client;
-}
-
-scenarios! {
-    launched crate::LAUNCHED;
-    peers: server_tls_1_2, server_tls_1_3, server_with_client_certificates_tls_1_2,
-        server_with_client_certificates_tls_1_3, client_tls_1_2, client_tls_1_3,
-        client_with_certificate_tls_1_2, client_with_certificate_tls_1_3,
-        server_resumes_by_ticket_tls_1_2, server_resumes_by_session_id_tls_1_2,
-        server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
-        client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
-    verification: of_servers, of_clients;
-    services: of_both_sides, virtual_by_name, failover_by_priority,
-        resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session, the_log_at_start,
-        delayed_names, syslog;
-    refusals: in_stunnel_s_words;
-    fixtures: xapi_pinned, xapi_named, efs, docker, off;
-    wild_web: redis;
-    psk: server, client, both, in_turn, keys_that_do_not_fit, files_of_keys, beside_a_certificate,
-        old_peers;
-    options: endpoints, certificates, verification, negotiation, sessions, timeouts, the_rest;
 }
