@@ -4,13 +4,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, Icmpv4Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket,
-    TcpSeqNumber,
-};
+use smoltcp::wire::{EthernetProtocol, Icmpv4Packet, IpProtocol};
 use stockade_net::{Event, StreamId};
 
-use super::host::{self, ETHERNET, Host, PEER_V4, PEER_V6, STREAMS, V4, V6};
+use super::host::{self, ETHERNET, Host, Numbers, PEER_V4, PEER_V6, STREAMS, V4, V6};
 use super::input::Input;
 
 /// Where our listener is, and where nobody listens.
@@ -18,8 +15,6 @@ const LISTENING: u16 = 443;
 const CLOSED: u16 = 81;
 /// The other end's first port; it uses eight of them.
 const PEER_PORT: u16 = 5000;
-/// Bytes of a TCP header without options.
-const TCP_HEADER: usize = 20;
 /// Payload of one segment at most, in bytes: beyond a window, beyond a frame.
 const PAYLOAD_MOST: u16 = 5000;
 /// Instructions of one input at most: what an input can cost is bounded.
@@ -41,14 +36,6 @@ struct World {
 struct Application {
     id: StreamId,
     expected: Option<u8>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Numbers {
-    /// What the stack acknowledged last.
-    expects: u32,
-    /// The number after the last byte that it sent.
-    next: u32,
 }
 
 /// A program of frames, time and what an application does; [`step`](World::step) lists its
@@ -165,32 +152,23 @@ impl World {
         };
         let known = self.numbers.get(&(port, peer_port, ipv6));
         let known = known.copied().unwrap_or_default();
-        let near = |base: u32, offset: u16| base.wrapping_add_signed(offset.cast_signed().into());
-        let sequence = near(known.expects, sequence);
-        let acknowledgment = near(known.next, acknowledgment);
-
-        // At most 40 bytes of options, in whole words (RFC 9293 §3.1).
-        let options = &options[..options.len().min(40) / 4 * 4];
-        let header = TCP_HEADER + options.len();
-        let ends = (peer(ipv6), own(ipv6));
-        let total = header + usize::from(length);
-        Some(host::ip(ends, IpProtocol::Tcp, total, |bytes| {
-            let mut tcp = TcpPacket::new_unchecked(&mut *bytes);
-            tcp.set_src_port(peer_port);
-            tcp.set_dst_port(port);
-            tcp.set_seq_number(TcpSeqNumber(sequence.cast_signed()));
-            tcp.set_ack_number(TcpSeqNumber(acknowledgment.cast_signed()));
-            tcp.set_window_len(window);
-            tcp.set_header_len(u8::try_from(header).expect("at most sixty"));
-            bytes[13] = flags;
-            bytes[TCP_HEADER..header].copy_from_slice(options);
+        let (sequence, acknowledgment) = known.near(sequence, acknowledgment);
+        let segment = host::Segment {
+            from: SocketAddr::new(peer(ipv6), peer_port),
+            to: SocketAddr::new(own(ipv6), port),
+            sequence,
+            acknowledgment,
+            window,
+            flags,
+            options,
+            payload: usize::from(length),
+        };
+        Some(segment.frame(|payload| {
             // A SYN takes the first number (RFC 9293 §3.4).
             let first = sequence.wrapping_add(u32::from(flags >> 1 & 1));
-            for (number, byte) in (first..=u32::MAX).chain(0..).zip(&mut bytes[header..]) {
+            for (number, byte) in (first..=u32::MAX).chain(0..).zip(payload) {
                 *byte = number as u8;
             }
-            let mut tcp = TcpPacket::new_unchecked(bytes);
-            tcp.fill_checksum(&ends.0.into(), &ends.1.into());
         }))
     }
 
@@ -281,33 +259,9 @@ impl World {
     }
 
     fn learn(&mut self, frame: &[u8]) -> Option<()> {
-        let ethernet = EthernetFrame::new_checked(frame).ok()?;
-        let (ipv6, payload) = match ethernet.ethertype() {
-            EthernetProtocol::Ipv4 => {
-                let ip = Ipv4Packet::new_checked(ethernet.payload()).expect("a sound packet");
-                if ip.next_header() != IpProtocol::Tcp {
-                    return None;
-                }
-                let start = ETHERNET + usize::from(ip.header_len());
-                (false, &frame[start..ETHERNET + usize::from(ip.total_len())])
-            }
-            EthernetProtocol::Ipv6 => {
-                let ip = Ipv6Packet::new_checked(ethernet.payload()).expect("a sound packet");
-                if ip.next_header() != IpProtocol::Tcp {
-                    return None;
-                }
-                let start = ETHERNET + ip.header_len();
-                (true, &frame[start..ETHERNET + ip.total_len()])
-            }
-            _ => return None,
-        };
-        let tcp = TcpPacket::new_checked(payload).expect("a sound segment");
-        let known = self.numbers.entry((tcp.src_port(), tcp.dst_port(), ipv6));
-        let known = known.or_default();
-        if tcp.ack() {
-            known.expects = tcp.ack_number().0.cast_unsigned();
-        }
-        known.next = (tcp.seq_number() + tcp.segment_len()).0.cast_unsigned();
+        let (local, remote, tcp) = host::sent_tcp(frame)?;
+        let key = (local.port(), remote.port(), local.is_ipv6());
+        self.numbers.entry(key).or_default().learn(&tcp);
         Some(())
     }
 }

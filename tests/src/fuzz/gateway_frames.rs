@@ -4,20 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use smoltcp::wire::{
-    ArpOperation, ArpPacket, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet,
-    TcpPacket, TcpSeqNumber,
-};
+use smoltcp::wire::{ArpOperation, ArpPacket, EthernetFrame, EthernetProtocol, IpProtocol};
 use stockade_net::{Config, Event, Refusal, RequestId, Role, StreamId};
 
-use super::host::{self, ETHERNET, Host, MAC, PEER_MAC, PEER_V4, PEER_V6, STREAMS};
+use super::host::{self, ETHERNET, Host, MAC, Numbers, PEER_MAC, PEER_V4, PEER_V6, STREAMS};
 use super::input::Input;
 
 /// Ports of the guest and of everyone else: eight of each.
 const GUEST_PORT: u16 = 5000;
 const PORT: u16 = 8000;
-/// Bytes of a TCP header without options.
-const TCP_HEADER: usize = 20;
 /// Payload of one segment or datagram at most, in bytes.
 const PAYLOAD_MOST: u16 = 2000;
 /// Instructions of one input at most: what an input can cost is bounded.
@@ -61,14 +56,6 @@ struct World {
     numbers: HashMap<(SocketAddr, SocketAddr), Numbers>,
     /// The frame that was handed in last.
     last: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Numbers {
-    /// What the gateway acknowledged last.
-    expects: u32,
-    /// The number after the last byte that it sent.
-    next: u32,
 }
 
 /// A program of frames, time and what the owner does; [`step`](World::step) lists its instructions.
@@ -178,38 +165,24 @@ impl World {
         let (guest, other) = pair(ends);
         let known = self.numbers.get(&(other, guest));
         let known = known.copied().unwrap_or_default();
-        let near = |base: u32, offset: u16| base.wrapping_add_signed(offset.cast_signed().into());
-        let sequence = near(known.expects, sequence);
-        let acknowledgment = near(known.next, acknowledgment);
-
-        // At most 40 bytes of options, in whole words (RFC 9293 §3.1).
-        let options = &options[..options.len().min(40) / 4 * 4];
-        let header = TCP_HEADER + options.len();
+        let (sequence, acknowledgment) = known.near(sequence, acknowledgment);
         // A SYN carries nothing, most of the time.
         let payload = if flags & 2 != 0 && window & 7 != 0 {
             0
         } else {
             usize::from(length)
         };
-        let addresses = (guest.ip(), other.ip());
-        Some(host::ip(
-            addresses,
-            IpProtocol::Tcp,
-            header + payload,
-            |bytes| {
-                let mut tcp = TcpPacket::new_unchecked(&mut *bytes);
-                tcp.set_src_port(guest.port());
-                tcp.set_dst_port(other.port());
-                tcp.set_seq_number(TcpSeqNumber(sequence.cast_signed()));
-                tcp.set_ack_number(TcpSeqNumber(acknowledgment.cast_signed()));
-                tcp.set_window_len(window);
-                tcp.set_header_len(u8::try_from(header).expect("at most sixty"));
-                bytes[13] = flags;
-                bytes[TCP_HEADER..header].copy_from_slice(options);
-                let mut tcp = TcpPacket::new_unchecked(bytes);
-                tcp.fill_checksum(&addresses.0.into(), &addresses.1.into());
-            },
-        ))
+        let segment = host::Segment {
+            from: guest,
+            to: other,
+            sequence,
+            acknowledgment,
+            window,
+            flags,
+            options,
+            payload,
+        };
+        Some(segment.frame(|_| {}))
     }
 
     fn connect(&mut self, low: u8, high: u8) {
@@ -339,18 +312,8 @@ impl World {
     }
 
     fn learn(&mut self, frame: &[u8]) -> Option<()> {
-        let (ends, protocol, payload) = packet(frame)?;
-        if protocol != IpProtocol::Tcp {
-            return None;
-        }
-        let tcp = TcpPacket::new_checked(payload).expect("a sound segment");
-        let local = SocketAddr::new(ends.0, tcp.src_port());
-        let remote = SocketAddr::new(ends.1, tcp.dst_port());
-        let known = self.numbers.entry((local, remote)).or_default();
-        if tcp.ack() {
-            known.expects = tcp.ack_number().0.cast_unsigned();
-        }
-        known.next = (tcp.seq_number() + tcp.segment_len()).0.cast_unsigned();
+        let (local, remote, tcp) = host::sent_tcp(frame)?;
+        self.numbers.entry((local, remote)).or_default().learn(&tcp);
         Some(())
     }
 }
@@ -384,25 +347,6 @@ fn check_ends(from: SocketAddr, to: SocketAddr) {
     assert_ne!(ip, IpAddr::from([255; 4]));
 }
 
-/// Addresses, protocol and payload of an IP packet that was sent.
-fn packet(frame: &[u8]) -> Option<((IpAddr, IpAddr), IpProtocol, &[u8])> {
-    let ethernet = EthernetFrame::new_checked(frame).ok()?;
-    let bytes = &frame[ETHERNET..];
-    match ethernet.ethertype() {
-        EthernetProtocol::Ipv4 => {
-            let ip = Ipv4Packet::new_checked(bytes).expect("a sound packet");
-            let ends = (ip.src_addr().into(), ip.dst_addr().into());
-            Some((ends, ip.next_header(), ip.payload()))
-        }
-        EthernetProtocol::Ipv6 => {
-            let ip = Ipv6Packet::new_checked(bytes).expect("a sound packet");
-            let ends = (ip.src_addr().into(), ip.dst_addr().into());
-            Some((ends, ip.next_header(), ip.payload()))
-        }
-        _ => None,
-    }
-}
-
 fn check_sent(frame: &[u8]) {
     assert!(
         frame.len() <= FRAME_MOST,
@@ -412,7 +356,7 @@ fn check_sent(frame: &[u8]) {
     let ethernet = EthernetFrame::new_checked(frame).expect("a header");
     assert_eq!(ethernet.src_addr().0, MAC);
     assert_eq!(ethernet.dst_addr().0, PEER_MAC, "sent to somebody else");
-    match packet(frame) {
+    match host::sent_ip(frame) {
         Some((_, IpProtocol::Icmpv6, message)) => {
             assert_ne!(message.first(), Some(&135), "a neighbour is asked for");
         }

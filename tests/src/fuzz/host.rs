@@ -9,7 +9,8 @@ use smoltcp::phy::{
 };
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
-    EthernetRepr, IpProtocol, IpRepr, UdpPacket, UdpRepr,
+    EthernetRepr, IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
+    UdpRepr,
 };
 use stockade_net::{Config, Event, Instant, Ipv4Config, Ipv6Config, Limits, Role, Stack};
 
@@ -200,6 +201,107 @@ pub fn ip(
         IpAddr::V6(_) => EthernetProtocol::Ipv6,
     };
     ethernet(protocol, &packet)
+}
+
+/// The numbers of one connection, as far as the other end knows them from what was sent.
+#[derive(Clone, Copy, Default)]
+pub struct Numbers {
+    /// What the stack acknowledged last.
+    pub expects: u32,
+    /// The number after the last byte that it sent.
+    pub next: u32,
+}
+
+impl Numbers {
+    /// Sequence and acknowledgment numbers of the other end's next segment, so far beside the
+    /// right ones.
+    pub fn near(self, sequence: u16, acknowledgment: u16) -> (u32, u32) {
+        let near = |base: u32, offset: u16| base.wrapping_add_signed(offset.cast_signed().into());
+        (
+            near(self.expects, sequence),
+            near(self.next, acknowledgment),
+        )
+    }
+
+    /// Follows a segment that was sent.
+    pub fn learn(&mut self, tcp: &TcpPacket<&[u8]>) {
+        if tcp.ack() {
+            self.expects = tcp.ack_number().0.cast_unsigned();
+        }
+        self.next = (tcp.seq_number() + tcp.segment_len()).0.cast_unsigned();
+    }
+}
+
+/// A TCP segment of the other end.
+pub struct Segment<'a> {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub sequence: u32,
+    pub acknowledgment: u32,
+    pub window: u16,
+    pub flags: u8,
+    /// Cut to 40 bytes in whole words at most (RFC 9293 §3.1).
+    pub options: &'a [u8],
+    /// Bytes of its payload.
+    pub payload: usize,
+}
+
+impl Segment<'_> {
+    /// A frame to us with this segment, whose payload `fill` writes.
+    pub fn frame(&self, fill: impl FnOnce(&mut [u8])) -> Vec<u8> {
+        /// Bytes of a TCP header without options.
+        const TCP_HEADER: usize = 20;
+        let options = &self.options[..self.options.len().min(40) / 4 * 4];
+        let header = TCP_HEADER + options.len();
+        let ends = (self.from.ip(), self.to.ip());
+        ip(ends, IpProtocol::Tcp, header + self.payload, |bytes| {
+            let mut tcp = TcpPacket::new_unchecked(&mut *bytes);
+            tcp.set_src_port(self.from.port());
+            tcp.set_dst_port(self.to.port());
+            tcp.set_seq_number(TcpSeqNumber(self.sequence.cast_signed()));
+            tcp.set_ack_number(TcpSeqNumber(self.acknowledgment.cast_signed()));
+            tcp.set_window_len(self.window);
+            tcp.set_header_len(u8::try_from(header).expect("at most sixty"));
+            bytes[13] = self.flags;
+            bytes[TCP_HEADER..header].copy_from_slice(options);
+            fill(&mut bytes[header..]);
+            let mut tcp = TcpPacket::new_unchecked(bytes);
+            tcp.fill_checksum(&ends.0.into(), &ends.1.into());
+        })
+    }
+}
+
+/// Addresses, protocol and payload of an IP packet that was sent.
+pub fn sent_ip(frame: &[u8]) -> Option<((IpAddr, IpAddr), IpProtocol, &[u8])> {
+    let ethernet = EthernetFrame::new_checked(frame).ok()?;
+    let bytes = &frame[ETHERNET..];
+    match ethernet.ethertype() {
+        EthernetProtocol::Ipv4 => {
+            let ip = Ipv4Packet::new_checked(bytes).expect("a sound packet");
+            let ends = (ip.src_addr().into(), ip.dst_addr().into());
+            Some((ends, ip.next_header(), ip.payload()))
+        }
+        EthernetProtocol::Ipv6 => {
+            let ip = Ipv6Packet::new_checked(bytes).expect("a sound packet");
+            let ends = (ip.src_addr().into(), ip.dst_addr().into());
+            Some((ends, ip.next_header(), ip.payload()))
+        }
+        _ => None,
+    }
+}
+
+/// A TCP segment that was sent, and its two ends.
+pub fn sent_tcp(frame: &[u8]) -> Option<(SocketAddr, SocketAddr, TcpPacket<&[u8]>)> {
+    let (ends, protocol, payload) = sent_ip(frame)?;
+    if protocol != IpProtocol::Tcp {
+        return None;
+    }
+    let tcp = TcpPacket::new_checked(payload).expect("a sound segment");
+    Some((
+        SocketAddr::new(ends.0, tcp.src_port()),
+        SocketAddr::new(ends.1, tcp.dst_port()),
+        tcp,
+    ))
 }
 
 /// A frame to us with a UDP datagram.
