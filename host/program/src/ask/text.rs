@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stockade_host::control::Name;
+use time::UtcDateTime;
 
 /// Lines of last words that a status shows; `diagnose` has all of them.
 const LAST_WORDS: usize = 5;
@@ -118,34 +119,19 @@ pub(super) fn event(event: &Value) -> String {
 
 /// `2026-11-22 07:00:00.123`, of microseconds since 1970-01-01T00:00:00Z.
 fn clock(unix_us: u64) -> String {
-    let seconds = unix_us / 1_000_000;
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
+    // The last moment that the calendar knows stands for all that are later.
+    let since = i64::try_from(unix_us).unwrap_or(i64::MAX);
+    let at = UtcDateTime::UNIX_EPOCH.saturating_add(time::Duration::microseconds(since));
     format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{:03}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        unix_us / 1000 % 1000
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}",
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.millisecond()
     )
-}
-
-/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar: years
-/// begin in March here, so that a leap day is a year's last.
-fn date(days: u64) -> (u64, u64, u64) {
-    /// Days from 0000-03-01 to 1970-01-01.
-    const EPOCH: u64 = 719_468;
-    /// Days in 400 years.
-    const ERA: u64 = 146_097;
-    let days = days + EPOCH;
-    let (era, day) = (days / ERA, days % ERA);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    (year, month, day)
 }
 
 /// `3 d 4 h`, `5 min 6 s`, `7.8 s`.
