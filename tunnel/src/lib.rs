@@ -29,6 +29,7 @@ extern crate stockade_config as config;
 extern crate stockade_net as net;
 extern crate stockade_tls as tls;
 
+pub mod dialect;
 pub mod journal;
 pub mod limits;
 mod machine;
