@@ -6,12 +6,13 @@
 use alloc::{string::String, vec, vec::Vec};
 use core::{fmt, net::IpAddr};
 
-pub use config::stunnel::SocketOptions;
+pub use config::stunnel::{Network, SocketOptions};
 use config::{Config, Crypto};
 use net::Instant;
 use tls::{Identity, IdentityError, Provider, ServerOptions, WallClock};
 
 use crate::{
+    dialect::Setup,
     journal::{Channel, LogId, Severity},
     limits::{Needs, Timeouts},
     session::Mode,
@@ -42,6 +43,10 @@ pub struct Service {
     pub redirect: Option<Backend>,
     /// Names for which another service takes over.
     pub virtual_hosts: Vec<VirtualHost>,
+    /// What is said around TLS.
+    pub dialect: Option<Setup>,
+    /// Proxies that tell their clients' addresses: connections from them begin with a PROXY header.
+    pub trusted_proxies: Vec<Network>,
     /// How long its sessions may wait.
     pub timeouts: Timeouts,
     /// Socket options.
@@ -144,6 +149,8 @@ impl Service {
             backend,
             redirect: None,
             virtual_hosts: Vec::new(),
+            dialect: None,
+            trusted_proxies: Vec::new(),
             timeouts: Timeouts::default(),
             sockets: Sockets::default(),
             reset: true,

@@ -15,6 +15,7 @@ mod files;
 mod finish;
 mod lines;
 mod material;
+mod negotiation;
 mod pack;
 mod psk;
 mod read;
@@ -34,6 +35,7 @@ use read::Reader;
 
 pub use error::{Diagnostic, Errors};
 pub use files::{FileError, Files};
+pub use negotiation::{Authentication, Negotiation, Network, Protocol};
 pub use pack::{INDEX, PackedFiles, Recorder, Recording};
 pub use suites::{Group, Suite};
 pub use types::{

@@ -124,6 +124,9 @@ impl Section {
             psk,
             log_id: draft.log_id,
             local: draft.local,
+            protocol: None,
+            alpn: Vec::new(),
+            accept_proxy: Vec::new(),
             name: self.name,
             origin: self.origin,
         }

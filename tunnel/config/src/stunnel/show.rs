@@ -1,7 +1,8 @@
-//! How configurations are shown: no byte of a key.
+//! How configurations are shown: no byte of a key or a password.
 
 use core::fmt;
 
+use super::negotiation::Negotiation;
 use super::types::{File, Psk, TicketKeys};
 
 impl fmt::Debug for File {
@@ -24,5 +25,17 @@ impl fmt::Debug for Psk {
             .field("identity", &self.identity)
             .field("identities", &identities.clone().count())
             .finish()
+    }
+}
+
+impl fmt::Debug for Negotiation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Negotiation")
+            .field("protocol", &self.protocol)
+            .field("host", &self.host)
+            .field("username", &self.username)
+            .field("authentication", &self.authentication)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::negotiation::{Negotiation, Network};
 use super::suites::{Group, Suite};
 use crate::types::Host;
 
@@ -118,7 +119,8 @@ pub struct Service {
     pub client: bool,
     /// Where connections come from; empty for a virtual service.
     pub accept: Vec<Accept>,
-    /// Where they go, never empty.
+    /// Where they go; empty where the client says it: a server with `protocol = connect` or
+    /// `socks`.
     pub connect: Vec<Connect>,
     /// Where they go instead when the client is not authenticated; empty: nowhere.
     pub redirect: Vec<Connect>,
@@ -184,6 +186,12 @@ pub struct Service {
     pub log_id: LogId,
     /// The address from which connections to `connect` are made.
     pub local: Option<IpAddr>,
+    /// What is said around TLS.
+    pub protocol: Option<Negotiation>,
+    /// The protocols inside TLS (RFC 7301), by preference; empty: none is named, any is fine.
+    pub alpn: Vec<Vec<u8>>,
+    /// Proxies that tell their clients' addresses.
+    pub accept_proxy: Vec<Network>,
 }
 
 /// Where a service's connections come from.
