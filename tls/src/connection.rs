@@ -1,6 +1,7 @@
 //! One TLS connection, client or server, without I/O.
 
 mod output;
+mod peer;
 mod record;
 mod side;
 
@@ -11,9 +12,7 @@ use rustls::HandshakeKind;
 
 use crate::handshake::{group_name, overhead, suite_name, version_of};
 use crate::psk::Fault;
-use crate::{
-    Error, Handshake, MAX_PLAINTEXT, MAX_RECORD, PeerCertificate, Provider, Verdict, Version,
-};
+use crate::{Error, Handshake, MAX_PLAINTEXT, MAX_RECORD, Provider, Verdict, Version};
 use output::Output;
 use record::Front;
 use side::{Failure, Hands, Intent, NotSealed};
@@ -333,23 +332,6 @@ impl Connection {
         {
             accepted.change_data(session_data);
         }
-    }
-
-    /// The certificate that the peer has shown, in this handshake or in the one that was resumed.
-    #[must_use]
-    pub fn peer(&self) -> Option<PeerCertificate> {
-        let chain = self.side.peer_certificates();
-        chain.first().map(|leaf| PeerCertificate::read(0, leaf))
-    }
-
-    /// All certificates that the peer has shown: its own first, and then as they were sent.
-    #[must_use]
-    pub fn peer_chain(&self) -> Vec<PeerCertificate> {
-        let chain = self.side.peer_certificates();
-        let numbered = chain.iter().enumerate();
-        numbered
-            .map(|(depth, certificate)| PeerCertificate::read(depth, certificate))
-            .collect()
     }
 
     fn version(&self) -> Option<Version> {

@@ -18,12 +18,20 @@ pub enum Version {
     Tls13,
 }
 
-impl fmt::Display for Version {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
+impl Version {
+    /// As OpenSSL's `SSL_get_version` says it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Version::Tls12 => "TLSv1.2",
             Version::Tls13 => "TLSv1.3",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
     }
 }
 

@@ -41,7 +41,7 @@ use store::Store;
 
 pub(crate) use adapter::{PathVerifier, RefusalSlot};
 pub(crate) use certificate::Outline;
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, common_name};
 pub use matching::PeerName;
 pub use refusal::{Refusal, RefusalReason};
 

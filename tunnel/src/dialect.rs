@@ -16,6 +16,9 @@ pub use config::Host;
 use crate::session::DialError;
 
 mod fault;
+pub mod proxy;
+#[cfg(test)]
+mod random;
 mod setup;
 mod wire;
 

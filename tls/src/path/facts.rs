@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::certificate::Outline;
-use super::name::Name;
+use super::name::{COMMON_NAME, Name};
 
 /// What a log shows of a certificate.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,14 @@ impl Facts {
             not_after: outline.not_after,
         })
     }
+}
+
+/// The first common name of a DER certificate's subject, if it can be read.
+pub(crate) fn common_name(certificate: &[u8]) -> Option<String> {
+    let outline = Outline::parse(certificate).ok()?;
+    let subject = Name::parse(outline.subject).ok()?;
+    let name = subject.texts(COMMON_NAME).into_iter().next()?;
+    Some(name.into_owned())
 }
 
 /// Two digits a byte.

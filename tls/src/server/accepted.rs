@@ -79,6 +79,11 @@ impl Accepted {
         self.noted.lock().name.clone()
     }
 
+    /// Whether clients' certificates are verified, where they show any.
+    pub(crate) fn verifies(&self) -> bool {
+        self.shared.judge.verifies()
+    }
+
     pub(crate) fn take_refusal(&self) -> Option<Box<Refusal>> {
         self.noted.lock().refusal.take()
     }

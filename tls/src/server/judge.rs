@@ -83,6 +83,11 @@ impl Judge {
         self.end != End::Off
     }
 
+    /// Whether a certificate must be more than any.
+    pub(super) fn verifies(&self) -> bool {
+        self.asks() && !matches!(self.bench, Bench::Any(_))
+    }
+
     pub(super) fn required(&self) -> bool {
         self.end == End::Require
     }

@@ -166,6 +166,58 @@ fn the_peers_certificate_is_known_to_both_ends() {
     });
 }
 
+/// As proxies tell it to backends, a resumed session included.
+#[test]
+fn the_certificate_itself_is_known_and_its_common_name() {
+    each(|setup| {
+        let (server, client) = (server(setup, path()), client(setup, GOOD));
+        for _ in 0..2 {
+            let mut pair = Pair::of(&server, &client, Some("localhost"));
+            assert_eq!(pair.server.0.peer_der(), None);
+            pair.pump().unwrap();
+            for end in [&pair.client, &pair.server] {
+                let name = end.0.peer_common_name().unwrap();
+                let subject = end.0.peer().unwrap().subject;
+                assert!(subject.contains(&std::format!("CN={name}")), "{subject}");
+                let der = end.0.peer_der().unwrap();
+                assert_eq!(der.first(), Some(&0x30));
+                assert_eq!(crate::path::common_name(der), Some(name));
+            }
+        }
+    });
+}
+
+#[test]
+fn only_a_certificate_that_was_checked_is_verified() {
+    for (auth, shown, expected) in [
+        (ClientAuth::Off, GOOD, false),
+        (ClientAuth::Request(path()), None, false),
+        (ClientAuth::Request(path()), GOOD, true),
+        (ClientAuth::Require(chain()), GOOD, true),
+        (ClientAuth::Require(ClientVerify::Any), GOOD, false),
+        (ClientAuth::Note(ClientVerify::Any), GOOD, false),
+        (ClientAuth::Note(path()), GOOD, true),
+        (ClientAuth::Note(path()), STRANGER, false),
+        (ClientAuth::Note(path()), None, false),
+    ] {
+        let setup = Setup::default();
+        let context = std::format!("{auth:?}");
+        let server = Server::new(ServerOptions {
+            client_auth: auth,
+            ..setup.server_options()
+        })
+        .unwrap();
+        let client = client(&setup, shown);
+        for _ in 0..2 {
+            let mut pair = Pair::of(&server, &client, Some("localhost"));
+            assert!(!pair.server.0.client_verified());
+            pair.pump().unwrap();
+            assert_eq!(pair.server.0.client_verified(), expected, "{context}");
+            assert!(!pair.client.0.client_verified());
+        }
+    }
+}
+
 #[test]
 fn servers_that_do_not_note_have_no_verdict() {
     for auth in [

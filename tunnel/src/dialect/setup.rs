@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use config::Zeroizing;
 
-use super::Dialect;
+use super::{Dialect, proxy};
 use crate::session::Mode;
 
 /// A protocol of stunnel(8)'s option `protocol`, and those that it lacks.
@@ -63,7 +63,10 @@ pub struct Setup {
 
 impl Setup {
     /// The state machine of a new connection; `None` for a protocol that is not spoken in this mode.
-    pub fn begin(&self, _mode: Mode) -> Option<Box<dyn Dialect>> {
-        None
+    pub fn begin(&self, mode: Mode) -> Option<Box<dyn Dialect>> {
+        Some(match (self.protocol, mode) {
+            (Protocol::Proxy | Protocol::Proxy2, Mode::Server) => proxy::server(self),
+            _ => return None,
+        })
     }
 }

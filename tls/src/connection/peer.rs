@@ -1,0 +1,52 @@
+//! What a connection knows of its peer's certificates.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Connection, Side};
+use crate::{PeerCertificate, Verdict};
+
+impl Connection {
+    /// The certificate that the peer has shown, in this handshake or in the one that was resumed.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerCertificate> {
+        let chain = self.side.peer_certificates();
+        chain.first().map(|leaf| PeerCertificate::read(0, leaf))
+    }
+
+    /// All certificates that the peer has shown: its own first, and then as they were sent.
+    #[must_use]
+    pub fn peer_chain(&self) -> Vec<PeerCertificate> {
+        let chain = self.side.peer_certificates();
+        let numbered = chain.iter().enumerate();
+        numbered
+            .map(|(depth, certificate)| PeerCertificate::read(depth, certificate))
+            .collect()
+    }
+
+    /// The DER of the certificate that the peer has shown ([`peer`](Self::peer)).
+    #[must_use]
+    pub fn peer_der(&self) -> Option<&[u8]> {
+        self.side.peer_certificates().first().map(AsRef::as_ref)
+    }
+
+    /// The first common name (CN) of that certificate's subject, as it stands there.
+    #[must_use]
+    pub fn peer_common_name(&self) -> Option<String> {
+        crate::path::common_name(self.peer_der()?)
+    }
+
+    /// Whether a client's certificate was verified against what the server trusts
+    /// ([`ClientVerify::Chain`](crate::ClientVerify::Chain) or
+    /// [`Path`](crate::ClientVerify::Path)), in this handshake or in the one that was resumed.
+    #[must_use]
+    pub fn client_verified(&self) -> bool {
+        let Side::Server { accepted, .. } = &self.side else {
+            return false;
+        };
+        self.handshake.is_some()
+            && self.peer_der().is_some()
+            && accepted.verifies()
+            && self.verdict.as_ref().is_none_or(Verdict::is_good)
+    }
+}
