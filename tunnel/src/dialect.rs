@@ -16,10 +16,16 @@ pub use config::Host;
 use crate::session::DialError;
 
 mod fault;
+mod imap;
+mod lines;
+mod pop3;
 pub mod proxy;
 #[cfg(test)]
 mod random;
 mod setup;
+mod smtp;
+#[cfg(test)]
+mod trial;
 mod wire;
 
 pub use fault::{End, Fault};

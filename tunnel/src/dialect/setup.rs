@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use config::Zeroizing;
 
-use super::{Dialect, proxy};
+use super::{Dialect, imap, pop3, proxy, smtp};
 use crate::session::Mode;
 
 /// A protocol of stunnel(8)'s option `protocol`, and those that it lacks.
@@ -65,7 +65,13 @@ impl Setup {
     /// The state machine of a new connection; `None` for a protocol that is not spoken in this mode.
     pub fn begin(&self, mode: Mode) -> Option<Box<dyn Dialect>> {
         Some(match (self.protocol, mode) {
+            (Protocol::Imap, Mode::Client) => imap::client(self),
+            (Protocol::Imap, Mode::Server) => imap::server(self),
+            (Protocol::Pop3, Mode::Client) => pop3::client(self),
+            (Protocol::Pop3, Mode::Server) => pop3::server(self),
             (Protocol::Proxy | Protocol::Proxy2, Mode::Server) => proxy::server(self),
+            (Protocol::Smtp, Mode::Client) => smtp::client(self),
+            (Protocol::Smtp, Mode::Server) => smtp::server(self),
             _ => return None,
         })
     }
