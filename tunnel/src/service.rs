@@ -92,11 +92,13 @@ impl fmt::Display for Listen {
     }
 }
 
-/// A server name (RFC 6066 §3) for which another service takes over.
+/// A server name (RFC 6066 §3), or protocols (RFC 7301), for which another service takes over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualHost {
     /// The name, or `*` and the end of names, dots and all; in lower case.
     pattern: String,
+    /// The protocols of which a client must offer one; empty: it may offer what it likes.
+    alpn: Vec<Vec<u8>>,
     /// The service, by its place in the list.
     pub service: usize,
 }
@@ -107,13 +109,33 @@ impl VirtualHost {
     pub fn new(pattern: &str, service: usize) -> Self {
         Self {
             pattern: pattern.to_ascii_lowercase(),
+            alpn: Vec::new(),
             service,
+        }
+    }
+
+    /// The same for clients alone that offer one of `protocols`; any of them, if there is none.
+    pub fn for_protocols(self, protocols: &[Vec<u8>]) -> Self {
+        Self {
+            alpn: protocols.to_vec(),
+            ..self
         }
     }
 
     /// What names have to look like.
     pub fn pattern(&self) -> &str {
         &self.pattern
+    }
+
+    /// Whether it is for a client that asks for `name` and offers these protocols. One that asks
+    /// for no name is the listening service's, unless its protocol alone decides.
+    pub fn takes(&self, name: Option<&str>, offered: &[Vec<u8>]) -> bool {
+        let named = match name {
+            Some(name) => self.is_for(name),
+            None => self.pattern == "*" && !self.alpn.is_empty(),
+        };
+        let agree = self.alpn.iter().any(|known| offered.contains(known));
+        named && (self.alpn.is_empty() || agree)
     }
 
     /// Whether it is for `name`.
@@ -205,9 +227,11 @@ impl Service {
         }
     }
 
-    /// The first virtual host that is for `name`.
-    pub fn virtual_host(&self, name: &str) -> Option<&VirtualHost> {
-        self.virtual_hosts.iter().find(|host| host.is_for(name))
+    /// The first virtual host that is for a client that asks for `name` and offers these protocols
+    /// (RFC 7301).
+    pub fn virtual_host(&self, name: Option<&str>, alpn: &[Vec<u8>]) -> Option<&VirtualHost> {
+        let mut hosts = self.virtual_hosts.iter();
+        hosts.find(|host| host.takes(name, alpn))
     }
 }
 
@@ -285,6 +309,29 @@ mod tests {
         check("*wild.org", "notwild.org", true);
         check("*", "", true);
         check("*.wild.org", "", false);
+    }
+
+    #[test]
+    fn protocols_choose_among_the_services_of_a_name() {
+        let names = |names: &[&str]| -> Vec<Vec<u8>> {
+            names.iter().map(|name| name.as_bytes().to_vec()).collect()
+        };
+        let host = VirtualHost::new("*.org", 0).for_protocols(&names(&["h2", "imap"]));
+        assert!(host.takes(Some("a.org"), &names(&["http/1.1", "imap"])));
+        assert!(!host.takes(Some("a.org"), &names(&["http/1.1"])));
+        assert!(!host.takes(Some("a.org"), &[]));
+        assert!(!host.takes(Some("a.net"), &names(&["h2"])));
+        assert!(!host.takes(None, &names(&["h2"])));
+        let any = VirtualHost::new("*.org", 0);
+        assert!(any.takes(Some("a.org"), &[]) && any.takes(Some("a.org"), &names(&["h2"])));
+    }
+
+    #[test]
+    fn clients_without_a_name_are_chosen_by_their_protocols_alone() {
+        let host = VirtualHost::new("*", 0).for_protocols(&[b"h2".to_vec()]);
+        assert!(host.takes(None, &[b"h2".to_vec()]) && host.takes(Some("x"), &[b"h2".to_vec()]));
+        assert!(!host.takes(None, &[]));
+        assert!(!VirtualHost::new("*", 0).takes(None, &[b"h2".to_vec()]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use stockade_config::stunnel::{Accept, Configuration, Connect, Diagnostic, Service};
+use stockade_config::stunnel::{Accept, Configuration, Connect, Diagnostic, Protocol, Service};
 use stockade_config::{Config, Host, Ipv4};
 
 use super::publish::{Published, is_localhost, origin};
@@ -153,6 +153,10 @@ fn targets(service: &Service, gateway: Gateway) -> String {
     });
     let targets: Vec<String> = targets.collect();
     if targets.is_empty() {
+        let spoken = service.protocol.as_ref().map(|spoken| spoken.protocol);
+        if matches!(spoken, Some(Protocol::Connect | Protocol::Socks)) {
+            return "where clients ask to go".to_owned();
+        }
         return "what the service behind it names".to_owned();
     }
     targets.join(" or ")

@@ -209,7 +209,7 @@ fn server_names() {
         &["LOG7[0]: SNI: no virtual services defined"],
     );
     check(
-        |lines| lines.sni_switched("x.wild.org", "virt"),
+        |lines| lines.sni_switched(Some("x.wild.org"), "virt"),
         &[
             "LOG6[0]: SNI: requested servername: x.wild.org",
             "LOG5[0]: SNI: switched to service [virt]",
@@ -461,7 +461,7 @@ fn peers_cannot_forge_lines_nor_crowd_them_out() {
         "y".repeat(5000)
     );
     for line in written(Severity::Debug, |lines| {
-        lines.sni_switched(&name, "virt");
+        lines.sni_switched(Some(&name), "virt");
         lines.certificate_accepted(0, &name);
         let reason = name.clone();
         lines.tls_failed(Operation::Read, &tls::Error::Internal { reason });

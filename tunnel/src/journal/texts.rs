@@ -163,9 +163,11 @@ impl Lines<'_> {
         self.debug(format_args!("SNI: no virtual services defined"));
     }
 
-    /// The name in a client's hello chose the virtual service `service`.
-    pub fn sni_switched(&mut self, name: &str, service: &str) {
-        self.sni_requested(name);
+    /// The name in a client's hello, or its protocols alone, chose the virtual service `service`.
+    pub fn sni_switched(&mut self, name: Option<&str>, service: &str) {
+        if let Some(name) = name {
+            self.sni_requested(name);
+        }
         self.notice(format_args!("SNI: switched to service [{service}]"));
     }
 

@@ -278,8 +278,8 @@ impl Server {
             return lines.sni_no_services();
         }
         let name = hello.and_then(|hello| hello.server_name.as_deref());
-        let Some((name, host)) = name.and_then(|name| Some((name, service.virtual_host(name)?)))
-        else {
+        let offered = hello.map_or(&[][..], |hello| &hello.alpn);
+        let Some(host) = service.virtual_host(name, offered) else {
             return lines.sni_not_matched(name);
         };
         if let Some(other) = self.services.get(host.service) {

@@ -127,9 +127,11 @@ impl Backend {
             .flat_map(|target| target.candidates(addresses))
     }
 
-    /// Each place as it was named.
+    /// Each place as it was named; where there is none, who names it.
     pub fn names(&self) -> impl Iterator<Item = String> {
-        self.targets.iter().map(|target| format!("{target}"))
+        let clients = self.targets.is_empty().then(|| format!("{self}"));
+        let named = self.targets.iter().map(|target| format!("{target}"));
+        named.chain(clients)
     }
 
     /// Whether there is more than one.
@@ -304,6 +306,10 @@ impl fmt::Display for Target {
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.targets.is_empty() {
+            // A dialect's.
+            return f.write_str("where clients ask to go");
+        }
         for (index, target) in self.targets.iter().enumerate() {
             if index > 0 {
                 f.write_str(", ")?;

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::negotiation::set::Spoken;
 use super::tls_options::{Protocol, SslOptions};
 use super::types::{Accept, Connect, Facility, Failover, LogId, Origin, Sockets, Timeouts, Verify};
 
@@ -77,8 +78,8 @@ pub(super) struct Draft {
     pub local: Option<IpAddr>,
     /// Whether `exec` is there, which is refused, but an endpoint.
     pub exec: bool,
-    /// Whether `protocol` is there.
-    pub protocol: bool,
+    /// `protocol` and what belongs to it, `alpn`, `acceptProxy`.
+    pub spoken: Spoken,
 }
 
 impl Default for Draft {
@@ -134,7 +135,7 @@ impl Default for Draft {
             log_id: LogId::default(),
             local: None,
             exec: false,
-            protocol: false,
+            spoken: Spoken::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::ciphers;
 use super::draft::{Draft, Named};
 use super::files::FileError;
 use super::material::Material;
+use super::negotiation::{self, Protocol};
 use super::psk;
 use super::suites::{Group, Suite};
 use super::tls_options::{groups, versions};
@@ -57,6 +58,7 @@ impl Section {
         let (cert, key) = check.identity();
         check.verification();
         let virtual_of = check.virtual_names(earlier);
+        let protocol = check.negotiation(earlier);
         check.endpoints();
         let authorities = check.authorities();
         let revocation_lists = check.revocation_lists();
@@ -69,6 +71,10 @@ impl Section {
         let groups = check.groups();
         let ticket_keys = check.ticket_keys();
         check.advice();
+        let connect = match check.client_names_backend() {
+            true => Vec::new(),
+            false => draft.connect.clone(),
+        };
         // Names that are resolved for each connection can't be counted round.
         let failover = match draft.delay {
             true => Failover::Priority,
@@ -77,7 +83,7 @@ impl Section {
         Service {
             client: draft.client,
             accept: draft.accept.clone(),
-            connect: draft.connect.clone(),
+            connect,
             redirect: draft.redirect.clone(),
             delay: draft.delay,
             failover,
@@ -90,11 +96,7 @@ impl Section {
             check_host: draft.check_host.clone(),
             check_email: draft.check_email.clone(),
             check_ip: draft.check_ip.clone(),
-            sni: draft
-                .sni
-                .last()
-                .filter(|_| draft.client)
-                .map(|sni| sni.value.clone()),
+            sni: negotiation::server_name(draft),
             virtual_of,
             suites: suites
                 .suites
@@ -124,24 +126,24 @@ impl Section {
             psk,
             log_id: draft.log_id,
             local: draft.local,
-            protocol: None,
-            alpn: Vec::new(),
-            accept_proxy: Vec::new(),
+            protocol,
+            alpn: draft.spoken.alpn.clone(),
+            accept_proxy: draft.spoken.accept_proxy.clone(),
             name: self.name,
             origin: self.origin,
         }
     }
 }
 
-struct Check<'a, 'f> {
-    section: &'a Section,
+pub(super) struct Check<'a, 'f> {
+    pub(super) section: &'a Section,
     material: &'a mut Material<'f>,
     findings: &'a mut Findings,
 }
 
 impl Check<'_, '_> {
     /// What is wrong with the section as a whole.
-    fn wrong(&mut self, text: &str) {
+    pub(super) fn wrong(&mut self, text: &str) {
         if self.section.flawed {
             return;
         }
@@ -160,13 +162,13 @@ impl Check<'_, '_> {
     }
 
     /// What is wrong with an option's line.
-    fn wrong_line(&mut self, named: &Named, text: &str) {
+    pub(super) fn wrong_line(&mut self, named: &Named, text: &str) {
         let line = super::lines::shown(&named.text);
         let text = format!("\"{line}\": {text}");
         self.findings.errors.push((named.origin.clone(), text));
     }
 
-    fn tell(&mut self, level: u8, origin: &Origin, text: String) {
+    pub(super) fn tell(&mut self, level: u8, origin: &Origin, text: String) {
         self.findings.notices.push(Notice {
             origin: origin.clone(),
             level,
@@ -176,10 +178,13 @@ impl Check<'_, '_> {
 
     fn endpoints(&mut self) {
         let draft = &self.section.draft;
+        let by_client = self.client_names_backend();
+        let socks = by_client && draft.spoken.protocol == Some(Protocol::Socks);
         let endpoints = [
             !draft.accept.is_empty(),
             draft.exec,
-            !draft.connect.is_empty(),
+            socks,
+            !draft.connect.is_empty() || by_client && !socks,
             !draft.client && !draft.sni.is_empty(),
         ];
         if endpoints.into_iter().filter(|there| *there).count() != 2 {
@@ -190,7 +195,7 @@ impl Check<'_, '_> {
         }
         if draft.client {
             self.wrong("\"redirect\" is unsupported in client sections");
-        } else if draft.protocol {
+        } else if self.forbids_redirect() {
             self.wrong("\"redirect\" is incompatible with the specified protocol negotiation");
         } else if !draft.verify.chain && !draft.verify.peer {
             self.wrong(

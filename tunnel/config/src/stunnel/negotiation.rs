@@ -6,6 +6,11 @@ use core::net::IpAddr;
 
 use zeroize::Zeroizing;
 
+mod check;
+pub(super) mod set;
+
+pub(super) use check::server_name;
+
 /// `protocol` with its options.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Negotiation {
@@ -70,6 +75,22 @@ pub struct Network {
 }
 
 impl Network {
+    /// Those that begin as `address` does, `prefix` bits long: at most 32 or 128 of them count.
+    pub fn new(address: IpAddr, prefix: u8) -> Network {
+        let rest = u32::from(prefix);
+        let address = match address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shr(rest).unwrap_or(0);
+                IpAddr::V4((address.to_bits() & !mask).into())
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shr(rest).unwrap_or(0);
+                IpAddr::V6((address.to_bits() & !mask).into())
+            }
+        };
+        Network { address, prefix }
+    }
+
     /// Whether `address` is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {

@@ -401,7 +401,17 @@ fn size(service: &Service) -> usize {
         sum(&psk.secrets, |(identity, key)| identity.len() + key.len())
     });
     let sni = service.sni.as_ref().map_or(0, String::len);
-    entries.into_iter().sum::<usize>() + keys + sni + service.name.len()
+    entries.into_iter().sum::<usize>() + keys + sni + spoken(service) + service.name.len()
+}
+
+/// The same of what is said around TLS.
+fn spoken(service: &Service) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let protocol = service.protocol.as_ref().map_or(0, |spoken| {
+        let password = spoken.password.as_ref().map_or(0, |word| word.len());
+        text(&spoken.host) + text(&spoken.username) + password + sum(&spoken.headers, String::len)
+    });
+    protocol + sum(&service.alpn, Vec::len) + sum(&service.accept_proxy, |_| 0)
 }
 
 /// The entries of a list, with what they hold elsewhere.

@@ -163,36 +163,6 @@ pub(super) fn local(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     Ok(Taken::Honoured)
 }
 
-/// The protocols that stunnel can negotiate before TLS.
-const PROTOCOLS: [&str; 12] = [
-    "capwin",
-    "capwinctrl",
-    "cifs",
-    "connect",
-    "imap",
-    "ldap",
-    "nntp",
-    "pgsql",
-    "pop3",
-    "proxy",
-    "smtp",
-    "socks",
-];
-
-pub(super) fn protocol(draft: &mut Draft, given: &Given<'_>) -> Outcome {
-    let known = PROTOCOLS
-        .iter()
-        .any(|name| given.value.eq_ignore_ascii_case(name));
-    if !known {
-        return Err("Protocol not supported".into());
-    }
-    draft.protocol = true;
-    Ok(Taken::Refused(format!(
-        "{} can't be negotiated yet: a service begins with TLS from the first byte",
-        given.value
-    )))
-}
-
 pub(super) fn pty(_: &mut Draft, given: &Given<'_>) -> Outcome {
     match values::flag(given.value)? {
         true => without_effect("it is part of exec"),

@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use super::draft::{Draft, Given};
+use super::negotiation::set as spoken;
 use super::set;
 use super::types::Global;
 
@@ -64,10 +65,10 @@ const NO_OCSP: &str = "nothing is asked about certificates by OCSP here";
 const NO_MODULES: &str = "no code can be loaded into an image: keys and certificates come from \
     files (key, cert, CAfile)";
 const WINDOWS: &str = "it is for Windows";
-const NEGOTIATES: &str = "it is part of protocol";
+const NO_NTLM: &str = "it is part of NTLM, which is not spoken here";
 
 /// Every option.
-pub(super) static TABLE: [Row; 100] = [
+pub(super) static TABLE: [Row; 102] = [
     // The process.
     row("chroot", GlobalWithoutEffect(NO_PROCESS)),
     row("compression", G(set::compression)),
@@ -93,6 +94,8 @@ pub(super) static TABLE: [Row; 100] = [
     row("syslog", G(set::syslog)),
     // Where connections come from and go to.
     row("accept", S(set::accept)),
+    // Ours: stunnel has none.
+    row("acceptProxy", S(spoken::accept_proxy)),
     row("client", S(set::client)),
     row("connect", S(set::connect)),
     row("delay", S(set::delay)),
@@ -106,13 +109,13 @@ pub(super) static TABLE: [Row; 100] = [
     row("include", Include),
     row("libwrap", S(set::libwrap)),
     row("local", S(set::local)),
-    row("protocol", S(set::protocol)),
-    row("protocolAuthentication", WithoutEffect(NEGOTIATES)),
-    row("protocolDomain", WithoutEffect(NEGOTIATES)),
-    row("protocolHeader", WithoutEffect(NEGOTIATES)),
-    row("protocolHost", WithoutEffect(NEGOTIATES)),
-    row("protocolPassword", WithoutEffect(NEGOTIATES)),
-    row("protocolUsername", WithoutEffect(NEGOTIATES)),
+    row("protocol", S(spoken::protocol)),
+    row("protocolAuthentication", S(spoken::authentication)),
+    row("protocolDomain", WithoutEffect(NO_NTLM)),
+    row("protocolHeader", S(spoken::header)),
+    row("protocolHost", S(spoken::host)),
+    row("protocolPassword", S(spoken::password)),
+    row("protocolUsername", S(spoken::username)),
     row("pty", S(set::pty)),
     row("redirect", S(set::redirect)),
     row("retry", S(set::retry)),
@@ -151,6 +154,8 @@ pub(super) static TABLE: [Row; 100] = [
     row("verifyChain", S(set::verify_chain)),
     row("verifyPeer", S(set::verify_peer)),
     // TLS.
+    // Ours: stunnel has none.
+    row("alpn", S(spoken::alpn)),
     row("ciphers", S(set::ciphers)),
     row("ciphersuites", S(set::ciphersuites)),
     row(

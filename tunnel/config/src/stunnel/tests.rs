@@ -13,6 +13,7 @@ mod ciphers;
 mod errors;
 mod grammar;
 mod mutations;
+mod negotiation;
 mod options;
 mod pack;
 mod shapes;

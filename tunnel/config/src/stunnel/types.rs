@@ -146,7 +146,8 @@ pub struct Service {
     pub check_email: Vec<String>,
     /// Addresses of which the peer's certificate must have one.
     pub check_ip: Vec<IpAddr>,
-    /// Client side: the server name to send. `Some("")`: none. `None`: the host of `connect`.
+    /// Client side: the server name to send: `sni`, or the host of `protocolHost`. `Some("")`:
+    /// none. `None`: the host of `connect`.
     pub sni: Option<String>,
     /// Server side: the names for which this service replaces another one.
     pub virtual_of: Vec<VirtualName>,

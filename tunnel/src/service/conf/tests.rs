@@ -8,6 +8,8 @@ use std::string::String;
 use super::*;
 use crate::{service::Tls, session::Mode};
 
+mod spoken;
+
 /// Files by their paths.
 struct Memory(BTreeMap<&'static str, String>);
 
@@ -291,7 +293,11 @@ fn virtual_services_are_found_by_their_primary() {
         + &section("blue", "sni = main:blue.example\nconnect = 81\n")
         + &section("green", "sni = main:*.green.example\nconnect = 82\n");
     let services = made(&text);
-    let found = |name| services[0].virtual_host(name).map(|host| host.service);
+    let found = |name| {
+        services[0]
+            .virtual_host(Some(name), &[])
+            .map(|host| host.service)
+    };
     assert_eq!(found("blue.example"), Some(1));
     assert_eq!(found("x.GREEN.example"), Some(2));
     assert_eq!(found("red.example"), None);

@@ -82,7 +82,7 @@ impl Builder<'_> {
             provider: self.ground.provider,
             suites: suites(section),
             groups: groups(section),
-            alpn: Vec::new(),
+            alpn: alpn(section),
         }
     }
 
@@ -173,6 +173,7 @@ impl Builder<'_> {
             .as_ref()
             .map(|keys| TicketSecret::new(&keys.key, &keys.mac));
         options.client_auth = client_auth(section);
+        options.alpn = alpn(section);
         match tls::Server::new(options) {
             Ok(server) => Some(server),
             Err(error) => {
@@ -199,6 +200,7 @@ impl Builder<'_> {
         options.suites = suites(section);
         options.groups = groups(section);
         options.resumption = section.session_resume;
+        options.alpn = alpn(section);
         options.session_cache = CLIENT_SESSIONS.min(session_cache(section));
         options.session_lifetime = section.session_cache_timeout;
         let client = match tls::Client::new(options) {
@@ -338,6 +340,18 @@ fn versions(section: &Section) -> Versions {
     Versions {
         min: version(min),
         max: version(max),
+    }
+}
+
+/// The protocols inside TLS (RFC 7301), as they stand in the file. A PostgreSQL client that begins
+/// with TLS insists on the name of its own (PostgreSQL documentation, "SSL Session Encryption").
+fn alpn(section: &Section) -> Vec<Vec<u8>> {
+    let protocol = section.protocol.as_ref().map(|spoken| spoken.protocol);
+    match section.alpn.as_slice() {
+        [] if !section.client && protocol == Some(stunnel::Protocol::Pgsql) => {
+            Vec::from([b"postgresql".to_vec()])
+        }
+        named => named.to_vec(),
     }
 }
 

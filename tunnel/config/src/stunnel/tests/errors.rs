@@ -52,7 +52,25 @@ const LINES: &[(&str, &str)] = &[
     ("libwrap=", "The argument needs to be either 'yes' or 'no'"),
     ("local=foo", "Failed to resolve local address: give it as numbers"),
     ("protocol=foo", "Protocol not supported"),
-    ("protocol=SMTP", "SMTP can't be negotiated yet: a service begins with TLS from the first byte"),
+    ("protocol=", "Protocol not supported"),
+    ("protocol=CIFS", "CIFS is not spoken here: use connect, imap, ldap, nntp, pgsql, pop3, proxy, proxy2, smtp or socks"),
+    ("protocolHost=", "protocolHost needs a host, such as mail.example:25"),
+    ("protocolHost=a b", "protocolHost needs a host, such as mail.example:25"),
+    ("protocolUsername=a\u{1}b", "protocolUsername can't have control characters in it"),
+    ("protocolAuthentication=digest", "protocolAuthentication is basic (for connect), or plain or login (for smtp)"),
+    ("protocolHeader=name", "protocolHeader needs a header, such as NAME: VALUE"),
+    ("protocolHeader=: value", "protocolHeader needs a header, such as NAME: VALUE"),
+    ("protocolHeader=a b: c", "protocolHeader needs a header, such as NAME: VALUE"),
+    ("protocolHeader=a: b\rc", "protocolHeader can't have control characters in it"),
+    ("alpn=", "alpn needs names of 1 to 255 bytes, such as h2,http/1.1 or postgresql"),
+    ("alpn=h2,,http/1.1", "alpn needs names of 1 to 255 bytes, such as h2,http/1.1 or postgresql"),
+    ("acceptProxy=yes", "acceptProxy needs the proxies' addresses, for whoever may send the header can claim to be anybody: expected ADDRESS[/PREFIX], such as 10.0.0.5 or 10.0.0.0/24"),
+    ("acceptProxy=", "acceptProxy: \"\": expected ADDRESS[/PREFIX], such as 10.0.0.5 or 10.0.0.0/24"),
+    ("acceptProxy=10.0.0.1,proxy", "acceptProxy: \"proxy\": expected ADDRESS[/PREFIX], such as 10.0.0.5 or 10.0.0.0/24"),
+    ("acceptProxy=10.0.0.1/33", "acceptProxy: \"10.0.0.1/33\": expected ADDRESS[/PREFIX], such as 10.0.0.5 or 10.0.0.0/24"),
+    ("acceptProxy=10.0.0.1/+8", "acceptProxy: \"10.0.0.1/+8\": expected ADDRESS[/PREFIX], such as 10.0.0.5 or 10.0.0.0/24"),
+    ("acceptProxy=::1/129", "acceptProxy: \"::1/129\": expected ADDRESS[/PREFIX], such as 10.0.0.5 or 10.0.0.0/24"),
+    ("acceptProxy=::/", "acceptProxy: \"::/\": expected ADDRESS[/PREFIX], such as 10.0.0.5 or 10.0.0.0/24"),
     ("pty=1", "The argument needs to be either 'yes' or 'no'"),
     ("retry=x", "The argument needs to be either 'yes' or 'no'"),
     ("socket=x:1", "Illegal socket option"),
@@ -220,17 +238,6 @@ fn a_wrong_section_is_told_with_its_line() {
     for (text, error) in SECTIONS {
         assert_eq!(wrong(text), *error, "{text}");
     }
-}
-
-#[test]
-fn redirect_and_protocol_exclude_each_other() {
-    let errors = wrong(server(
-        "redirect=3\nprotocol=imap\nverifyChain=yes\nCAfile=/ca.pem",
-    ));
-    assert!(
-        errors.starts_with("6: \"protocol=imap\": imap can't be"),
-        "{errors}"
-    );
 }
 
 #[test]

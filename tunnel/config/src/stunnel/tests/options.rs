@@ -293,11 +293,7 @@ const IDLE: &[&str] = &[
     "setgid = nogroup",
     "setuid = nobody",
     "execArgs = cat -n",
-    "protocolAuthentication = basic",
     "protocolDomain = d",
-    "protocolHeader = A: b",
-    "protocolHost = a:1",
-    "protocolUsername = anna",
     "pty = yes",
     "retry = yes",
     "retry = 500",
@@ -340,7 +336,7 @@ fn secrets_are_never_shown() {
     let password = "protocolPassword = hush";
     let key = "ticketKeySecret = 00112233445566778899aabbccddeeff";
     let mac = "ticketMacSecret = ffeeddccbbaa99887766554433221100";
-    let text = server(&[password, key, mac].join("\n"));
+    let text = server(&["protocol = proxy", password, key, mac].join("\n"));
     let configuration = right(text);
     let reported = configuration.report.iter();
     let password = reported
@@ -348,15 +344,18 @@ fn secrets_are_never_shown() {
         .find(|given| given.option == "protocolPassword");
     let password = password.expect("it is told");
     assert_eq!(password.value, "…");
-    assert!(matches!(
-        password.disposition,
-        Disposition::WithoutEffect(_)
-    ));
     assert_eq!(reported.filter(|given| given.value == "…").count(), 3);
     let shown = format!("{configuration:?}");
     for secret in ["hush", "0011", "ffee", "17, 34", "238, 221"] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
+    let smtp = only(client(
+        "protocol = smtp\nprotocolUsername = anna\nprotocolPassword = hush",
+    ));
+    let shown = format!("{smtp:?}");
+    assert!(shown.contains("anna") && !shown.contains("hush"), "{shown}");
+    let error = wrong(server("protocolPassword = hu\u{1}sh"));
+    assert!(!error.contains("sh"), "{error}");
     let error = wrong(server("ticketKeySecret = abcdef"));
     assert!(
         error.starts_with("5: \"ticketKeySecret=…\": Failed"),
@@ -388,8 +387,14 @@ fn every_option_of_the_table_has_a_vector() {
     // These have tests of their own.
     tested.extend([
         "include",
+        "acceptProxy",
+        "alpn",
         "protocol",
+        "protocolAuthentication",
+        "protocolHeader",
+        "protocolHost",
         "protocolPassword",
+        "protocolUsername",
         "compression",
         "exec",
     ]);
