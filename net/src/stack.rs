@@ -207,6 +207,11 @@ impl Stack {
         &self.addresses
     }
 
+    /// Whether it was made for [`Role::Published`]: the gateway stands for the host.
+    pub fn is_published(&self) -> bool {
+        matches!(self.link.loopback, Loopback::Remote)
+    }
+
     /// Accepts connections to `port`, at one local address or at all of them.
     pub fn listen(&mut self, local: Option<IpAddr>, port: u16) -> Result<ListenerId, ListenError> {
         if port == 0 {

@@ -9,7 +9,7 @@
 //! ([`Wire::refuse_early`]): whoever sits in between could have put it there, to be taken for the
 //! first words under TLS (CVE-2011-0411, CVE-2021-23214).
 
-use core::net::SocketAddr;
+use core::{fmt, net::SocketAddr};
 
 pub use config::Host;
 
@@ -105,6 +105,16 @@ pub enum Unreachable {
     Forbidden,
     /// It was dialled.
     Failed(DialError),
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotResolved => f.write_str("its name is unknown"),
+            Self::Forbidden => f.write_str("nobody is led there"),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
 }
 
 /// One protocol, in one mode, on one connection.

@@ -20,6 +20,7 @@ mod date;
 mod events;
 mod id;
 mod lifecycle;
+mod negotiation;
 mod severity;
 mod syslog;
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub mod journal;
 pub mod limits;
 mod machine;
 mod management;
+pub mod negotiation;
+pub mod opening;
 pub mod relay;
 pub mod server;
 pub mod service;

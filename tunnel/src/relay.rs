@@ -90,6 +90,12 @@ impl Scratch {
         let length = length.min(self.0.len());
         self.0.get_mut(..length).unwrap_or_default()
     }
+
+    /// Room for what waits at each of two ends: half a record.
+    pub(crate) fn halves(&mut self) -> (&mut [u8], &mut [u8]) {
+        let middle = self.0.len() / 2;
+        self.0.split_at_mut(middle)
+    }
 }
 
 impl Default for Scratch {

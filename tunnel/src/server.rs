@@ -24,7 +24,9 @@ use listening::Listening;
 use services::Services;
 
 mod active;
+mod destination;
 mod dialling;
+mod entrance;
 mod listening;
 mod orders;
 mod reload;

@@ -7,18 +7,25 @@
 //! Server:  Handshaking ──► Connecting ──► Relaying ──► ended
 //! Client:  Connecting ──► Handshaking ──► Relaying ──► ended
 //! ```
+//!
+//! A service with a dialect puts a `Negotiating` between any two of these. (What a server's client
+//! says before TLS, and who is dialled for that, is an [`Opening`](crate::opening::Opening)'s.)
 
-use core::time::Duration;
+use alloc::{boxed::Box, vec::Vec};
+use core::{net::SocketAddr, time::Duration};
 
 use net::{Instant, Status, StreamError};
 use tls::Connection;
 
 use crate::{
+    dialect::{Destination, Progress, Stage, Unreachable},
     limits::Timeouts,
+    negotiation::Negotiation,
     relay::{self, Scratch, Stream},
 };
 
 mod error;
+mod relaying;
 #[cfg(test)]
 mod tests;
 
@@ -58,12 +65,19 @@ pub struct Session {
     received: u64,
     /// Plaintext bytes that went into TLS.
     sent: u64,
+    /// What is to be said before the relay.
+    negotiation: Option<Box<Negotiation>>,
+    /// The dialled end was there before TLS: what it has said cannot be had from another one.
+    dialled_first: bool,
+    /// Plaintext that came out of TLS during the negotiation and belongs to the plain end.
+    rest: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Handshaking { until: Instant },
     Connecting { until: Instant },
+    Negotiating { stage: Stage, until: Instant },
     Relaying,
     Ended,
 }
@@ -87,6 +101,11 @@ pub enum Step {
         /// Why the address dialled before did not answer; `None` for the first.
         failed: Option<StreamError>,
     },
+    /// Dial what the client has asked for, then [`Session::dialling`], or
+    /// [`Session::refuse_destination`].
+    ConnectTo(Destination),
+    /// What an [`Opening`](crate::opening::Opening) had to do is done.
+    BeginTls,
     /// The session has ended: release its streams.
     End(Result<(), SessionError>),
 }
@@ -116,7 +135,16 @@ impl Session {
             undelivered: false,
             received: 0,
             sent: 0,
+            negotiation: None,
+            dialled_first: false,
+            rest: Vec::new(),
         }
+    }
+
+    /// Has something said before the relay.
+    pub fn with_negotiation(mut self, negotiation: Negotiation) -> Self {
+        self.negotiation = Some(Box::new(negotiation));
+        self
     }
 
     /// Ends with FIN instead of a reset when something fails (stunnel's `reset = no`). What was
@@ -149,7 +177,9 @@ impl Session {
     /// When to [`poll`](Self::poll) even if nothing happens.
     pub fn deadline(&self) -> Instant {
         match self.state {
-            State::Handshaking { until } | State::Connecting { until } => until,
+            State::Handshaking { until }
+            | State::Connecting { until }
+            | State::Negotiating { until, .. } => until,
             State::Relaying | State::Ended => self.active + self.patience(),
         }
     }
@@ -170,11 +200,36 @@ impl Session {
         self.connection = connection;
     }
 
+    /// The backend is dialled at this address.
+    pub fn set_backend(&mut self, backend: SocketAddr) {
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.set_backend(backend);
+        }
+    }
+
     /// No address is left: ends the session, with a reset for the end that was accepted.
     pub fn give_up(&mut self, accepted: &mut impl Stream, error: DialError) -> SessionError {
         self.abort(accepted);
         self.state = State::Ended;
         SessionError::Connect(error)
+    }
+
+    /// What the client has asked for by [`Step::ConnectTo`] cannot be had: tells it so, and ends the
+    /// session.
+    pub fn refuse_destination<S: Stream>(
+        &mut self,
+        client: &mut S,
+        scratch: &mut Scratch,
+        why: Unreachable,
+    ) -> SessionError {
+        let none: Option<&mut S> = None;
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.unreachable(why);
+            let connection = Some(&mut self.connection);
+            negotiation.part(connection, Some(client), none, scratch, self.resets);
+        }
+        self.state = State::Ended;
+        SessionError::Destination(why)
     }
 
     /// Moves everything that can be moved now.
@@ -195,6 +250,10 @@ impl Session {
                 }
                 (State::Connecting { until }, tls, plain) => {
                     self.connecting(tls.as_deref_mut(), plain.as_deref_mut(), until, now)
+                }
+                (State::Negotiating { stage, until }, tls, plain) => {
+                    let plain = plain.as_deref_mut();
+                    self.negotiating(stage, until, tls.as_deref_mut(), plain, scratch, now)
                 }
                 (State::Relaying, Some(tls), Some(plain)) => {
                     self.relaying(*tls, *plain, scratch, now)
@@ -224,16 +283,11 @@ impl Session {
         }
         if !self.connection.is_handshaking() {
             self.active = now;
-            self.state = match self.mode {
-                Mode::Server => State::Connecting {
-                    until: now + self.timeouts.connect,
-                },
-                Mode::Client => State::Relaying,
-            };
-            return match self.mode {
-                Mode::Server => Step::Connect { failed: None },
-                Mode::Client => Step::Wait,
-            };
+            if self.negotiation.is_some() {
+                self.negotiate(Stage::Secured, now);
+                return Step::Wait;
+            }
+            return self.secured(plain.is_some(), now);
         }
         if now >= until {
             self.abort(tls);
@@ -243,6 +297,95 @@ impl Session {
             return self.end(Err(SessionError::HandshakeTimeout));
         }
         Step::Wait
+    }
+
+    /// TLS is established, and everything that had to be said at once is said.
+    fn secured(&mut self, has_plain: bool, now: Instant) -> Step {
+        match self.mode {
+            Mode::Server => {
+                self.state = State::Connecting {
+                    until: now + self.timeouts.connect,
+                };
+                self.dialled_first = has_plain;
+                match has_plain {
+                    true => Step::Wait,
+                    false => Step::Connect { failed: None },
+                }
+            }
+            Mode::Client => self.relay(),
+        }
+    }
+
+    fn relay(&mut self) -> Step {
+        if let Some(negotiation) = self.negotiation.take() {
+            self.rest = negotiation.into_rest();
+        }
+        self.state = State::Relaying;
+        Step::Wait
+    }
+
+    fn negotiate(&mut self, stage: Stage, now: Instant) {
+        self.state = State::Negotiating {
+            stage,
+            until: now + self.timeouts.handshake,
+        };
+    }
+
+    fn negotiating<T: Stream, P: Stream>(
+        &mut self,
+        stage: Stage,
+        until: Instant,
+        mut tls: Option<&mut T>,
+        mut plain: Option<&mut P>,
+        scratch: &mut Scratch,
+        now: Instant,
+    ) -> Step {
+        let Some(negotiation) = &mut self.negotiation else {
+            return self.relay();
+        };
+        let secured = match stage {
+            Stage::Clear => None,
+            Stage::Secured | Stage::Connected => Some(&mut self.connection),
+        };
+        let result = match (secured, tls.as_deref_mut()) {
+            (None, tls) => negotiation.clear(tls, plain.as_deref_mut(), scratch),
+            (Some(connection), Some(tls)) => {
+                negotiation.secured(stage, connection, tls, plain.as_deref_mut(), scratch)
+            }
+            (Some(_), None) => return Step::Wait,
+        };
+        let error = match result {
+            Ok(Progress::Wait) if now < until => return Step::Wait,
+            Ok(Progress::Wait) => SessionError::NegotiationTimeout,
+            Ok(over) => {
+                self.active = now;
+                return self.negotiated(stage, over, plain.is_some(), now);
+            }
+            Err(error) => error,
+        };
+        let connection = match stage {
+            Stage::Clear => None,
+            Stage::Secured | Stage::Connected => Some(&mut self.connection),
+        };
+        negotiation.part(connection, tls, plain, scratch, self.resets);
+        self.end(Err(error))
+    }
+
+    /// A stage is over; what comes next depends on whether the plain end is there already.
+    fn negotiated(&mut self, stage: Stage, how: Progress, has_plain: bool, now: Instant) -> Step {
+        match (stage, self.mode) {
+            (Stage::Clear, _) => {
+                self.state = State::Handshaking {
+                    until: now + self.timeouts.handshake,
+                };
+                Step::Wait
+            }
+            (Stage::Secured, _) => match (self.secured(has_plain, now), how) {
+                (_, Progress::Connect(destination)) => Step::ConnectTo(destination),
+                (step, _) => step,
+            },
+            (Stage::Connected, _) => self.relay(),
+        }
     }
 
     /// Exchanges handshake messages; application data stays in the stream for the relay.
@@ -304,174 +447,28 @@ impl Session {
                 Mode::Client => SessionError::PlainEndLost(error),
             }));
         }
-        match dialled {
-            None => Step::Connect { failed: None },
-            Some(Status::Open) => {
-                self.active = now;
-                self.state = match self.mode {
-                    Mode::Server => State::Relaying,
-                    Mode::Client => State::Handshaking {
-                        until: now + self.timeouts.handshake,
-                    },
-                };
-                Step::Wait
-            }
-            Some(Status::Closed(error)) => Step::Connect {
-                failed: Some(error.unwrap_or(StreamError::Reset)),
-            },
-            Some(Status::Connecting) if now >= until => Step::Connect {
-                failed: Some(StreamError::TimedOut),
-            },
-            Some(Status::Connecting) => Step::Wait,
-        }
-    }
-
-    fn relaying<T: Stream, P: Stream>(
-        &mut self,
-        tls: &mut T,
-        plain: &mut P,
-        scratch: &mut Scratch,
-        now: Instant,
-    ) -> Step {
-        loop {
-            let mut moved = relay::transmit(&mut self.connection, tls) > 0;
-            match self.open(tls, plain, scratch) {
-                Ok(any) => moved |= any,
-                Err(error) => {
-                    self.send_last_words(tls);
-                    self.abort(plain);
-                    return self.end(Err(error));
-                }
-            }
-            match self.seal(tls, plain, scratch) {
-                Ok(any) => moved |= any,
-                Err(error) => {
-                    self.send_last_words(tls);
-                    self.abort(plain);
-                    return self.end(Err(SessionError::Tls(error)));
-                }
-            }
-            if !moved {
-                break;
-            }
-            self.active = now;
-        }
-        self.settle(tls, plain, now)
-    }
-
-    /// Opens what the TLS end has sent; passes its close_notify on as FIN.
-    fn open<T: Stream, P: Stream>(
-        &mut self,
-        tls: &mut T,
-        plain: &mut P,
-        scratch: &mut Scratch,
-    ) -> Result<bool, SessionError> {
-        if self.inbound == Direction::Ended {
-            // "Any data received after a closure alert has been received MUST be ignored."
-            // (RFC 8446 §6.1)
-            tls.skip(tls.recv_len());
-            return Ok(false);
-        }
-        let room = plain.send_room();
-        let opened = relay::open(&mut self.connection, tls, room, scratch, |plaintext| {
-            plain.send(plaintext);
-        })
-        .map_err(SessionError::Tls)?;
-        self.received += opened.written as u64;
-        if self.connection.peer_closed() {
-            plain.finish();
-            self.inbound = Direction::Ended;
-            return Ok(true);
-        }
-        if opened.incomplete && tls.peer_finished() {
-            if self.outbound == Direction::Ended && tls.recv_len() == 0 {
-                // Both ways were over but for the peer's close_notify, which many leave out. (With
-                // a part of a record at the end, something has been cut off for certain.)
-                plain.finish();
-                self.inbound = Direction::Ended;
-            } else {
-                self.failed.get_or_insert(SessionError::Truncated);
-            }
-        }
-        Ok(opened.read > 0)
-    }
-
-    /// Seals what the plain end has sent; passes its FIN on as close_notify and FIN.
-    fn seal<T: Stream, P: Stream>(
-        &mut self,
-        tls: &mut T,
-        plain: &mut P,
-        scratch: &mut Scratch,
-    ) -> Result<bool, tls::Error> {
-        let mut moved = false;
-        if self.outbound == Direction::Open && self.connection.pending_output() == 0 {
-            let sealed = relay::seal(&mut self.connection, plain, tls, scratch)?;
-            self.sent += sealed.read as u64;
-            moved = sealed.any();
-            if plain.recv_len() == 0 && plain.peer_finished() {
-                self.connection.close_notify();
-                self.outbound = Direction::Ending;
-                moved = true;
-            }
-        }
-        if self.outbound == Direction::Ending {
-            moved |= relay::transmit(&mut self.connection, tls) > 0;
-            if self.connection.pending_output() == 0 {
-                tls.finish();
-                self.outbound = Direction::Ended;
-            }
-        }
-        Ok(moved)
-    }
-
-    /// Decides, when nothing moves any more, whether the session goes on.
-    fn settle<T: Stream, P: Stream>(&mut self, tls: &mut T, plain: &mut P, now: Instant) -> Step {
-        let queued = tls.send_queued() + plain.send_queued();
-        if queued != self.queued {
-            // A reader that takes its time is no silence.
-            self.queued = queued;
-            self.active = now;
-        }
-        if let Status::Closed(Some(error)) = tls.status() {
-            self.failed.get_or_insert(SessionError::TlsEndLost(error));
-        }
-        if let Status::Closed(Some(error)) = plain.status() {
-            self.failed.get_or_insert(SessionError::PlainEndLost(error));
-        }
-        self.undelivered = !self.is_drained(tls, plain);
-        let both_ended = self.inbound == Direction::Ended && self.outbound == Direction::Ended;
-        if both_ended && !self.undelivered && self.failed.is_none() {
-            return self.end(Ok(()));
-        }
-        let late = now >= self.deadline();
-        if let Some(error) = self.failed.clone() {
-            // A loss at one end shows at the other as a reset, but only behind the bytes that
-            // came before it.
-            if late || !self.undelivered {
+        if let (true, Some(Status::Closed(error))) = (self.dialled_first, dialled) {
+            if let Some(tls) = tls {
                 self.abort(tls);
-                self.abort(plain);
-                return self.end(Err(error));
             }
-            return Step::Wait;
+            let error = error.unwrap_or(StreamError::Reset);
+            return self.end(Err(SessionError::PlainEndLost(error)));
         }
-        if !late {
-            return Step::Wait;
+        if let Some(step) = self::dialled(dialled, until, now) {
+            return step;
         }
-        let closing = self.is_half_closed() && !self.undelivered;
-        if closing && self.timeouts.close.is_zero() {
-            // One end's end is to be the other's. Where our close_notify has not gone out it does
-            // not now: a TLS peer can tell that there might have been more.
-            tls.finish();
-            plain.finish();
-        } else {
-            // Not FIN: whoever is still there must not take what it has read for the whole.
-            self.abort(tls);
-            self.abort(plain);
+        self.active = now;
+        match self.mode {
+            Mode::Server if self.negotiation.is_some() => self.negotiate(Stage::Connected, now),
+            Mode::Server => self.state = State::Relaying,
+            Mode::Client if self.negotiation.is_some() => self.negotiate(Stage::Clear, now),
+            Mode::Client => {
+                self.state = State::Handshaking {
+                    until: now + self.timeouts.handshake,
+                };
+            }
         }
-        self.end(Err(match closing {
-            true => SessionError::CloseTimeout,
-            false => SessionError::Idle,
-        }))
+        Step::Wait
     }
 
     /// Sends the alert that a fatal error left behind, then ends the TLS end's direction.
@@ -489,36 +486,25 @@ impl Session {
         }
     }
 
-    fn patience(&self) -> Duration {
-        let closing = self.is_half_closed() && !self.undelivered;
-        if closing || self.failed.is_some() {
-            self.timeouts.close
-        } else {
-            self.timeouts.idle
-        }
-    }
-
-    fn is_half_closed(&self) -> bool {
-        self.inbound == Direction::Ended || self.outbound == Direction::Ended
-    }
-
-    /// Whether all that a failed end sent before has reached the other end, or never can.
-    fn is_drained(&self, tls: &impl Stream, plain: &impl Stream) -> bool {
-        let plain_done = is_gone(plain) || plain.send_queued() == 0;
-        let tls_done = is_gone(tls)
-            || self.failed == Some(SessionError::Truncated)
-            || (tls.send_queued() == 0 && self.connection.pending_output() == 0);
-        plain_done && tls_done
-    }
-
     fn end(&mut self, result: Result<(), SessionError>) -> Step {
         self.state = State::Ended;
         Step::End(result)
     }
 }
 
-fn is_gone(stream: &impl Stream) -> bool {
-    matches!(stream.status(), Status::Closed(_))
+/// What to do about the dialled end; `None` when it has answered.
+pub(crate) fn dialled(status: Option<Status>, until: Instant, now: Instant) -> Option<Step> {
+    match status {
+        None => Some(Step::Connect { failed: None }),
+        Some(Status::Open) => None,
+        Some(Status::Closed(error)) => Some(Step::Connect {
+            failed: Some(error.unwrap_or(StreamError::Reset)),
+        }),
+        Some(Status::Connecting) if now >= until => Some(Step::Connect {
+            failed: Some(StreamError::TimedOut),
+        }),
+        Some(Status::Connecting) => Some(Step::Wait),
+    }
 }
 
 fn status<S: Stream>(stream: &Option<&mut S>) -> Option<Status> {

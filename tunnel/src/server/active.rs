@@ -1,14 +1,16 @@
 //! One accepted connection in the server's hands: from its first bytes through its session.
 
 use alloc::boxed::Box;
-use core::{cmp::Reverse, net::SocketAddr};
+use core::{cmp::Reverse, net::SocketAddr, time::Duration};
 
 use net::{Instant, ListenerId, Status, StreamId};
 use tls::{ClientHello, Peek};
 
-use super::{Server, Slot, TIMER_HORIZON, Totals};
+use super::{Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair};
 use crate::{
     journal,
+    negotiation::Negotiation,
+    opening::Opening,
     relay::{Scratch, Stream},
     service::{Service, backend::Route},
     session::{Mode, Session, SessionError, Step},
@@ -24,6 +26,10 @@ pub(super) struct Active {
     pub(super) service: usize,
     pub(super) id: journal::Id,
     pub(super) accepted: StreamId,
+    /// The client's address: the true one, where a trusted proxy has told it.
+    pub(super) client: SocketAddr,
+    /// The address that the client connected to, likewise.
+    pub(super) local: SocketAddr,
     pub(super) dialled: Option<StreamId>,
     /// Which addresses of the backend have been tried.
     pub(super) route: Route,
@@ -41,15 +47,40 @@ pub(super) struct Active {
     pub(super) introduced: bool,
     /// The backend's answer has been logged.
     pub(super) connected: bool,
+    /// What is said around TLS, between the stages that have it.
+    pub(super) negotiation: Option<Negotiation>,
+    /// The backend that the client has asked for itself.
+    pub(super) destination: Option<Asked>,
 }
 
 /// How far it has come. (All of it is boxed, as a part of [`Active`].)
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Stage {
+    /// It comes from a trusted proxy, which says first for whom it is.
+    Header { since: Instant },
+    /// Something has to be said before TLS begins.
+    Opening(Opening),
     /// Nothing is known of the client: its ClientHello says which service it is for.
     Greeting { since: Instant },
     /// Its service is known.
     Session(Session),
+}
+
+impl Stage {
+    /// Another address is being dialled, for which there is so much time.
+    pub(super) fn dialling(&mut self, now: Instant, patience: Duration, address: SocketAddr) {
+        match self {
+            Self::Session(session) => {
+                session.dialling(now, patience);
+                session.set_backend(address);
+            }
+            Self::Opening(opening) => {
+                opening.dialling(now, patience);
+                opening.negotiation_mut().set_backend(address);
+            }
+            Self::Header { .. } | Self::Greeting { .. } => {}
+        }
+    }
 }
 
 /// What a client's first bytes are good for.
@@ -62,25 +93,31 @@ enum Greeting {
 
 impl Server {
     pub(super) fn accept(&mut self, listener: ListenerId, stream: StreamId, now: Instant) {
-        let local = self.stack.stream(stream).map(|stream| stream.local());
+        let ends = self.stack.stream(stream);
+        let ends = ends.map(|stream| (stream.remote(), stream.local()));
+        let local = ends.map(|(_, local)| local);
         let random = self.random().to_le_bytes();
         let service = self.listening.service(listener, local);
         let running = service.and_then(|service| self.services.get(service));
-        let (Some(service), Some(running)) = (service, running) else {
+        let (Some(service), Some(running), Some((client, local))) = (service, running, ends) else {
             // Its service is gone for good.
             self.drop_stream_with_reset(stream);
             return;
         };
         let id = self.journal.begin(&running.channel, random);
-        if let Some(stream) = self.stack.stream(stream) {
+        let header = Self::entrance(running, client, now);
+        if header.is_none() {
             let mut lines = self.journal.connection(&running.channel, id);
-            lines.accepted(stream.remote());
+            lines.accepted(client);
         }
-        let active = Active {
-            stage: Stage::Greeting { since: now },
+        let is_known = header.is_none();
+        let mut active = Active {
+            stage: header.unwrap_or(Stage::Greeting { since: now }),
             service,
             id,
             accepted: stream,
+            client,
+            local,
             dialled: None,
             route: Route::default(),
             dialling: None,
@@ -90,7 +127,12 @@ impl Server {
             speaks_to: None,
             introduced: false,
             connected: false,
+            negotiation: None,
+            destination: None,
         };
+        if is_known {
+            self.enter(&mut active, now);
+        }
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.sessions.push(Slot::default());
             self.sessions.len() - 1
@@ -167,7 +209,8 @@ impl Server {
     fn deadline(&self, active: &Active) -> Instant {
         match &active.stage {
             Stage::Session(session) => session.deadline(),
-            Stage::Greeting { since } => {
+            Stage::Opening(opening) => opening.deadline(),
+            Stage::Greeting { since } | Stage::Header { since } => {
                 let service = self.services.get(active.service);
                 *since + service.map_or(TIMER_HORIZON, |service| service.timeouts.handshake)
             }
@@ -181,26 +224,46 @@ impl Server {
         active: &mut Active,
         now: Instant,
     ) -> Option<Result<(), SessionError>> {
-        if let Stage::Greeting { since } = active.stage {
-            match self.greet(active, since, now) {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => return Some(Err(error)),
-            }
-        }
         loop {
-            let step = self.poll_session(active, now);
+            let step = match active.stage {
+                Stage::Header { since } => match self.read_header(active, since, now) {
+                    Ok(true) => {
+                        self.enter(active, now);
+                        continue;
+                    }
+                    Ok(false) => Step::Wait,
+                    Err(error) => Step::End(Err(error)),
+                },
+                Stage::Opening(_) => self.poll_opening(active, now),
+                Stage::Greeting { since } => match self.greet(active, since, now) {
+                    Ok(true) => continue,
+                    Ok(false) => Step::Wait,
+                    Err(error) => Step::End(Err(error)),
+                },
+                Stage::Session(_) => self.poll_session(active, now),
+            };
             if !(active.introduced && active.connected) {
                 self.report_progress(active);
             }
-            match step {
+            let dialled = match step {
                 Step::Wait => return None,
                 Step::End(result) => return Some(result),
-                Step::Connect { failed } => match self.dial(index, active, failed, now) {
-                    Ok(true) => {}
-                    Ok(false) => return None,
-                    Err(error) => return Some(Err(error)),
-                },
+                Step::BeginTls => {
+                    Self::begin_tls(active, now);
+                    continue;
+                }
+                Step::Connect { failed } if active.destination.is_some() => {
+                    self.dial_asked(index, active, failed, now)
+                }
+                Step::Connect { failed } => self.dial(index, active, failed, now),
+                Step::ConnectTo(destination) => {
+                    self.dial_destination(index, active, destination, now)
+                }
+            };
+            match dialled {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
             }
         }
     }
@@ -223,7 +286,11 @@ impl Server {
             };
             match greeting(&mut stream, &mut self.scratch) {
                 Greeting::Complete(found) => {
+                    let first = active.service;
                     self.choose(active, found.as_ref());
+                    if active.service != first {
+                        self.change_dialect(active);
+                    }
                     hello = found;
                 }
                 Greeting::Incomplete => {
@@ -248,11 +315,14 @@ impl Server {
                     let mut lines = self.journal.connection(&service.channel, active.id);
                     lines.certificate_wanted(service.requires_client);
                 }
-                let session = Session::new(connection, mode, service.timeouts, since);
-                active.stage = Stage::Session(match service.reset {
-                    true => session,
-                    false => session.without_resets(),
-                });
+                let mut session = Session::new(connection, mode, service.timeouts, since);
+                if !service.reset {
+                    session = session.without_resets();
+                }
+                if let Some(negotiation) = active.negotiation.take() {
+                    session = session.with_negotiation(negotiation);
+                }
+                active.stage = Stage::Session(session);
                 active.speaks_to = likely;
                 if let Some(mut stream) = self.stack.stream(active.accepted) {
                     super::dialling::set_options(&mut stream, &service.sockets.accepted);
@@ -301,13 +371,7 @@ impl Server {
             return Step::Wait;
         };
         let scratch = &mut self.scratch;
-        let (accepted, dialled) = match *dialled {
-            Some(dialled) => match self.stack.stream_pair(*accepted, dialled) {
-                Some((accepted, dialled)) => (Some(accepted), Some(dialled)),
-                None => (None, None),
-            },
-            None => (self.stack.stream(*accepted), None),
-        };
+        let (accepted, dialled) = pair(&mut self.stack, *accepted, *dialled);
         let Some(mut accepted) = accepted else {
             let lost = net::StreamError::Reset;
             return Step::End(Err(SessionError::TlsEndLost(lost)));

@@ -52,22 +52,23 @@ impl Server {
                 }
             }
         }
-        let Stage::Session(session) = &mut active.stage else {
-            return Err(SessionError::Connect(error));
-        };
-        Err(match self.stack.stream(active.accepted) {
-            Some(mut accepted) => session.give_up(&mut accepted, error),
-            None => SessionError::Connect(error),
-        })
+        Err(
+            match (self.stack.stream(active.accepted), &mut active.stage) {
+                (Some(mut accepted), Stage::Session(session)) => {
+                    session.give_up(&mut accepted, error)
+                }
+                (Some(mut accepted), Stage::Opening(opening)) => {
+                    opening.give_up(&mut accepted, error)
+                }
+                _ => SessionError::Connect(error),
+            },
+        )
     }
 
     /// Whether the connection has to wait for a name. The first time it is asked, it settles which
     /// backend the connection goes to, and looks up what has to be.
     fn is_waiting(&mut self, active: &mut Active, now: Instant) -> bool {
         let Some(service) = self.services.get_mut(active.service) else {
-            return false;
-        };
-        let Stage::Session(session) = &mut active.stage else {
             return false;
         };
         let patience = service.timeouts.connect;
@@ -77,13 +78,19 @@ impl Server {
             None => {
                 active.looked_up = true;
                 let mut lines = self.journal.connection(&service.channel, active.id);
-                active.redirected = is_redirected(service, session, &mut lines);
-                match active.redirected {
-                    true => active.route = Route::default(),
-                    false => prefer_kept(&mut active.route, session),
+                if let Stage::Session(session) = &active.stage {
+                    active.redirected = is_redirected(service, session, &mut lines);
+                    match active.redirected {
+                        true => active.route = Route::default(),
+                        false => prefer_kept(&mut active.route, session),
+                    }
                 }
                 look_up(&mut self.stack, &mut self.journal, service, true, now);
-                session.dialling(now, patience);
+                match &mut active.stage {
+                    Stage::Session(session) => session.dialling(now, patience),
+                    Stage::Opening(opening) => opening.dialling(now, patience),
+                    Stage::Header { .. } | Stage::Greeting { .. } => {}
+                }
                 now + patience
             }
         };
@@ -132,13 +139,13 @@ impl Server {
             .services
             .get(active.service)
             .ok_or(DialError::NoAddress)?;
-        let Stage::Session(session) = &mut active.stage else {
-            return Err(DialError::NoAddress);
-        };
         let address = candidate.address;
         let mut lines = self.journal.connection(&service.channel, active.id);
         lines.connecting(address);
-        if session.mode() == Mode::Client && active.speaks_to != Some(address) {
+        if let Stage::Session(session) = &mut active.stage
+            && session.mode() == Mode::Client
+            && active.speaks_to != Some(address)
+        {
             let connection = service
                 .tls
                 .connection(Some(address), None)
@@ -157,7 +164,7 @@ impl Server {
             Duration::ZERO if candidate.loopback => NO_TIME,
             patience => patience,
         };
-        session.dialling(now, patience);
+        active.stage.dialling(now, patience, address);
         active.dialled = Some(stream);
         self.owners.insert(stream, index);
         Ok(())

@@ -406,6 +406,9 @@ impl Server {
         result: &Result<Vec<IpAddr>, ResolveError>,
         now: Instant,
     ) {
+        if self.destination_resolved(query, result, now) {
+            return;
+        }
         let mut told = false;
         for service in self.services.all_mut() {
             let Service {

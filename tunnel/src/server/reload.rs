@@ -137,7 +137,8 @@ impl Server {
             let Some(active) = slot.active.as_deref_mut() else {
                 continue;
             };
-            let undecided = matches!(active.stage, Stage::Greeting { .. });
+            let undecided =
+                matches!(active.stage, Stage::Greeting { .. }) && active.negotiation.is_none();
             if !undecided || !self.services.is_retired(active.service) {
                 continue;
             }

@@ -18,13 +18,11 @@ use crate::{
 impl Server {
     /// Tells once that the handshake is over, and once that the backend has answered.
     pub(super) fn report_progress(&mut self, active: &mut Active) {
-        let Stage::Session(session) = &active.stage else {
-            return;
-        };
         let Some(service) = self.services.get(active.service) else {
             return;
         };
         if !active.introduced
+            && let Stage::Session(session) = &active.stage
             && let Some(handshake) = session.handshake()
         {
             active.introduced = true;
@@ -80,7 +78,7 @@ impl Server {
         let mut lines = self.journal.connection(&service.channel, active.id);
         let (received, sent) = match &active.stage {
             Stage::Session(session) => session.bytes(),
-            Stage::Greeting { .. } => (0, 0),
+            Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. } => (0, 0),
         };
         let role = role(service.tls.mode());
         if let Err(error) = result
@@ -157,6 +155,7 @@ fn tell_hello(lines: &mut Lines<'_>, service: &Service) {
 fn severity(error: &SessionError) -> Severity {
     match error {
         SessionError::HandshakeTimeout
+        | SessionError::NegotiationTimeout
         | SessionError::Idle
         | SessionError::CloseTimeout
         | SessionError::Shutdown => Severity::Info,
@@ -168,6 +167,10 @@ fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError) {
     match error {
         SessionError::HandshakeTimeout => lines.timed_out(Timeout::Busy),
         SessionError::HandshakeAbandoned => lines.handshake_abandoned(role),
+        SessionError::NegotiationTimeout => lines.timed_out(Timeout::Busy),
+        SessionError::NegotiationAbandoned(_) => lines.negotiation_failed(error),
+        SessionError::Negotiation(fault) => lines.negotiation_failed(fault),
+        SessionError::Destination(_) => lines.negotiation_failed(error),
         SessionError::Handshake(error) => {
             if let tls::Error::Refused(refusal) = error {
                 lines.certificate_refused(refusal);

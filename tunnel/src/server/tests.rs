@@ -23,6 +23,7 @@ use crate::{
     },
 };
 
+mod around;
 mod authentication;
 mod choosing;
 mod launcher;

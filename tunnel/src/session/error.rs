@@ -4,6 +4,8 @@ use core::fmt;
 
 use net::StreamError;
 
+use crate::dialect::{End, Fault, Unreachable};
+
 /// Why a session ended early.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -14,6 +16,14 @@ pub enum SessionError {
     HandshakeAbandoned,
     /// The handshake failed.
     Handshake(tls::Error),
+    /// What had to be said before the relay, in the clear or inside TLS, took too long.
+    NegotiationTimeout,
+    /// An end left before everything was said.
+    NegotiationAbandoned(End),
+    /// An end said something wrong, or no.
+    Negotiation(Fault),
+    /// The backend that the client has asked for is none.
+    Destination(Unreachable),
     /// No address of the dialled end answered; the last one's failure.
     Connect(DialError),
     /// No byte moved for [`Timeouts::idle`](crate::limits::Timeouts::idle).
@@ -65,6 +75,20 @@ impl fmt::Display for SessionError {
                 f.write_str("the peer left before its TLS handshake was over")
             }
             Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::NegotiationTimeout => f.write_str("the protocol negotiation took too long"),
+            Self::NegotiationAbandoned(End::Client) => {
+                f.write_str("the client left before its protocol negotiation was over")
+            }
+            Self::NegotiationAbandoned(End::Backend) => {
+                f.write_str("the backend left before its protocol negotiation was over")
+            }
+            Self::Negotiation(fault) => write!(f, "the protocol negotiation failed: {fault}"),
+            Self::Destination(why) => {
+                write!(
+                    f,
+                    "the backend that the client asked for cannot be reached: {why}"
+                )
+            }
             Self::Connect(error) => write!(f, "the backend cannot be reached: {error}"),
             Self::Idle => f.write_str("no byte moved for the idle time"),
             Self::CloseTimeout => f.write_str("only one end ended within the close time"),

@@ -9,6 +9,7 @@ use tls::{Client, ClientOptions, Identity, Provider, ServerOptions, VerifyMode, 
 use super::*;
 use pipe::{End, Fate, pipe};
 
+mod negotiation;
 mod pipe;
 
 /// Application, client session, server session and backend, with the pipes between them.

@@ -1,0 +1,24 @@
+//! What is told of protocols around TLS.
+
+use core::{fmt, net::SocketAddr};
+
+use super::{Kind, Lines, Severity};
+
+impl Lines<'_> {
+    /// A proxy has told for whom its connection is.
+    pub fn proxied(&mut self, proxy: SocketAddr, client: SocketAddr) {
+        self.line(
+            Severity::Info,
+            format_args!("PROXY header from {proxy}: the client is {client}"),
+        );
+    }
+
+    /// What precedes the relay came to nothing.
+    pub fn negotiation_failed(&mut self, error: &dyn fmt::Display) {
+        self.tell(
+            Kind::HandshakeFailed,
+            Severity::Error,
+            format_args!("{error}"),
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! What comes before a client's first byte of TLS: a PROXY header, and a dialect's words.
+
+use net::{Instant, Status, StreamId};
+
+use super::{
+    Server,
+    active::{Active, Stage},
+};
+use crate::{
+    dialect::{End, WINDOW, Wire, proxy::incoming},
+    negotiation::Negotiation,
+    opening::Opening,
+    relay::Stream,
+    service::Service,
+    session::{Mode, SessionError, Step},
+};
+
+impl Server {
+    /// Where a connection begins that was just accepted.
+    pub(super) fn entrance(
+        service: &Service,
+        client: core::net::SocketAddr,
+        now: Instant,
+    ) -> Option<Stage> {
+        let address = client.ip().to_canonical();
+        let trusted = &service.trusted_proxies;
+        let is_proxy = trusted.iter().any(|network| network.contains(address));
+        is_proxy.then_some(Stage::Header { since: now })
+    }
+
+    /// Reads the header that a proxy sends first. False: more has to come.
+    pub(super) fn read_header(
+        &mut self,
+        active: &mut Active,
+        since: Instant,
+        now: Instant,
+    ) -> Result<bool, SessionError> {
+        let Some(service) = self.services.get(active.service) else {
+            return Err(SessionError::NegotiationAbandoned(End::Client));
+        };
+        let Some(mut stream) = self.stack.stream(active.accepted) else {
+            return Err(SessionError::NegotiationAbandoned(End::Client));
+        };
+        let window = self.scratch.first(WINDOW);
+        let length = match Stream::recv_len(&stream) {
+            0 => 0,
+            _ => stream.peek(window),
+        };
+        let mut unused = alloc::vec::Vec::new();
+        let seen = window.get(..length).unwrap_or_default();
+        let mut wire = Wire::new(End::Client, seen, false, &mut unused);
+        let read = incoming::read(&mut wire);
+        let taken = wire.taken();
+        let error = match read {
+            Ok(Some(told)) => {
+                stream.skip(taken);
+                let mut lines = self.journal.connection(&service.channel, active.id);
+                let proxy = active.client;
+                if let Some((client, local)) = told.source {
+                    active.client = client;
+                    active.local = local;
+                }
+                lines.accepted(active.client);
+                lines.proxied(proxy, active.client);
+                return Ok(true);
+            }
+            Ok(None) => match stream.status() {
+                Status::Closed(_) => SessionError::NegotiationAbandoned(End::Client),
+                _ if Stream::peer_finished(&stream) => {
+                    SessionError::NegotiationAbandoned(End::Client)
+                }
+                _ if now >= since + service.timeouts.handshake => SessionError::NegotiationTimeout,
+                _ => return Ok(false),
+            },
+            Err(fault) => SessionError::Negotiation(fault),
+        };
+        // Whoever is at fault is a proxy that is trusted: it is told by the log alone.
+        let mut lines = self.journal.connection(&service.channel, active.id);
+        lines.accepted(active.client);
+        match service.reset {
+            true => stream.reset(),
+            false => stream.finish(),
+        }
+        Err(error)
+    }
+
+    /// The client is known: begins its service's dialect, if there is one.
+    pub(super) fn enter(&mut self, active: &mut Active, now: Instant) {
+        active.stage = Stage::Greeting { since: now };
+        let Some(service) = self.services.get(active.service) else {
+            return;
+        };
+        let mode = service.tls.mode();
+        let Some(negotiation) = begin(service, active) else {
+            return;
+        };
+        match mode {
+            Mode::Server => {
+                let opening = Opening::new(negotiation, service.timeouts, service.reset, now);
+                active.stage = Stage::Opening(opening);
+            }
+            Mode::Client => active.negotiation = Some(negotiation),
+        }
+    }
+
+    /// Lets a client and perhaps the backend speak before TLS begins.
+    pub(super) fn poll_opening(&mut self, active: &mut Active, now: Instant) -> Step {
+        let Active {
+            stage,
+            accepted,
+            dialled,
+            ..
+        } = active;
+        let Stage::Opening(opening) = stage else {
+            return Step::Wait;
+        };
+        let (client, backend) = pair(&mut self.stack, *accepted, *dialled);
+        let Some(mut client) = client else {
+            return Step::End(Err(SessionError::NegotiationAbandoned(End::Client)));
+        };
+        let mut backend = backend;
+        opening.poll(&mut client, backend.as_mut(), &mut self.scratch, now)
+    }
+
+    /// TLS begins now. Whoever it turns out to be for goes on with what was said.
+    pub(super) fn begin_tls(active: &mut Active, now: Instant) {
+        let stage = core::mem::replace(&mut active.stage, Stage::Greeting { since: now });
+        if let Stage::Opening(opening) = stage {
+            active.negotiation = Some(opening.into_negotiation());
+        }
+    }
+
+    /// The connection was handed to another service: what it says is that one's.
+    pub(super) fn change_dialect(&mut self, active: &mut Active) {
+        if let Some(service) = self.services.get(active.service) {
+            active.negotiation = begin(service, active);
+        }
+    }
+}
+
+/// A service's dialect, for one connection.
+fn begin(service: &Service, active: &Active) -> Option<Negotiation> {
+    let mode = service.tls.mode();
+    let dialect = service.dialect.as_ref()?.begin(mode)?;
+    let (client, local) = (active.client, active.local);
+    Some(Negotiation::new(dialect, mode, client, local))
+}
+
+/// The two streams of a connection, as far as they are there.
+pub(super) fn pair<'a>(
+    stack: &'a mut net::Stack,
+    accepted: StreamId,
+    dialled: Option<StreamId>,
+) -> (Option<net::Stream<'a>>, Option<net::Stream<'a>>) {
+    match dialled {
+        Some(dialled) => match stack.stream_pair(accepted, dialled) {
+            Some((accepted, dialled)) => (Some(accepted), Some(dialled)),
+            None => (None, None),
+        },
+        None => (stack.stream(accepted), None),
+    }
+}

@@ -1,0 +1,116 @@
+//! What is said around TLS: PROXY headers, dialects before TLS, and backends that clients name.
+
+use super::*;
+use crate::dialect::{Authentication, Protocol, Setup};
+
+fn setup(protocol: Protocol) -> Setup {
+    Setup {
+        protocol,
+        host: None,
+        username: None,
+        password: None,
+        authentication: Authentication::Plain,
+        headers: Vec::new(),
+    }
+}
+
+fn with_dialect(protocol: Protocol) -> Service {
+    let mut service = service("tls", &[443], &[80]);
+    service.dialect = Some(setup(protocol));
+    service
+}
+
+fn network_of(text: &str) -> config::stunnel::Network {
+    let (address, prefix) = text.split_once('/').unwrap();
+    config::stunnel::Network {
+        address: address.parse().unwrap(),
+        prefix: prefix.parse().unwrap(),
+    }
+}
+
+/// A service that passes its clients' addresses on, and believes the proxies of this network.
+fn behind_proxies(trusted: &str) -> World {
+    let mut service = with_dialect(Protocol::Proxy);
+    service.trusted_proxies = vec![network_of(trusted)];
+    let mut world = world_of(10, vec![service]).with_backend();
+    world.run(5);
+    world
+}
+
+/// Sends a customer's words in the clear, and then begins TLS on the same connection.
+fn begin_tls(world: &mut World, customer: usize, to_send: &[u8]) {
+    let connection = world.client.connect(Some("localhost")).unwrap();
+    let party = &mut world.customers[customer];
+    party.connection = Some(connection);
+    party.to_send = to_send.to_vec();
+    party.received.clear();
+}
+
+fn received(world: &World, backend: usize) -> String {
+    String::from_utf8_lossy(&world.backends[backend].received).into_owned()
+}
+
+const HEADER: &[u8] = b"PROXY TCP4 203.0.113.7 198.51.100.9 4000 443\r\n";
+
+#[test]
+fn a_client_s_own_address_is_passed_on_where_no_proxy_is_before_us() {
+    let mut world = behind_proxies("192.0.2.0/24");
+    world.connect(b"hello");
+    world.run(60);
+    let said = received(&world, 0);
+    let header = "PROXY TCP4 10.9.0.1 10.9.0.2 ";
+    assert!(said.starts_with(header), "{said}");
+    assert!(said.ends_with(" 443\r\nhello"), "{said}");
+}
+
+#[test]
+fn the_address_that_a_trusted_proxy_tells_is_passed_on() {
+    let mut world = behind_proxies("10.9.0.0/24");
+    let customer = world.connect_with(443, None, HEADER);
+    world.run(20);
+    begin_tls(&mut world, customer, b"hello");
+    world.run(60);
+    let expected = String::from_utf8_lossy(HEADER).into_owned() + "hello";
+    assert_eq!(received(&world, 0), expected);
+}
+
+#[test]
+fn a_trusted_proxy_that_tells_nothing_is_refused() {
+    let mut world = behind_proxies("10.9.0.1/32");
+    world.connect(b"hello");
+    world.run(60);
+    assert_eq!(
+        world.status(0),
+        Status::Closed(Some(net::StreamError::Reset))
+    );
+    assert_eq!(world.dialled(), []);
+    assert_eq!(world.server.usage().sessions, 0);
+}
+
+#[test]
+fn a_trusted_proxy_that_stops_within_its_header_is_not_waited_for() {
+    let mut service = with_dialect(Protocol::Proxy);
+    service.trusted_proxies = vec![network_of("0.0.0.0/0")];
+    service.timeouts.handshake = Duration::from_millis(50);
+    let mut world = world_of(10, vec![service]).with_backend();
+    world.run(5);
+    let stopped = world.connect_with(443, None, &HEADER[..20]);
+    world.run(40);
+    assert_eq!(world.status(stopped), Status::Open);
+    world.run(40);
+    assert_eq!(
+        world.status(stopped),
+        Status::Closed(Some(net::StreamError::Reset))
+    );
+}
+
+#[test]
+fn a_stranger_s_header_is_no_tls() {
+    let mut world = behind_proxies("192.0.2.0/24");
+    let stranger = world.connect_with(443, None, HEADER);
+    world.run(60);
+    assert_eq!(world.dialled(), []);
+    assert_eq!(world.server.usage().sessions, 0);
+    // A fatal alert (RFC 8446 §6).
+    assert_eq!(world.customers[stranger].received.first(), Some(&21));
+}
