@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use stockade_config::Zeroizing;
 use stockade_config::archive::{Archive, Builder};
 use stockade_config::stunnel::{
-    Configuration, Examination, FileError, Files, PackedFiles, Recorder, examine,
+    Configuration, Examination, FileError, Files, Negotiation, PackedFiles, Protocol, Recorder,
+    Service, examine,
 };
 
 /// Where the configuration is.
@@ -67,7 +68,10 @@ fn usable(configuration: &Configuration) {
     assert!(!configuration.services.is_empty());
     assert!(configuration.global.debug <= 7);
     for service in &configuration.services {
-        assert!(!service.connect.is_empty() || !service.virtual_of.is_empty());
+        let spoken = service.protocol.as_ref().map(|spoken| spoken.protocol);
+        let by_clients =
+            !service.client && matches!(spoken, Some(Protocol::Connect | Protocol::Socks));
+        assert_eq!(service.connect.is_empty(), by_clients);
         assert_ne!(service.accept.is_empty(), service.virtual_of.is_empty());
         assert!(service.versions.0 <= service.versions.1);
         assert!(!service.suites.is_empty() || service.psk_only);
@@ -75,6 +79,13 @@ fn usable(configuration: &Configuration) {
         assert_eq!(service.cert.is_some(), service.key.is_some());
         let verifies = service.verify.chain || service.verify.peer;
         assert!(verifies || service.redirect.is_empty() && service.check_host.is_empty());
+        if let Some(spoken) = &service.protocol {
+            said(service, spoken);
+        }
+        let mut names = service.alpn.iter();
+        assert!(names.all(|name| (1..=255).contains(&name.len())));
+        let mut networks = service.accept_proxy.iter();
+        assert!(networks.all(|network| network.contains(network.address)));
         if let Some(psk) = &service.psk {
             let mut keys = psk.secrets.iter();
             assert!(keys.all(|(_, key)| (16..=512).contains(&key.len())));
@@ -83,6 +94,22 @@ fn usable(configuration: &Configuration) {
         if let Some(keys) = &service.ticket_keys {
             assert!([16, 32].contains(&keys.key.len()) && [16, 32].contains(&keys.mac.len()));
         }
+    }
+}
+
+/// What is said around TLS can't break out of its line.
+fn said(service: &Service, spoken: &Negotiation) {
+    let texts = [&spoken.host, &spoken.username].into_iter().flatten();
+    for text in texts.chain(&spoken.headers) {
+        assert!(!text.is_empty() && !text.contains(char::is_control));
+    }
+    assert!(spoken.headers.iter().all(|header| header.contains(':')));
+    assert_eq!(spoken.username.is_some(), spoken.password.is_some());
+    let asks = matches!(spoken.protocol, Protocol::Connect | Protocol::Socks);
+    if service.client && asks {
+        let host = spoken.host.as_ref().expect("whom to ask for");
+        let (_, port) = host.rsplit_once(':').expect("a port");
+        assert_ne!(port.parse(), Ok(0_u16));
     }
 }
 

@@ -30,7 +30,7 @@ const BASES: [&str; 3] = [
 ];
 
 /// Lines and values that stand where they should not.
-const LINES: [&str; 24] = [
+const LINES: [&str; 29] = [
     "accept = 443",
     "accept = 99999",
     "accept =",
@@ -53,6 +53,11 @@ const LINES: [&str; 24] = [
     "ticketKeySecret = 00",
     "engine = dynamic",
     "protocol = smtp",
+    "protocol = socks",
+    "protocolHost = far.example:443",
+    "protocolHeader = A",
+    "alpn = h2,,x",
+    "acceptProxy = yes",
     "[web]",
     "retry = yes",
 ];

@@ -41,6 +41,16 @@ const FAULTS: &[(&str, usize, &str)] = &[
         2,
         "\"sslVersion = TLSv9\": Invalid protocol version",
     ),
+    (
+        "[x]\nprotocol = telnet\n",
+        2,
+        "\"protocol = telnet\": Protocol not supported",
+    ),
+    (
+        "[x]\nclient = yes\naccept = 1\nconnect = 127.0.0.1:2\nprotocol = proxy\n",
+        1,
+        "The 'proxy' protocol is not supported in the client mode",
+    ),
     ("[x]\nverify = 9\n", 2, "\"verify = 9\": Bad verify level"),
     (
         "[x]\nsocket = l:NO_SUCH=1\n",

@@ -276,7 +276,7 @@ impl Check<'_, '_> {
     }
 
     /// Whether certificates are verified, so that what is needed for it must be there.
-    fn verifies(&self) -> bool {
+    pub(super) fn verifies(&self) -> bool {
         self.section.draft.verify.chain || self.section.draft.verify.peer
     }
 

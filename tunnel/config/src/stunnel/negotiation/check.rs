@@ -7,6 +7,7 @@ use super::{Authentication, Negotiation, Protocol};
 use crate::stunnel::draft::{Draft, Named};
 use crate::stunnel::endpoint;
 use crate::stunnel::finish::Check;
+use crate::stunnel::lines::shown;
 use crate::stunnel::types::{Connect, Origin, Service};
 use crate::types::Host;
 
@@ -98,6 +99,12 @@ impl Check<'_, '_> {
                 protocol.name()
             );
             self.tell(5, &section.origin, text);
+        }
+        let by_key = section.draft.psk_secrets.is_some() && section.draft.cert.is_none();
+        if protocol.names_backend(false) && !by_key && !self.verifies() {
+            let name = shown(&section.name);
+            let text = format!("Service [{name}] needs authentication: it leads anybody anywhere");
+            self.tell(4, &section.origin, text);
         }
         let virtual_service = !section.draft.sni.is_empty();
         let clear = protocol.dials_first() || protocol == Protocol::Pgsql;

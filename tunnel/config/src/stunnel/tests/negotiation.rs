@@ -347,3 +347,24 @@ fn networks_contain_addresses_of_their_kind() {
     assert!(!contains(("2001:db8::", 33), "2001:db8:8000::1"));
     assert!(contains(("::", 0), "ffff::") && !contains(("::", 0), "1.2.3.4"));
 }
+
+#[test]
+fn who_may_go_anywhere_is_told_to_be_asked_for() {
+    let warned = |lines: &str| {
+        let mut notices = right(alone(lines)).notices.into_iter();
+        notices.any(|notice| {
+            notice
+                .text
+                .ends_with("needs authentication: it leads anybody anywhere")
+        })
+    };
+    for protocol in ["protocol = socks\n", "protocol = connect\n"] {
+        assert!(warned(protocol));
+        assert!(warned(&format!("{protocol}PSKsecrets = /psk")));
+        assert!(!warned(&format!(
+            "{protocol}verifyPeer = yes\nCAfile = /ca.pem"
+        )));
+    }
+    let keys = "[x]\naccept=1\nciphers=PSK\nPSKsecrets=/psk\nprotocol=socks";
+    assert!(right(keys).notices.is_empty());
+}
