@@ -18,6 +18,7 @@ pub mod launcher;
 pub mod memory_file;
 pub mod namespace;
 pub mod pattern;
+pub mod peers;
 pub mod process;
 pub mod raw;
 pub mod segment;

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 mod bench;
 mod check;
 mod clippy;
+mod debian;
 mod dist;
 mod fuzz;
 mod image;

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: the unit tests on this host, then the hosted, the stunnel, the boot and the
-//! launcher tests.
+//! `cargo xtask test`: the unit tests on this host, then the hosted, the stunnel, the protocol,
+//! the boot and the launcher tests.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,16 @@ use lexopt::Arg::{Long, Short, Value};
 
 use crate::{Result, image, packages, process};
 
+mod peers;
+
 const HELP: &str = "\
 Runs every test: the unit tests of all host crates and the simulation, then, in a network namespace
 of their own, the hosted tests, which run the tunnel as a process on a TAP device, the stunnel
-tests, which give stunnel.conf files to the tunnel and have real stunnels as its peers, the boot
-tests, which boot the image under QEMU, and the launcher tests, which run the `stockade` program as
-its users do. Installs what they need first.
+tests, which give stunnel.conf files to the tunnel and have real stunnels as its peers, the protocol
+tests, which have real mail, directory, news, database and proxy servers and clients around it, the
+boot tests, which boot the image under QEMU, and the launcher tests, which run the `stockade` program
+as its users do. Installs what they need first, but for those servers: their packages of Debian or
+Ubuntu are unpacked in target/peers (about 75 MB of downloads, once), and never installed.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 
@@ -26,6 +30,7 @@ Options:
       --unit        Run the unit tests and the simulation only
       --hosted      Run the hosted tests only
       --stunnel     Run the stunnel tests only
+      --protocols   Run the protocol tests only; they need Debian or Ubuntu
       --boot        Run the boot tests only
       --launcher    Run the launcher tests only
   -h, --help        Show this text
@@ -46,6 +51,7 @@ enum Stage {
     Unit,
     Hosted,
     Stunnel,
+    Protocols,
     Boot,
     Launcher,
 }
@@ -62,6 +68,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Long("unit") => options.stages.push(Stage::Unit),
             Long("hosted") => options.stages.push(Stage::Hosted),
             Long("stunnel") => options.stages.push(Stage::Stunnel),
+            Long("protocols") => options.stages.push(Stage::Protocols),
             Long("boot") => options.stages.push(Stage::Boot),
             Long("launcher") => options.stages.push(Stage::Launcher),
             Long("help") | Short('h') => {
@@ -83,6 +90,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Stage::Unit,
             Stage::Hosted,
             Stage::Stunnel,
+            Stage::Protocols,
             Stage::Boot,
             Stage::Launcher,
         ];
@@ -109,22 +117,29 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     }
     if options.stages.contains(&Stage::Hosted) {
         stage("hosted tests", &|| {
-            isolated_tests(root, "hosted", &image.path, filter)
+            isolated_tests(root, "hosted", &image.path, &[], filter)
         });
     }
     if options.stages.contains(&Stage::Stunnel) {
         stage("stunnel tests", &|| {
-            isolated_tests(root, "stunnel", &image.path, filter)
+            isolated_tests(root, "stunnel", &image.path, &[], filter)
+        });
+    }
+    if options.stages.contains(&Stage::Protocols) {
+        stage("protocol tests", &|| {
+            let peers = peers::unpacked(root, options.install)?;
+            let peers = [(peers::VARIABLE, peers.as_path())];
+            isolated_tests(root, "protocols", &image.path, &peers, filter)
         });
     }
     if options.stages.contains(&Stage::Boot) {
         stage("boot tests", &|| {
-            isolated_tests(root, "boot", &image.path, filter)
+            isolated_tests(root, "boot", &image.path, &[], filter)
         });
     }
     if options.stages.contains(&Stage::Launcher) {
         stage("launcher tests", &|| {
-            isolated_tests(root, "launcher", &image.path, filter)
+            isolated_tests(root, "launcher", &image.path, &[], filter)
         });
     }
 
@@ -166,8 +181,15 @@ fn unit_tests(root: &Path, filter: Option<&str>) -> Result<()> {
     hosts.and(cargo_test(&ours))
 }
 
-/// Builds one of the test programs here and runs it where there is no network but its own.
-fn isolated_tests(root: &Path, name: &str, image: &Path, filter: Option<&str>) -> Result<()> {
+/// Builds one of the test programs here and runs it where there is no network but its own, with
+/// these variables in its environment.
+fn isolated_tests(
+    root: &Path,
+    name: &str,
+    image: &Path,
+    variables: &[(&str, &Path)],
+    filter: Option<&str>,
+) -> Result<()> {
     let mut build = process::cargo();
     build
         .current_dir(root)
@@ -188,7 +210,8 @@ fn isolated_tests(root: &Path, name: &str, image: &Path, filter: Option<&str>) -
     command
         .args(filter)
         .current_dir(root.join("tests"))
-        .env(IMAGE_VARIABLE, image);
+        .env(IMAGE_VARIABLE, image)
+        .envs(variables.iter().copied());
     process::run(&mut command).map_err(|error| {
         if packages::is_root() {
             return error;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::cpio;
-use super::debian::Tree;
+use crate::debian::Tree;
 use crate::{Result, process};
 
 /// A peer: a proxy of Debian's.

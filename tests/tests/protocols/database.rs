@@ -1,0 +1,1 @@
+//! Databases: PostgreSQL's server and psql.

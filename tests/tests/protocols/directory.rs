@@ -1,0 +1,1 @@
+//! Directories: slapd and its clients.

@@ -1,0 +1,1 @@
+//! PROXY headers: HAProxy and nginx on either side.
