@@ -24,6 +24,7 @@ pub mod proxy;
 mod random;
 mod setup;
 mod smtp;
+mod socks;
 #[cfg(test)]
 mod trial;
 mod wire;

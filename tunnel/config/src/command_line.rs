@@ -88,8 +88,8 @@ pub fn join(append: &[u8], second: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
     line
 }
 
-/// An IPv4 address or a host name.
-pub(crate) fn host(text: &str) -> Option<crate::types::Host> {
+/// An IPv4 address or a host name (RFC 1123 §2.1), whoever has said it.
+pub fn host(text: &str) -> Option<crate::types::Host> {
     value::host(text)
 }
 

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use config::Zeroizing;
 
-use super::{Dialect, imap, pop3, proxy, smtp};
+use super::{Dialect, imap, pop3, proxy, smtp, socks};
 use crate::session::Mode;
 
 /// A protocol of stunnel(8)'s option `protocol`, and those that it lacks.
@@ -72,6 +72,8 @@ impl Setup {
             (Protocol::Proxy | Protocol::Proxy2, Mode::Server) => proxy::server(self),
             (Protocol::Smtp, Mode::Client) => smtp::client(self),
             (Protocol::Smtp, Mode::Server) => smtp::server(self),
+            (Protocol::Socks, Mode::Client) => socks::client(self),
+            (Protocol::Socks, Mode::Server) => socks::server(self),
             _ => return None,
         })
     }
