@@ -15,9 +15,13 @@ pub use config::Host;
 
 use crate::session::DialError;
 
+mod connect;
 mod fault;
 mod imap;
+mod ldap;
 mod lines;
+mod nntp;
+mod pgsql;
 mod pop3;
 pub mod proxy;
 #[cfg(test)]

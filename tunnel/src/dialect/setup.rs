@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use config::Zeroizing;
 
-use super::{Dialect, imap, pop3, proxy, smtp, socks};
+use super::{Dialect, connect, imap, ldap, nntp, pgsql, pop3, proxy, smtp, socks};
 use crate::session::Mode;
 
 /// A protocol of stunnel(8)'s option `protocol`, and those that it lacks.
@@ -65,8 +65,14 @@ impl Setup {
     /// The state machine of a new connection; `None` for a protocol that is not spoken in this mode.
     pub fn begin(&self, mode: Mode) -> Option<Box<dyn Dialect>> {
         Some(match (self.protocol, mode) {
+            (Protocol::Connect, Mode::Client) => connect::client(self),
+            (Protocol::Connect, Mode::Server) => connect::server(self),
             (Protocol::Imap, Mode::Client) => imap::client(self),
             (Protocol::Imap, Mode::Server) => imap::server(self),
+            (Protocol::Ldap, Mode::Client) => ldap::client(self),
+            (Protocol::Nntp, Mode::Client) => nntp::client(self),
+            (Protocol::Pgsql, Mode::Client) => pgsql::client(self),
+            (Protocol::Pgsql, Mode::Server) => pgsql::server(self),
             (Protocol::Pop3, Mode::Client) => pop3::client(self),
             (Protocol::Pop3, Mode::Server) => pop3::server(self),
             (Protocol::Proxy | Protocol::Proxy2, Mode::Server) => proxy::server(self),

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{End, Fault, WINDOW};
+use super::{End, Fault, Progress, WINDOW};
 
 /// Bytes that wait, and room for an answer.
 pub struct Wire<'a> {
@@ -77,6 +77,17 @@ impl<'a> Wire<'a> {
         Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
+    /// More has to come.
+    ///
+    /// # Errors
+    /// Nothing will: the peer has ended its direction.
+    pub fn more(&self) -> Result<Progress, Fault> {
+        match self.ended {
+            true => Err(Fault::new(self.end, "Unexpected socket close")),
+            false => Ok(Progress::Wait),
+        }
+    }
+
     /// Nothing may wait any more, as TLS begins now.
     ///
     /// # Errors
@@ -146,6 +157,13 @@ mod tests {
         assert_eq!(wire.take(3), None);
         assert_eq!(wire.take(2), Some(&b"de"[..]));
         assert_eq!(wire.refuse_early(), Ok(()));
+    }
+
+    #[test]
+    fn nothing_more_comes_from_an_end_that_has_ended() {
+        let more = |ended| Wire::new(End::Backend, b"x", ended, &mut Vec::new()).more();
+        assert_eq!(more(false), Ok(Progress::Wait));
+        assert_eq!(more(true).unwrap_err().end, End::Backend);
     }
 
     #[test]

@@ -1,0 +1,1 @@
+//! Proxies that are asked, and the one that we are.
