@@ -46,6 +46,23 @@ fn clients_learn_of_starttls_and_begin_tls() {
 }
 
 #[test]
+fn tags_are_what_clients_make_of_them() {
+    // RFC 9051 §9; a dot alone is what `openssl s_client -starttls imap` uses.
+    for tag in [&b"."[..], b"A-1_x", b"ABCD1]", &[b'x'; TAG]] {
+        check(
+            Mode::Server,
+            &[
+                Backend(GREETING),
+                ToClient(GREETED),
+                Client(&[tag, b" STARTTLS\r\n"].concat()),
+                ToClient(&[tag, b" OK Begin TLS negotiation now\r\n"].concat()),
+                Leaves(b"", b""),
+            ],
+        );
+    }
+}
+
+#[test]
 fn the_backends_list_of_capabilities_does_not_reach_clients() {
     for (greeting, greeted) in [
         (&b"* OK ready\r\n"[..], &b"* OK ready (stockade)\r\n"[..]),
