@@ -114,3 +114,40 @@ fn a_stranger_s_header_is_no_tls() {
     // A fatal alert (RFC 8446 §6).
     assert_eq!(world.customers[stranger].received.first(), Some(&21));
 }
+
+#[test]
+fn a_backend_that_greets_is_dialled_before_tls_and_kept() {
+    let mut world = world_of(10, vec![with_dialect(Protocol::Smtp)]).with_backend();
+    world.run(5);
+    let customer = world.connect_with(443, None, b"");
+    world.run(20);
+    assert_eq!(world.dialled(), [80]);
+    world.backends[0].echoes = false;
+    world.backends[0].to_send = b"220 mail.example ESMTP\r\n".to_vec();
+    world.run(20);
+    let greeting = String::from_utf8_lossy(&world.customers[customer].received).into_owned();
+    assert!(greeting.starts_with("220 mail.example"), "{greeting}");
+    world.customers[customer].to_send = b"EHLO there\r\n".to_vec();
+    world.run(20);
+    world.customers[customer].to_send = b"STARTTLS\r\n".to_vec();
+    world.run(20);
+    let answers = String::from_utf8_lossy(&world.customers[customer].received).into_owned();
+    assert!(answers.contains("\r\n220 "), "{answers}");
+    begin_tls(&mut world, customer, b"EHLO again\r\n");
+    world.run(60);
+    assert_eq!(world.dialled(), [80], "it is still the same one");
+    assert!(received(&world, 0).ends_with("EHLO again\r\n"));
+}
+
+#[test]
+fn a_backend_that_is_down_ends_a_client_that_has_not_begun_tls() {
+    let mut world = world_of(10, vec![with_dialect(Protocol::Pop3)]);
+    world.run(5);
+    let customer = world.connect_with(443, None, b"");
+    world.run(100);
+    assert_eq!(
+        world.status(customer),
+        Status::Closed(Some(net::StreamError::Reset))
+    );
+    assert_eq!(world.server.usage().sessions, 0);
+}
