@@ -34,7 +34,7 @@ mod stopping;
 mod waiting;
 
 use launcher::{Launcher, Pipes};
-use names::NameServer;
+use names::{NameServer, world_named};
 
 type Frames = Rc<RefCell<VecDeque<Vec<u8>>>>;
 

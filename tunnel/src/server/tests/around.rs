@@ -151,3 +151,79 @@ fn a_backend_that_is_down_ends_a_client_that_has_not_begun_tls() {
     );
     assert_eq!(world.server.usage().sessions, 0);
 }
+/// A world whose clients name their backends; those at port 80 echo.
+fn socks() -> World {
+    let mut service = with_dialect(Protocol::Socks);
+    service.backend = Backend::of([], Failover::Priority, false);
+    let mut world = world_named(service).with_backend();
+    world.names.as_mut().unwrap().answers = true;
+    world.run(5);
+    world
+}
+
+/// A request by SOCKS4 for this address and port 80, and what is to be sent behind it.
+fn request(address: [u8; 4], name: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut request = vec![4, 1, 0, 80];
+    request.extend(address);
+    request.push(0);
+    if !name.is_empty() {
+        request.extend(name);
+        request.push(0);
+    }
+    request.extend(data);
+    request
+}
+
+const GRANTED: u8 = 90;
+const REJECTED: u8 = 91;
+
+#[test]
+fn a_client_is_led_to_the_address_that_it_asks_for() {
+    let mut world = socks();
+    world.connect(&request([10, 9, 0, 1], b"", b"hello"));
+    world.run(80);
+    let answer = &world.customers[0].received;
+    assert_eq!(answer.get(1), Some(&GRANTED), "{answer:?}");
+    assert_eq!(answer.get(8..), Some(&b"hello"[..]));
+    assert_eq!(world.dialled(), [80]);
+}
+
+#[test]
+fn a_client_is_led_to_the_name_that_it_asks_for() {
+    let mut world = socks();
+    world.connect(&request([0, 0, 0, 1], b"db.example", b"hello"));
+    world.run(120);
+    let answer = &world.customers[0].received;
+    assert_eq!(answer.get(1), Some(&GRANTED), "{answer:?}");
+    assert_eq!(answer.get(8..), Some(&b"hello"[..]));
+    assert_eq!(world.names.as_ref().unwrap().asked, 1);
+}
+
+#[test]
+fn a_client_hears_where_it_cannot_be_led() {
+    let unused = [10, 9, 0, 2];
+    for (address, name) in [
+        ([127, 0, 0, 1], &b""[..]),
+        (unused, b""),
+        ([0, 0, 0, 1], b"localhost"),
+    ] {
+        let mut world = socks();
+        world.connect(&request(address, name, b""));
+        world.run(80);
+        let customer = &world.customers[0];
+        assert_eq!(customer.received.get(1), Some(&REJECTED), "{address:?}");
+        assert!(customer.connection.as_ref().unwrap().peer_closed());
+        assert_eq!(world.dialled(), []);
+        assert_eq!(world.server.usage().sessions, 0);
+    }
+}
+
+#[test]
+fn a_name_that_nobody_knows_in_time_is_told_to_the_client() {
+    let mut world = socks();
+    world.names.as_mut().unwrap().answers = false;
+    world.connect(&request([0, 0, 0, 1], b"db.example", b""));
+    world.run(11_000);
+    assert_eq!(world.customers[0].received.get(1), Some(&REJECTED));
+    assert_eq!(world.server.usage().sessions, 0);
+}

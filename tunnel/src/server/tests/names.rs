@@ -83,7 +83,7 @@ fn named(delay: bool) -> World {
     world_named(service).with_backend()
 }
 
-fn world_named(service: Service) -> World {
+pub(super) fn world_named(service: Service) -> World {
     let mut world = world_of(10, Vec::new());
     let network = net::Config {
         dns: vec!["10.9.0.1".parse().unwrap()],
