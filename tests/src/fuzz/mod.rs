@@ -14,11 +14,13 @@ mod channel;
 mod client_hello;
 mod command_line;
 mod dhcp;
+mod dialect;
 mod dns;
 mod frames;
 mod gateway_frames;
 mod host;
 mod input;
+mod proxy_header;
 mod psk;
 mod stunnel_conf;
 
@@ -31,8 +33,13 @@ pub use channel::{channel_guest, channel_host};
 pub use client_hello::client_hello;
 pub use command_line::command_line;
 pub use dhcp::dhcp;
+pub use dialect::{
+    dialect_connect, dialect_imap, dialect_ldap, dialect_nntp, dialect_pgsql, dialect_pop3,
+    dialect_proxy, dialect_smtp, dialect_socks,
+};
 pub use dns::dns;
 pub use frames::frames;
 pub use gateway_frames::gateway_frames;
+pub use proxy_header::proxy_header;
 pub use psk::{psk_client, psk_records, psk_server};
 pub use stunnel_conf::stunnel_conf;

@@ -96,3 +96,53 @@ fn channel_guest_inputs() {
 fn channel_host_inputs() {
     replay("channel_host", channel_host);
 }
+
+#[test]
+fn dialect_smtp_inputs() {
+    replay("dialect_smtp", dialect_smtp);
+}
+
+#[test]
+fn dialect_imap_inputs() {
+    replay("dialect_imap", dialect_imap);
+}
+
+#[test]
+fn dialect_pop3_inputs() {
+    replay("dialect_pop3", dialect_pop3);
+}
+
+#[test]
+fn dialect_nntp_inputs() {
+    replay("dialect_nntp", dialect_nntp);
+}
+
+#[test]
+fn dialect_ldap_inputs() {
+    replay("dialect_ldap", dialect_ldap);
+}
+
+#[test]
+fn dialect_pgsql_inputs() {
+    replay("dialect_pgsql", dialect_pgsql);
+}
+
+#[test]
+fn dialect_connect_inputs() {
+    replay("dialect_connect", dialect_connect);
+}
+
+#[test]
+fn dialect_proxy_inputs() {
+    replay("dialect_proxy", dialect_proxy);
+}
+
+#[test]
+fn dialect_socks_inputs() {
+    replay("dialect_socks", dialect_socks);
+}
+
+#[test]
+fn proxy_header_inputs() {
+    replay("proxy_header", proxy_header);
+}

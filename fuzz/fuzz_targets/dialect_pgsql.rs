@@ -1,0 +1,5 @@
+//! Fuzzes what is said around TLS in PostgreSQL's protocol.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| stockade_tests::fuzz::dialect_pgsql(data));

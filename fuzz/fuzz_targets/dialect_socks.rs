@@ -1,0 +1,5 @@
+//! Fuzzes SOCKS inside TLS, on both sides.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| stockade_tests::fuzz::dialect_socks(data));
