@@ -5,9 +5,14 @@ use core::mem;
 
 use super::*;
 use crate::{
-    dialect::{Authentication, Protocol, Setup, trial::Trial},
+    dialect::{
+        Protocol, Setup,
+        trial::{PIECES, Trial},
+    },
     session::Mode,
 };
+
+pub(in crate::dialect) use crate::dialect::trial::setup;
 
 /// What happens next.
 pub(in crate::dialect) enum Step<'a> {
@@ -31,21 +36,9 @@ pub(in crate::dialect) enum Step<'a> {
     Fails(End, &'a str),
 }
 
-/// A service's settings.
-pub(in crate::dialect) fn setup(protocol: Protocol) -> Setup {
-    Setup {
-        protocol,
-        host: None,
-        username: None,
-        password: None,
-        authentication: Authentication::Plain,
-        headers: Vec::new(),
-    }
-}
-
 /// A conversation with everything at once, and in pieces.
 pub(in crate::dialect) fn check(setup: &Setup, mode: Mode, steps: &[Step<'_>]) {
-    for piece in [1, 2, 7, super::super::WINDOW] {
+    for piece in PIECES {
         check_pieces(setup, mode, steps, piece);
     }
 }
