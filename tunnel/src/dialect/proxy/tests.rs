@@ -122,7 +122,9 @@ fn a_binary_header_tells_both_addresses() {
 }
 
 /// Type-length-value records.
-fn records(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+type Records = Vec<(u8, Vec<u8>)>;
+
+fn records(mut bytes: &[u8]) -> Records {
     let mut records = Vec::new();
     while let [kind, high, low, rest @ ..] = bytes {
         let (value, rest) = rest.split_at(usize::from(u16::from_be_bytes([*high, *low])));
@@ -135,7 +137,7 @@ fn records(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 
 /// The outer records of the header that tells of `tls`, and of the inner ones behind `client` and
 /// `verify`.
-fn told_of(tls: &Connection) -> (Vec<(u8, Vec<u8>)>, [u8; 5], Vec<(u8, Vec<u8>)>) {
+fn told_of(tls: &Connection) -> (Records, [u8; 5], Records) {
     let (client, local) = ("192.0.2.1:1", "198.51.100.2:2");
     let header = told(Protocol::Proxy2, &about(client, local, Some(tls)));
     assert!(header.len() <= outgoing::MAX_HEADER);
