@@ -7,8 +7,9 @@ use stockade_tests::stunnel::disk::Disk;
 use stockade_tests::stunnel::files::Files;
 
 /// Options that must work or are commonly relied on, and that a tunnel shows by itself.
-const OBSERVED: [&str; 45] = [
+const OBSERVED: [&str; 46] = [
     "accept",
+    "alpn",
     "CAfile",
     "CApath",
     "cert",

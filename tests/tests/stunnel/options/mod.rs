@@ -40,6 +40,8 @@ pub struct Row {
 pub enum On {
     /// All.
     All,
+    /// The product alone: stunnel has no such option.
+    Ours,
     /// The tunnel with a card of its own on a TAP device: on the rootless network its frames end in
     /// the launcher.
     Tap,
@@ -49,6 +51,7 @@ impl On {
     fn holds(self, kind: Kind) -> bool {
         match self {
             On::All => true,
+            On::Ours => kind != Kind::Debian,
             On::Tap => !matches!(kind, Kind::Debian | Kind::Launched(_)),
         }
     }

@@ -1,8 +1,8 @@
 //! Versions, suites and groups, on both sides.
 
-use super::super::Row;
 use super::super::probes::{hello, served_with, shake, yes};
 use super::super::stage::Stage;
+use super::super::{On, Row};
 use super::{client, row, server};
 
 fn version(stage: &Stage) -> String {
@@ -28,7 +28,55 @@ fn offers(stage: &Stage) -> String {
 pub fn negotiation() -> Vec<Row> {
     let mut rows = of_servers();
     rows.extend(of_clients());
+    rows.extend(inside());
     rows
+}
+
+/// What is spoken inside TLS (RFC 7301).
+fn inside() -> Vec<Row> {
+    let rows = vec![
+        row(
+            "alpn",
+            "others alone are refused",
+            server!("alpn = h2,http/1.1"),
+            |stage| served_with(stage, &["-alpn", "imap"]),
+            "not served",
+            "served",
+        ),
+        row(
+            "alpn",
+            "the server's order",
+            server!("alpn = h2,http/1.1"),
+            |stage| {
+                let shake = shake(stage, &["-alpn", "http/1.1,h2"]);
+                assert!(shake.is_served());
+                let first = shake.words().contains("ALPN protocol: h2");
+                yes(first, "the server's", "none")
+            },
+            "the server's",
+            "none",
+        ),
+        row(
+            "alpn",
+            "which chooses a service",
+            concat!(
+                server!(""),
+                "[routed]\nsni = tested:*\nconnect = {backend}\ncert = {dir}/server.pem\nalpn = h2\n"
+            ),
+            |stage| {
+                assert!(shake(stage, &["-alpn", "h2"]).is_served());
+                let routed = stage.count("SNI: switched to service [routed]");
+                yes(routed > 0, "routed", "not routed")
+            },
+            "routed",
+            "not routed",
+        ),
+    ];
+    let ours = |row| Row {
+        on: On::Ours,
+        ..row
+    };
+    rows.into_iter().map(ours).collect()
 }
 
 fn of_servers() -> Vec<Row> {
