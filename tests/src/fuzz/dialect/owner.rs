@@ -73,8 +73,10 @@ pub struct Owner<'a> {
     pub was_held_up: bool,
     /// Behind the last piece that belongs before TLS, its end had more to say.
     pub is_early: bool,
-    /// What is left of the piece in which TLS began.
+    /// TLS has begun in this piece.
     begins_tls: bool,
+    /// It has begun without a go-ahead: what waits is TLS's.
+    is_direct: bool,
 }
 
 /// What came of asking once.
@@ -97,6 +99,7 @@ impl<'a> Owner<'a> {
             was_held_up: false,
             is_early: false,
             begins_tls: false,
+            is_direct: false,
         }
     }
 
@@ -182,7 +185,7 @@ impl<'a> Owner<'a> {
             if self.begins_tls && end == self.secured() {
                 // The rest of the piece came too early; or it is TLS's, where nothing was said
                 // before.
-                self.is_early = said < words.len() && self.has_negotiated();
+                self.is_early = said < words.len() && !self.is_direct;
                 return;
             }
         }
@@ -249,7 +252,7 @@ impl<'a> Owner<'a> {
         };
         let tells = plan.tells_tls && stage > Stage::Clear;
         let dialect = &mut self.dialect;
-        let result = secured::with(plan.mode, |tls| {
+        let result = secured::with(plan.mode, plan.alpn, |tls| {
             let about = About {
                 client: plan.client,
                 local: plan.local,
@@ -290,10 +293,16 @@ impl<'a> Owner<'a> {
         assert!(!present.all(|end| is_full(&end)), "it waits for nothing");
     }
 
-    /// Whether anything was said in the clear where TLS is to begin.
-    fn has_negotiated(&self) -> bool {
+    /// Whether TLS may begin here without a go-ahead: where nothing was said before; and where a
+    /// PostgreSQL client that was refused other encryption begins its first record (RFC 8446 §5.1).
+    fn begins_directly(&self) -> bool {
+        const HANDSHAKE: u8 = 22;
         let end = &self.ends[self.secured()];
-        end.taken > 0 || end.in_clear.unwrap_or_default() > 0
+        let answer = [&end.sent[..], &end.unread[..]].concat();
+        match self.plan.setup.protocol {
+            Protocol::Pgsql if end.waiting.first() == Some(&HANDSHAKE) => !answer.ends_with(b"S"),
+            _ => answer.is_empty() && end.taken == 0,
+        }
     }
 
     fn next(&mut self) {
@@ -307,9 +316,10 @@ impl<'a> Owner<'a> {
                     end.in_clear = Some(end.sent.len() + end.unread.len());
                 }
                 self.begins_tls = true;
-                let (secured, negotiates) = (self.secured(), self.has_negotiated());
+                self.is_direct = self.begins_directly();
+                let secured = self.secured();
                 let waiting = &mut self.ends[secured].waiting;
-                if negotiates {
+                if !self.is_direct {
                     let early = waiting.escape_ascii();
                     assert!(waiting.is_empty(), "early data are left: {early}");
                 }

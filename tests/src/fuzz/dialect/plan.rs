@@ -18,6 +18,8 @@ pub const BACKEND: usize = 1;
 /// which ends its direction; `w` or `W`, whose reading pauses or goes on; `*` and a count, by which
 /// the piece before is repeated; itself, which stands for that byte. Anything else cuts a piece.
 pub const MARK: u8 = 0xff;
+/// What the backend's byte says beside that: whether TLS's protocol is PostgreSQL's.
+const POSTGRESQL: u8 = 1 << 4;
 /// Options: the mode, what the addresses are, whether the dialect may look at TLS, which
 /// authentication, which of the target's protocols, and what the flood is.
 const CLIENT_MODE: u8 = 1;
@@ -38,6 +40,8 @@ pub struct Plan {
     pub backend: SocketAddr,
     /// Whether the dialect may look at TLS once it is there.
     pub tells_tls: bool,
+    /// The application protocol that is agreed on under TLS.
+    pub alpn: &'static str,
     /// What becomes of a backend that the client asks for.
     pub unreachable: Option<Unreachable>,
     pub steps: Vec<Step>,
@@ -99,6 +103,10 @@ impl Plan {
             local,
             backend: SocketAddr::from(([192, 0, 2, 80], 8080)),
             tells_tls: !has(WITHOUT_TLS),
+            alpn: match outcome & POSTGRESQL {
+                0 => "http/1.1",
+                _ => "postgresql",
+            },
             unreachable: unreachable(*outcome),
             steps,
             filler: words

@@ -1,6 +1,7 @@
-//! An established TLS connection for dialects to look at: one for the whole run.
+//! Established TLS connections for dialects to look at, made once for the whole run.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use stockade_tls::{
     Client, ClientAuth, ClientOptions, ClientVerify, Connection, Identity, Provider, Server,
@@ -14,14 +15,14 @@ const NOW: u64 = 1_767_225_600;
 const FLIGHTS_MOST: usize = 8;
 
 thread_local! {
-    static ENDS: OnceCell<[Connection; 2]> = const { OnceCell::new() };
+    static ENDS: RefCell<BTreeMap<&'static str, [Connection; 2]>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Lends the server's end, or the client's, of a connection with a name, a protocol and
-/// certificates on both sides.
-pub fn with<R>(mode: Mode, look: impl FnOnce(&Connection) -> R) -> R {
-    ENDS.with(|ends| {
-        let [server, client] = ends.get_or_init(connect);
+/// Lends the server's end, or the client's, of a connection with a name, an application protocol
+/// and certificates on both sides.
+pub fn with<R>(mode: Mode, alpn: &'static str, look: impl FnOnce(&Connection) -> R) -> R {
+    ENDS.with_borrow_mut(|ends| {
+        let [server, client] = ends.entry(alpn).or_insert_with(|| connect(alpn));
         look(match mode {
             Mode::Server => server,
             Mode::Client => client,
@@ -29,14 +30,14 @@ pub fn with<R>(mode: Mode, look: impl FnOnce(&Connection) -> R) -> R {
     })
 }
 
-fn connect() -> [Connection; 2] {
+fn connect(alpn: &str) -> [Connection; 2] {
     let identity = Identity::from_pem(
         include_bytes!("../../../fixtures/version-1.pem"),
         include_bytes!("../../../fixtures/version-1.key"),
         Provider::Ring,
     )
     .expect("a sound certificate");
-    let alpn = vec![b"http/1.1".to_vec()];
+    let alpn = vec![alpn.as_bytes().to_vec()];
     let clock = WallClock::new(NOW);
     let server = Server::new(ServerOptions {
         alpn: alpn.clone(),

@@ -8,7 +8,7 @@ use stockade_tunnel::session::Mode;
 
 use super::owner::{Owner, State};
 use super::plan::{MARK, Plan, Step};
-use super::converse;
+use super::{begin, converse};
 
 const SERVER: u8 = 0;
 const CLIENT: u8 = 1;
@@ -271,9 +271,32 @@ fn passwords_under_tls_and_those_that_a_peer_says_are_none_of_its_business() {
     });
 }
 
+/// Every protocol has a dialect in the modes that it is for: no target runs idle.
+#[test]
+fn every_target_has_a_dialect() {
+    let mut setup = plan(SERVER, "").setup;
+    setup.host = Some("host:25".into());
+    for (protocol, modes) in [
+        (Protocol::Connect, [true, true]),
+        (Protocol::Imap, [true, true]),
+        (Protocol::Ldap, [true, false]),
+        (Protocol::Nntp, [true, false]),
+        (Protocol::Pgsql, [true, true]),
+        (Protocol::Pop3, [true, true]),
+        (Protocol::Proxy, [false, true]),
+        (Protocol::Proxy2, [false, true]),
+        (Protocol::Smtp, [true, true]),
+        (Protocol::Socks, [true, true]),
+    ] {
+        setup.protocol = protocol;
+        let found = [Mode::Client, Mode::Server].map(|mode| begin(&setup, mode).is_some());
+        assert_eq!(found, modes, "{protocol:?}");
+    }
+}
+
 #[test]
 fn the_connection_that_dialects_look_at_tells_all_that_they_may_ask() {
-    super::secured::with(Mode::Server, |tls| {
+    super::secured::with(Mode::Server, "http/1.1", |tls| {
         let handshake = tls.handshake().expect("an established connection");
         assert_eq!(handshake.sni.as_deref(), Some("localhost"));
         assert_eq!(handshake.alpn.as_deref(), Some(&b"http/1.1"[..]));
