@@ -130,7 +130,6 @@ impl Client {
             if self.state == State::Greeting {
                 // Not PREAUTH: a session that someone has logged in already can't get TLS any more.
                 welcome(line)?;
-                lines::refuse_unasked(backend)?;
                 backend.send_line(&[b"stockade STARTTLS"]);
                 self.state = State::Asked;
             } else if lines::begins(line, b"stockade OK") {

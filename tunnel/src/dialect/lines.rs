@@ -81,21 +81,6 @@ pub(super) fn word(line: &[u8]) -> (&[u8], &[u8]) {
     (first, parts.next().unwrap_or_default().trim_ascii())
 }
 
-/// Whether what a server has said so far is all that it was asked for: a command is to be sent now.
-/// An answer that is here before its question was put here by someone else.
-///
-/// # Errors
-/// It has said more.
-pub(super) fn refuse_unasked(wire: &Wire<'_>) -> Result<(), Fault> {
-    match wire.rest() {
-        [] => Ok(()),
-        _ => Err(Fault::new(
-            wire.end(),
-            "The server answered before it was asked",
-        )),
-    }
-}
-
 /// What a client has said in the clear.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {

@@ -98,7 +98,6 @@ impl Client {
             };
             if self.state == State::Greeting {
                 agreed(line, "Unknown server welcome")?;
-                lines::refuse_unasked(backend)?;
                 self.greeting.extend_from_slice(line);
                 backend.send_line(&[b"STLS"]);
                 self.state = State::Asked;

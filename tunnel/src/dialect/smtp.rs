@@ -190,12 +190,10 @@ impl Client {
             }
             self.state = match self.state {
                 State::Greeting => {
-                    lines::refuse_unasked(backend)?;
                     backend.send_line(&[b"EHLO ", self.name.as_bytes()]);
                     State::Hello
                 }
                 State::Hello => {
-                    lines::refuse_unasked(backend)?;
                     backend.send_line(&[b"STARTTLS"]);
                     State::GoAhead
                 }

@@ -265,9 +265,10 @@ fn answers_that_come_early_or_together_are_refused() {
     check_whole(
         Mode::Client,
         &[
-            Backend(b"* OK ready\r\nstockade OK\r\n"),
+            Backend(b"* OK ready\r\nstockade OK\r\na OK\r\n"),
+            ToBackend(ASKED),
             ToClient(SORRY),
-            Fails(End::Backend, "The server answered before it was asked"),
+            Fails(End::Backend, "Data arrived in the clear where TLS begins"),
         ],
     );
     for injected in [

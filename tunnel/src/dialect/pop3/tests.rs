@@ -197,9 +197,10 @@ fn answers_that_come_early_or_together_are_refused() {
         &setup(Protocol::Pop3),
         Mode::Client,
         &[
-            Backend(b"+OK ready\r\n+OK begin\r\n"),
+            Backend(b"+OK ready\r\n+OK begin\r\n+OK 1 1\r\n"),
+            ToBackend(b"STLS\r\n"),
             ToClient(SORRY),
-            Fails(End::Backend, "The server answered before it was asked"),
+            Fails(End::Backend, "Data arrived in the clear where TLS begins"),
         ],
     );
     for injected in [

@@ -322,15 +322,25 @@ fn a_server_without_tls_is_not_spoken_to() {
 
 #[test]
 fn answers_that_come_early_or_together_are_refused() {
-    let early = "The server answered before it was asked";
+    let early = "Data arrived in the clear where TLS begins";
     for (steps, text) in [
-        (vec![Backend(b"220 mx\r\n250 mx\r\n220 go\r\n")], early),
-        (vec![Backend(b"220 mx\r\n220 mx\r\n")], early),
+        (
+            vec![
+                Backend(b"220 mx\r\n250 mx\r\n220 go\r\n250 evil\r\n"),
+                ToBackend(b"EHLO localhost\r\nSTARTTLS\r\n"),
+            ],
+            early,
+        ),
+        (
+            vec![Backend(b"220 mx\r\n220 mx\r\n"), ToBackend(HELLO)],
+            "Remote server is not RFC 1425 compliant: 220 mx",
+        ),
         (
             vec![
                 Backend(GREETING),
                 ToBackend(HELLO),
-                Backend(b"250-mx\r\n250 STARTTLS\r\n220 go\r\n"),
+                Backend(b"250-mx\r\n250 STARTTLS\r\n220 go\r\n235 ok\r\n"),
+                ToBackend(ASKED),
             ],
             early,
         ),
@@ -342,7 +352,7 @@ fn answers_that_come_early_or_together_are_refused() {
                 ToBackend(ASKED),
                 Backend(b"220 go\r\n250-evil\r\n250 AUTH PLAIN\r\n"),
             ],
-            "Data arrived in the clear where TLS begins",
+            early,
         ),
         (
             vec![
@@ -352,7 +362,7 @@ fn answers_that_come_early_or_together_are_refused() {
                 ToBackend(ASKED),
                 Backend(b"220-go\r\n220 ahead\r\n\x16"),
             ],
-            "Data arrived in the clear where TLS begins",
+            early,
         ),
     ] {
         let last = [ToClient(SORRY), Fails(End::Backend, text)];
