@@ -85,27 +85,27 @@ fn check(
     )
 }
 
-/// Answers lines until one says `go`, then waits for TLS; names a backend under it.
+/// Begins TLS when a client says `go`; names a backend under it.
 fn sound(_: usize, stage: Stage, ends: &mut Ends<'_>) -> Polled {
     if stage == Stage::Connected {
         ends.client.send(b"yes");
         return Ok(Progress::Next);
     }
-    while let Some(line) = ends.client.line(100)? {
-        match (stage, line) {
-            (Stage::Clear, b"go") => {
-                ends.client.refuse_early()?;
-                ends.client.send(b"ok\r\n");
-                return Ok(Progress::Next);
-            }
-            (Stage::Secured, b"there") => {
-                let (host, port) = (Host::Name("there".into()), 1);
-                return Ok(Progress::Connect(Destination { host, port }));
-            }
-            _ => return Err(Fault::with(End::Client, "No", line)),
+    let Some(line) = ends.client.line(100)? else {
+        return Ok(Progress::Wait);
+    };
+    match (stage, line) {
+        (Stage::Clear, b"go") => {
+            ends.client.refuse_early()?;
+            ends.client.send(b"ok\r\n");
+            Ok(Progress::Next)
         }
+        (Stage::Secured, b"there") => {
+            let (host, port) = (Host::Name("there".into()), 1);
+            Ok(Progress::Connect(Destination { host, port }))
+        }
+        _ => Err(Fault::with(End::Client, "No", line)),
     }
-    Ok(Progress::Wait)
 }
 
 #[test]
