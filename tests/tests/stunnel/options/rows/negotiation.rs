@@ -59,13 +59,11 @@ fn inside() -> Vec<Row> {
         row(
             "alpn",
             "which chooses a service",
-            concat!(
-                server!(""),
-                "[routed]\nsni = tested:*\nconnect = {backend}\ncert = {dir}/server.pem\nalpn = h2\n"
-            ),
+            "[main]\naccept = {port}\nconnect = {backend}\ncert = {dir}/server.pem\n\
+             [tested]\nsni = main:*\nconnect = {second}\ncert = {dir}/server.pem\nalpn = h2\n",
             |stage| {
                 assert!(shake(stage, &["-alpn", "h2"]).is_served());
-                let routed = stage.count("SNI: switched to service [routed]");
+                let routed = stage.count("SNI: switched to service [tested]");
                 yes(routed > 0, "routed", "not routed")
             },
             "routed",
