@@ -41,11 +41,7 @@ const FAULTS: &[(&str, usize, &str)] = &[
         2,
         "\"sslVersion = TLSv9\": Invalid protocol version",
     ),
-    (
-        "[x]\nprotocol = telnet\n",
-        2,
-        "\"protocol = telnet\": Protocol not supported",
-    ),
+    ("[x]\nprotocol = telnet\n", 2, "Protocol not supported"),
     (
         "[x]\nclient = yes\naccept = 1\nconnect = 127.0.0.1:2\nprotocol = proxy\n",
         1,
