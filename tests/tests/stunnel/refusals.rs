@@ -41,7 +41,11 @@ const FAULTS: &[(&str, usize, &str)] = &[
         2,
         "\"sslVersion = TLSv9\": Invalid protocol version",
     ),
-    ("[x]\nprotocol = telnet\n", 2, "Protocol not supported"),
+    (
+        "[x]\nclient = yes\naccept = 1\nconnect = 127.0.0.1:2\nprotocol = telnet\n",
+        5,
+        "Protocol not supported",
+    ),
     (
         "[x]\nclient = yes\naccept = 1\nconnect = 127.0.0.1:2\nprotocol = proxy\n",
         1,
