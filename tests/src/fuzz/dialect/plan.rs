@@ -133,7 +133,7 @@ fn line(text: &str) -> Option<String> {
 
 /// The client's address and the one that it connected to.
 fn addresses(version_6: bool, other_family: bool, seed: u8) -> [SocketAddr; 2] {
-    let port = 1 + u16::from(seed) * 257;
+    let port = 1 + u16::from(seed) * 256;
     let v4 = |last| SocketAddr::from((Ipv4Addr::new(198, 51, 100, last), port ^ 0x8000));
     let v6 = |last| match seed & 0x80 {
         0 => SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last), port)),
