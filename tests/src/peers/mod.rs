@@ -5,6 +5,9 @@
 //! place's own. It is an ordinary user there, whoever runs the tests, and its processes end with
 //! its first one (user_namespaces(7), pid_namespaces(7)).
 
+pub mod mail;
+pub mod script;
+
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,8 @@ use crate::{PATIENCE, namespace, wait_until};
 const VARIABLE: &str = "STOCKADE_PEERS";
 /// What makes the tree the root and the place its folders, then runs a program.
 const ENTER: &str = include_str!("enter.sh");
+/// Which argument of a [`Place::command`] is the program.
+const PROGRAM: usize = 12;
 /// Where programs are, below the tree.
 const FOLDERS: [&str; 5] = [
     "usr/sbin",
@@ -118,7 +123,9 @@ impl Place {
     /// Starts a server that stays in the foreground, and waits until somebody listens on the port.
     /// It must be nobody else's.
     pub fn serve(&self, command: &mut Command, port: u16) -> Daemon {
-        let mut daemon = Daemon::spawn(command);
+        let program = command.get_args().nth(PROGRAM).unwrap_or_default();
+        let name = program.to_string_lossy().into_owned();
+        let mut daemon = Daemon::spawn_as(name.clone(), command);
         let serves = wait_until(PATIENCE, || {
             let serves = is_listened_on(port);
             (serves || !daemon.is_running()).then_some(serves)
@@ -126,7 +133,7 @@ impl Place {
         if serves != Some(true) {
             // The reading threads may be a moment behind the process.
             std::thread::sleep(std::time::Duration::from_millis(100));
-            panic!("{command:?} does not serve:\n{}", daemon.log.text());
+            panic!("{name} does not serve:\n{}", daemon.log.text());
         }
         daemon
     }

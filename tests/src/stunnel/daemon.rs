@@ -35,8 +35,13 @@ impl Daemon {
 
     /// Starts `command` and does not wait.
     pub fn spawn(command: &mut Command) -> Daemon {
-        namespace::require();
         let name = command.get_program().to_string_lossy().into_owned();
+        Self::spawn_as(name, command)
+    }
+
+    /// The same under a name of its own.
+    pub fn spawn_as(name: String, command: &mut Command) -> Daemon {
+        namespace::require();
         let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -9,6 +9,7 @@ mod mail;
 mod news;
 mod proxies;
 mod socks;
+mod starttls;
 
 use stockade_tests::stunnel::subject::Kind;
 use stockade_tests::vm::Machine;
@@ -38,7 +39,8 @@ macro_rules! scenarios {
 macro_rules! as_stunnel {
     ($then:ident!($($first:tt)*)) => {
         $then! { $($first)*
-            mail: delivery_with_curl;
+            mail: server_of_curl, server_of_a_client_in_the_clear, server_of_openssl, server_of_exim, server_of_stunnel, client_of_servers, client_of_another_server;
+            starttls: server_refuses_injections, client_refuses_injections, client_of_servers_without_tls;
         }
     };
 }
@@ -47,6 +49,7 @@ macro_rules! as_stunnel {
 macro_rules! of_its_own {
     ($then:ident!($($first:tt)*)) => {
         $then! { $($first)*
+            mail: client_with_credentials;
         }
     };
 }
@@ -60,6 +63,11 @@ as_stunnel!(scenarios!(launched crate::LAUNCHED;));
 of_its_own!(scenarios!(launched_more crate::LAUNCHED;));
 
 scenarios! {
+    hosted_alone crate::HOSTED;
+}
+
+scenarios! {
     booted crate::BOOTED;
-    mail: delivery_with_curl;
+    mail: server_of_curl, client_of_servers;
+    starttls: server_refuses_injections;
 }
