@@ -78,6 +78,9 @@ pub(crate) fn tree(folder: &Path, wanted: &Wanted<'_>, download: bool) -> Result
         fetch(wanted, &Lists::fresh(&folder.join("lists"))?, &files)?;
     }
     let packages = unpack(&files, &root)?;
+    for needless in ["files", "lists"] {
+        let _ = fs::remove_dir_all(folder.join(needless));
+    }
     fs::write(folder.join(RECORD), packages.join("\n"))?;
     fs::write(folder.join(WANTED), wanted.text())?;
     Ok(Tree { root, packages })
@@ -230,6 +233,23 @@ fn dependencies(text: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_wishes_are_told_apart() {
+        let wanted = |packages, without| Wanted {
+            packages,
+            pointers: &[Pointer {
+                names: &["postgresql"],
+                prefix: "postgresql-",
+            }],
+            without,
+            otherwise: "",
+        };
+        let text = wanted(&["exim4", "nginx"], &["libz3-"]).text();
+        assert_eq!(text, "exim4\nnginx\npostgresql-\n-libz3-");
+        assert_ne!(text, wanted(&["exim4", "nginx"], &[]).text());
+        assert_ne!(text, wanted(&["exim4"], &["libz3-"]).text());
+    }
 
     #[test]
     fn dependencies_are_read_from_apt_cache() {

@@ -25,13 +25,7 @@ const ENTER: &str = include_str!("enter.sh");
 /// Which argument of a [`Place::command`] is the program.
 const PROGRAM: usize = 12;
 /// Where programs are, below the tree.
-const FOLDERS: [&str; 5] = [
-    "usr/sbin",
-    "usr/bin",
-    "bin",
-    "usr/lib/news/bin",
-    "usr/lib/dovecot",
-];
+const FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "usr/lib/news/bin", "usr/lib/dovecot"];
 /// Every name that a program may look itself up by is the one user that there is.
 const USERS: [&str; 9] = [
     "peer",

@@ -1,9 +1,12 @@
 //! The servers and clients of the protocol tests: Debian's, unpacked and not installed.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::Result;
 use crate::debian::{self, Pointer, Wanted};
+use crate::{Result, process};
 
 /// Where the protocol tests find the folder in which the packages are unpacked.
 pub(super) const VARIABLE: &str = "STOCKADE_PEERS";
@@ -58,5 +61,52 @@ const WANTED: Wanted<'static> = Wanted {
 /// The folder that the packages are unpacked in: downloaded once, if `download` allows.
 pub(super) fn unpacked(root: &Path, download: bool) -> Result<PathBuf> {
     let folder = root.join("target/peers");
-    Ok(debian::tree(&folder, &WANTED, download)?.root)
+    let tree = debian::tree(&folder, &WANTED, download)?;
+    for name in ["bin", "sbin", "lib", "lib64"] {
+        merge(&tree.root, name)?;
+    }
+    Ok(tree.root)
+}
+
+/// Makes a folder a link to its namesake below `usr`, and moves there what is in it.
+///
+/// Programs name their loader and their shell by the folder (`/lib64`, `/bin`); which of the two is
+/// in a package changes from release to release, and the links are in none of those that we unpack.
+fn merge(root: &Path, name: &str) -> Result<()> {
+    let (old, new) = (root.join(name), root.join("usr").join(name));
+    if old.is_symlink() {
+        return Ok(());
+    }
+    fs::create_dir_all(&new)?;
+    if old.is_dir() {
+        let mut command = Command::new("cp");
+        process::run(command.arg("-a").arg(old.join(".")).arg(&new))?;
+        fs::remove_dir_all(&old)?;
+    }
+    symlink(Path::new("usr").join(name), &old)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_merged_once() {
+        let name = format!("stockade-xtask-merge-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        for (path, text) in [("lib/a/one", "1"), ("usr/lib/a/two", "2")] {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        for name in ["lib", "lib", "lib64"] {
+            merge(&root, name).unwrap();
+        }
+        for (path, text) in [("lib/a/one", "1"), ("lib/a/two", "2")] {
+            assert_eq!(fs::read_to_string(root.join(path)).unwrap(), text);
+        }
+        assert!(root.join("lib").is_symlink() && root.join("lib64").is_dir());
+        fs::remove_dir_all(&root).unwrap();
+    }
 }
