@@ -11,6 +11,8 @@
 //! - Where something was said before TLS begins, nothing waits any more from the end that begins it.
 //! - How the peers' words are cut into pieces changes nothing, but for what comes too early: cut
 //!   differently it may belong to TLS, but in one piece it is refused.
+//! - In server mode the backend gets nothing but a good-bye or a PROXY header: nothing that a client
+//!   says in the clear.
 //! - No password is in what is sent in the clear, nor in an error, where the peers don't know it.
 //!   To an HTTP proxy it is sent by design, encoded.
 //! - A PROXY header that is sent tells a reader of ours the same addresses.
@@ -65,14 +67,18 @@ pub fn dialect_proxy(bytes: &[u8]) {
     let Some(plan) = Plan::read(&[Protocol::Proxy, Protocol::Proxy2], bytes) else {
         return;
     };
-    if let Some(ended) = converse(&plan, &begin) {
+    if let Some(mut ended) = converse(&plan, &begin) {
         outgoing::check(&plan, &ended);
+        ended.flood();
     }
 }
 
 fn run(protocols: &[Protocol], bytes: &[u8]) {
-    if let Some(plan) = Plan::read(protocols, bytes) {
-        converse(&plan, &begin);
+    let Some(plan) = Plan::read(protocols, bytes) else {
+        return;
+    };
+    if let Some(mut ended) = converse(&plan, &begin) {
+        ended.flood();
     }
 }
 
@@ -83,8 +89,7 @@ fn begin(setup: &Setup, mode: Mode) -> Option<Box<dyn Dialect>> {
 /// Makes the state machine of a connection; `None` where there is none in this mode.
 type Begin<'a> = &'a dyn Fn(&Setup, Mode) -> Option<Box<dyn Dialect>>;
 
-/// Leads a conversation twice, in the input's pieces and in small ones, and then floods the first.
-/// Gives it back as it stood before.
+/// Leads a conversation twice, in the input's pieces and in small ones, and gives the first.
 fn converse<'a>(plan: &'a Plan, begin: Begin<'_>) -> Option<Owner<'a>> {
     let length: usize = plan.pieces().map(<[u8]>::len).sum();
     let mut whole = Owner::new(plan, begin(&plan.setup, plan.mode)?);
@@ -92,10 +97,6 @@ fn converse<'a>(plan: &'a Plan, begin: Begin<'_>) -> Option<Owner<'a>> {
     let mut cut = Owner::new(plan, begin(&plan.setup, plan.mode)?);
     cut.lead(1 + length / CUTS_MOST);
     compare(&whole, &cut);
-
-    let mut flooded = Owner::new(plan, begin(&plan.setup, plan.mode)?);
-    flooded.lead(usize::MAX);
-    flooded.flood();
     Some(whole)
 }
 

@@ -27,7 +27,7 @@ const FLOOD: usize = 16;
 const PASSWORD_LEAST: usize = 6;
 
 /// What has become of a connection.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// The dialect is at it.
     Asking,
@@ -121,6 +121,7 @@ impl<'a> Owner<'a> {
             end.pauses = false;
         }
         self.settle();
+        self.check_backend();
         self.check_secrets();
     }
 
@@ -355,6 +356,19 @@ impl<'a> Owner<'a> {
         let last_words = client.unread.len() - before;
         assert!(last_words <= LAST_WORDS_MOST, "long last words");
         self.state = State::Refused(destination, why);
+    }
+
+    /// In server mode the backend hears what the dialect says, and nothing of what clients say.
+    fn check_backend(&self) {
+        let allowed: &[&[u8]] = match (self.plan.mode, self.plan.setup.protocol) {
+            (Mode::Client, _) | (_, Protocol::Proxy | Protocol::Proxy2) => return,
+            (_, Protocol::Smtp | Protocol::Pop3) => &[b"", b"QUIT\r\n"],
+            (_, Protocol::Imap) => &[b"", b"stockade LOGOUT\r\n"],
+            _ => &[b""],
+        };
+        let sent = &self.ends[BACKEND].sent[..];
+        let shown = sent.escape_ascii();
+        assert!(allowed.contains(&sent), "the backend hears {shown}");
     }
 
     /// No password is where it must not be, unless somebody else has said it as well.

@@ -77,12 +77,11 @@ fn check(
 ) -> (String, State) {
     let make =
         |_: &Setup, _| -> Option<Box<dyn Dialect>> { Some(Box::new(Odd(0, dialect.clone()))) };
-    let ended = converse(plan, &make).expect("a dialect");
-    let sent = ended.sent().map(<[u8]>::to_vec);
-    (
-        String::from_utf8_lossy(&sent.concat()).into_owned(),
-        ended.state,
-    )
+    let mut ended = converse(plan, &make).expect("a dialect");
+    let sent = ended.sent().concat();
+    let state = ended.state.clone();
+    ended.flood();
+    (String::from_utf8_lossy(&sent).into_owned(), state)
 }
 
 /// Begins TLS when a client says `go`; names a backend under it.
@@ -255,6 +254,17 @@ fn passwords_in_the_clear_are_found() {
 fn passwords_in_errors_are_found() {
     check(&plan(CLIENT, ""), |_, _, _| {
         Err(Fault::with(End::Backend, "No", PASSWORD.as_bytes()))
+    });
+}
+
+#[test]
+#[should_panic(expected = "the backend hears STARTTLS")]
+fn words_of_clients_to_the_backend_are_found() {
+    check(&plan(SERVER, ""), |_, stage, ends| {
+        if stage == Stage::Connected {
+            ends.backend.send(b"STARTTLS");
+        }
+        Ok(Progress::Next)
     });
 }
 
