@@ -34,7 +34,7 @@ mod trial;
 mod wire;
 
 pub use fault::{End, Fault};
-pub use setup::{Authentication, Protocol, Setup};
+pub use setup::{Authentication, Protocol, Setup, begin};
 pub use wire::Wire;
 
 /// Most bytes that wait on a wire and are shown to a dialect at once. Whatever has to be there as a

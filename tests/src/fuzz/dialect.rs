@@ -25,7 +25,7 @@ mod secured;
 #[cfg(test)]
 mod tests;
 
-use stockade_tunnel::dialect::{Dialect, Protocol, Setup};
+use stockade_tunnel::dialect::{self, Dialect, Protocol, Setup};
 use stockade_tunnel::session::Mode;
 
 use owner::{Owner, State};
@@ -83,7 +83,7 @@ fn run(protocols: &[Protocol], bytes: &[u8]) {
 }
 
 fn begin(setup: &Setup, mode: Mode) -> Option<Box<dyn Dialect>> {
-    setup.begin(mode)
+    dialect::begin(setup, mode)
 }
 
 /// Makes the state machine of a connection; `None` where there is none in this mode.

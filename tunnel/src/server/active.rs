@@ -256,6 +256,10 @@ impl Server {
                     self.dial_asked(index, active, failed, now)
                 }
                 Step::Connect { failed } => self.dial(index, active, failed, now),
+                // Who failed the authentication is not led anywhere else.
+                Step::ConnectTo(_) if self.must_redirect(active) => {
+                    self.dial(index, active, None, now)
+                }
                 Step::ConnectTo(destination) => {
                     self.dial_destination(index, active, destination, now)
                 }
@@ -289,7 +293,7 @@ impl Server {
                     let first = active.service;
                     self.choose(active, found.as_ref());
                     if active.service != first {
-                        self.change_dialect(active);
+                        self.change_dialect(active, first);
                     }
                     hello = found;
                 }

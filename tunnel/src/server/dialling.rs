@@ -100,6 +100,19 @@ impl Server {
         waits
     }
 
+    /// Whether the connection's client has failed its authentication where that means another
+    /// backend.
+    pub(super) fn must_redirect(&self, active: &Active) -> bool {
+        let service = self.services.get(active.service);
+        match &active.stage {
+            Stage::Session(session) if service.is_some_and(|it| it.redirect.is_some()) => {
+                let verdict = session.connection().client_verdict();
+                verdict.is_some_and(|verdict| *verdict != Verdict::Good)
+            }
+            _ => false,
+        }
+    }
+
     fn next_candidate(&mut self, active: &mut Active) -> Option<Candidate> {
         let service = self.services.get_mut(active.service)?;
         let channel = &service.channel;

@@ -7,7 +7,7 @@ use super::{
     active::{Active, Stage},
 };
 use crate::{
-    dialect::{End, WINDOW, Wire, proxy::incoming},
+    dialect::{self, End, Protocol, WINDOW, Wire, proxy::incoming},
     negotiation::Negotiation,
     opening::Opening,
     relay::Stream,
@@ -130,9 +130,19 @@ impl Server {
         }
     }
 
-    /// The connection was handed to another service: what it says is that one's.
-    pub(super) fn change_dialect(&mut self, active: &mut Active) {
-        if let Some(service) = self.services.get(active.service) {
+    /// The connection was handed from the service `first` to another: what it says from now on is
+    /// that one's. A protocol that both have goes on, and so does PostgreSQL's, which has still to
+    /// judge clients that began TLS at once.
+    pub(super) fn change_dialect(&mut self, active: &mut Active, first: usize) {
+        let protocol = |index| {
+            let service = self.services.get(index);
+            service.and_then(|service| Some(service.dialect.as_ref()?.protocol))
+        };
+        let goes_on = match (protocol(first), protocol(active.service)) {
+            (earlier, None) => earlier == Some(Protocol::Pgsql),
+            (earlier, next) => earlier == next,
+        };
+        if !goes_on && let Some(service) = self.services.get(active.service) {
             active.negotiation = begin(service, active);
         }
     }
@@ -141,7 +151,7 @@ impl Server {
 /// A service's dialect, for one connection.
 fn begin(service: &Service, active: &Active) -> Option<Negotiation> {
     let mode = service.tls.mode();
-    let dialect = service.dialect.as_ref()?.begin(mode)?;
+    let dialect = dialect::begin(service.dialect.as_ref()?, mode)?;
     let (client, local) = (active.client, active.local);
     Some(Negotiation::new(dialect, mode, client, local))
 }

@@ -11,7 +11,6 @@ use tls::{Provider, WallClock};
 
 use super::{Listen, Service, SocketOptions, Sockets, VirtualHost};
 use crate::{
-    dialect::{Authentication, Protocol, Setup},
     journal::{Channel, LogId, Severity},
     limits::Timeouts,
 };
@@ -173,7 +172,7 @@ impl Builder<'_> {
         service.source = section.local;
         service.asks_clients = !section.client && section.verify.request;
         service.requires_client = service.asks_clients && section.verify.require;
-        service.dialect = section.protocol.as_ref().map(dialect);
+        service.dialect = section.protocol.clone();
         service.trusted_proxies = section.accept_proxy.clone();
         service.verifies = tls_options::verifies_path(section);
         service.kept_sessions = match section.session_resume {
@@ -220,34 +219,6 @@ impl Builder<'_> {
             })
         });
         found.map_or_else(|| section.origin.clone(), |found| found.origin.clone())
-    }
-}
-
-/// What is said around TLS.
-fn dialect(spoken: &stunnel::Negotiation) -> Setup {
-    use stunnel::Protocol as P;
-    Setup {
-        protocol: match spoken.protocol {
-            P::Connect => Protocol::Connect,
-            P::Imap => Protocol::Imap,
-            P::Ldap => Protocol::Ldap,
-            P::Nntp => Protocol::Nntp,
-            P::Pgsql => Protocol::Pgsql,
-            P::Pop3 => Protocol::Pop3,
-            P::Proxy => Protocol::Proxy,
-            P::Proxy2 => Protocol::Proxy2,
-            P::Smtp => Protocol::Smtp,
-            P::Socks => Protocol::Socks,
-        },
-        host: spoken.host.clone(),
-        username: spoken.username.clone(),
-        password: spoken.password.clone(),
-        authentication: match spoken.authentication {
-            stunnel::Authentication::Basic => Authentication::Basic,
-            stunnel::Authentication::Plain => Authentication::Plain,
-            stunnel::Authentication::Login => Authentication::Login,
-        },
-        headers: spoken.headers.clone(),
     }
 }
 

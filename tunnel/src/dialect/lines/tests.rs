@@ -49,7 +49,7 @@ pub(in crate::dialect) fn check_whole(setup: &Setup, mode: Mode, steps: &[Step<'
 }
 
 fn check_pieces(setup: &Setup, mode: Mode, steps: &[Step<'_>], piece: usize) {
-    let mut trial = Trial::new(setup.begin(mode).unwrap(), b"", b"");
+    let mut trial = Trial::new(crate::dialect::begin(setup, mode).unwrap(), b"", b"");
     let mut stage = Stage::Clear;
     let mut progress = trial.stage(stage, piece);
     for (number, step) in steps.iter().enumerate() {
@@ -181,7 +181,7 @@ fn a_client_of_any_protocol_may_begin_tls_at_once() {
 fn a_greeting_that_came_with_the_clients_first_record_stays_for_the_inside_of_tls() {
     for protocol in [Protocol::Smtp, Protocol::Imap, Protocol::Pop3] {
         let mut trial = Trial::new(
-            setup(protocol).begin(Mode::Server).unwrap(),
+            crate::dialect::begin(&setup(protocol), Mode::Server).unwrap(),
             b"\x16\x03\x01",
             b"220 mx\r\n",
         );
@@ -198,7 +198,11 @@ fn tls_behind_a_greeting_in_the_clear_is_refused() {
         (Protocol::Imap, b"* OK\r\n"),
         (Protocol::Pop3, b"+OK\r\n"),
     ] {
-        let mut trial = Trial::new(setup(protocol).begin(Mode::Server).unwrap(), b"", greeting);
+        let mut trial = Trial::new(
+            crate::dialect::begin(&setup(protocol), Mode::Server).unwrap(),
+            b"",
+            greeting,
+        );
         assert_eq!(trial.stage(Stage::Clear, 100), Ok(Progress::Wait));
         trial.client.heard.clear();
         trial.client.says = b"\x16\x03\x01\0\x05".to_vec();
@@ -215,7 +219,7 @@ fn clients_have_few_commands_without_tls() {
         (Protocol::Imap, b"* OK\r\n", b"a NOOP\r\n"),
         (Protocol::Pop3, b"+OK\r\n", b"CAPA\r\n"),
     ] {
-        let dialect = setup(protocol).begin(Mode::Server).unwrap();
+        let dialect = crate::dialect::begin(&setup(protocol), Mode::Server).unwrap();
         let mut trial = Trial::new(dialect, &command.repeat(COMMANDS.into()), greeting);
         assert_eq!(trial.stage(Stage::Clear, 1000), Ok(Progress::Wait));
         trial.client.says = command.to_vec();
@@ -238,7 +242,11 @@ fn any_bytes_in_any_pieces_are_survived() {
             random.spoil(&seed[start..])
         };
         let (client, backend) = (from(&mut random, client), from(&mut random, backend));
-        let mut trial = Trial::new(setup(protocol).begin(mode).unwrap(), &client, &backend);
+        let mut trial = Trial::new(
+            crate::dialect::begin(&setup(protocol), mode).unwrap(),
+            &client,
+            &backend,
+        );
         let piece = 1 + random.below(20);
         for stage in [Stage::Clear, Stage::Secured, Stage::Connected] {
             if trial.stage(stage, piece) != Ok(Progress::Next) {
@@ -253,7 +261,7 @@ fn any_bytes_in_any_pieces_are_survived() {
 fn a_windowful_of_commands_is_answered_within_bounds() {
     let name = vec![b'n'; 255];
     let greeting = [b"220 ", &name[..], b"\r\n"].concat();
-    let dialect = setup(Protocol::Smtp).begin(Mode::Server).unwrap();
+    let dialect = crate::dialect::begin(&setup(Protocol::Smtp), Mode::Server).unwrap();
     let mut trial = Trial::new(dialect, &b"EHLO\n".repeat(1000), &greeting);
     assert!(trial.stage(Stage::Clear, super::super::WINDOW).is_err());
     assert!(trial.client.heard.len() < 2 * super::super::MAX_OUTPUT);

@@ -31,8 +31,8 @@ fn told(protocol: Protocol, about: &About<'_>) -> Vec<u8> {
         authentication: Authentication::Basic,
         headers: Vec::new(),
     };
-    assert!(setup.begin(Mode::Client).is_none());
-    let mut dialect = setup.begin(Mode::Server).unwrap();
+    assert!(crate::dialect::begin(&setup, Mode::Client).is_none());
+    let mut dialect = crate::dialect::begin(&setup, Mode::Server).unwrap();
     assert!(!dialect.dials_first());
     let (mut to_client, mut to_backend) = (Vec::new(), Vec::new());
     for stage in [Stage::Clear, Stage::Secured, Stage::Connected] {

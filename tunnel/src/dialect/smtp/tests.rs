@@ -536,7 +536,8 @@ fn no_credentials_are_sent_in_the_clear_whatever_a_server_says() {
         for second in replies {
             for third in replies {
                 for authentication in [Authentication::Plain, Authentication::Login] {
-                    let dialect = knowing(authentication).begin(Mode::Client).unwrap();
+                    let dialect =
+                        crate::dialect::begin(&knowing(authentication), Mode::Client).unwrap();
                     let mut trial = Trial::new(dialect, b"", b"");
                     for said in [first, second, third] {
                         trial.backend.says.extend_from_slice(said);

@@ -342,7 +342,7 @@ fn setup(host: &str, login: Option<(&str, &str)>) -> Setup {
 
 /// A client whose proxy says `input`.
 fn ask(setup: &Setup, input: &[u8], piece: usize) -> Outcome {
-    let mut dialect = setup.begin(Mode::Client).unwrap();
+    let mut dialect = crate::dialect::begin(setup, Mode::Client).unwrap();
     let clear = run(&mut *dialect, Stage::Clear, End::Backend, input, piece);
     assert_eq!(clear.progress, Ok(Progress::Next));
     assert_eq!((clear.heard, &clear.left[..]), (Vec::new(), input));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::dialect::{Authentication, Protocol, Setup};
 
-fn setup(protocol: Protocol) -> Setup {
+pub(super) fn setup(protocol: Protocol) -> Setup {
     Setup {
         protocol,
         host: None,

@@ -83,3 +83,20 @@ fn a_client_that_fails_goes_to_the_other_backend_and_so_does_its_resumed_session
     }
     assert_eq!(world.dialled(), [81, 81, 81, 81, 80, 80]);
 }
+
+#[test]
+fn a_client_that_fails_is_not_led_where_it_wants() {
+    let (mut service, known) = guarded(Some(81));
+    service.dialect = Some(around::setup(crate::dialect::Protocol::Socks));
+    let mut world = world_of(20, vec![service]).with_backends(&[80, 81]);
+    world.run(5);
+    // SOCKS 4 for 10.9.0.1, port 80, and data behind it.
+    let request = b"\x04\x01\x00\x50\x0a\x09\x00\x01\x00hello";
+    for (client, port) in [(&stranger(), 81), (&known, 80)] {
+        let connection = client.connect(Some("localhost")).unwrap();
+        let customer = world.connect_with(443, Some(connection), request);
+        world.run(80);
+        assert_eq!(world.dialled().last(), Some(&port));
+        assert!(world.customers[customer].received.ends_with(b"hello"));
+    }
+}
