@@ -23,8 +23,8 @@ const GREETINGS_MOST: usize = 4;
 const NAME_MOST: usize = 253;
 /// Windows full of nonsense that an end sends in a flood.
 const FLOOD: usize = 16;
-/// Bytes of a password that are not in other words by chance.
-const PASSWORD_LEAST: usize = 6;
+/// Bytes of a password that are not in our own words by chance, if there is a digit among them.
+const PASSWORD_LEAST: usize = 8;
 
 /// What has become of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -377,7 +377,10 @@ impl<'a> Owner<'a> {
         let Some(password) = setup.password.as_ref().map(|password| password.as_str()) else {
             return;
         };
-        if password.len() < PASSWORD_LEAST || !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        let is_like_none_of_ours = password.len() >= PASSWORD_LEAST
+            && password.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && password.bytes().any(|byte| byte.is_ascii_digit());
+        if !is_like_none_of_ours {
             return;
         }
         let user = setup.username.as_deref().unwrap_or_default();
