@@ -1,12 +1,15 @@
 //! PostgreSQL's SSLRequest (PostgreSQL documentation, "Message Flow", "SSL Session Encryption"), and
 //! TLS without it (`sslnegotiation=direct`, since PostgreSQL 17).
 //!
-//! Nothing but TLS is served: a CancelRequest in the clear is refused as well, and what clients up to
+//! In client mode applications need not be told to do without TLS: what they ask for it is answered
+//! here, with no.
+//!
+//! In server mode nothing but TLS is served: a CancelRequest in the clear is refused as well, and what clients up to
 //! libpq 16 cancel through here goes on running. From 17 on, `PQcancelStart` asks under TLS.
 
 use alloc::boxed::Box;
 
-use super::{About, Dialect, End, Ends, Fault, Progress, Setup, Stage};
+use super::{About, Dialect, End, Ends, Fault, Progress, Setup, Stage, Wire};
 
 #[cfg(test)]
 mod tests;
@@ -28,11 +31,17 @@ const PROTOCOL: &[u8] = b"postgresql";
 const TLS_REQUIRED: &[u8; 69] =
     b"E\0\0\0\x44SFATAL\0VFATAL\0C28000\0MSSL expected but not requested by client\0\0";
 
+/// Most such requests of one application: it may ask for each encryption once.
+const MAX_REQUESTS: u8 = 2;
+
 const NO_TLS: &str = "PostgreSQL client did not request TLS, rejecting";
 
 /// A client of a database.
 pub(super) fn client(_setup: &Setup) -> Box<dyn Dialect> {
-    Box::new(Client { asked: false })
+    Box::new(Client {
+        asked: false,
+        requests: 0,
+    })
 }
 
 /// The server in front of a database.
@@ -45,6 +54,8 @@ pub(super) fn server(_setup: &Setup) -> Box<dyn Dialect> {
 
 struct Client {
     asked: bool,
+    /// Requests of the application's own that were refused.
+    requests: u8,
 }
 
 impl Dialect for Client {
@@ -55,7 +66,7 @@ impl Dialect for Client {
         _about: &About<'_>,
     ) -> Result<Progress, Fault> {
         if stage != Stage::Clear {
-            return Ok(Progress::Next);
+            return Ok(self.spare(&mut ends.client));
         }
         if !self.asked {
             self.asked = true;
@@ -71,6 +82,26 @@ impl Dialect for Client {
         }
         ends.backend.refuse_early()?;
         Ok(Progress::Next)
+    }
+}
+
+impl Client {
+    /// Applications that would rather have TLS ask for it first (libpq's `sslmode=prefer`). They hear
+    /// that there is none: from here on there is, and the server would be asked for TLS inside TLS.
+    fn spare(&mut self, application: &mut Wire<'_>) -> Progress {
+        while let Some(packet) = application.rest().first_chunk() {
+            let asks = [SSL_REQUEST, GSS_ENCRYPTION_REQUEST].contains(packet);
+            if !asks || self.requests == MAX_REQUESTS {
+                return Progress::Next;
+            }
+            self.requests += 1;
+            application.take(packet.len());
+            application.send(b"N");
+        }
+        match application.has_ended() {
+            true => Progress::Next,
+            false => Progress::Wait,
+        }
     }
 }
 

@@ -174,3 +174,41 @@ fn who_leaves_in_between_is_a_fault() {
     trial.backend.ends = true;
     assert_eq!(trial.stage(Stage::Clear, 3).unwrap_err().end, End::Backend);
 }
+
+#[test]
+fn applications_are_spared_tls_inside_tls() {
+    const SSL: &[u8] = &SSL_REQUEST;
+    const GSS: &[u8] = &GSS_ENCRYPTION_REQUEST;
+    for (says, answers, left) in [
+        ([STARTUP].concat(), "", STARTUP),
+        ([SSL, STARTUP].concat(), "N", STARTUP),
+        ([GSS, SSL, STARTUP].concat(), "NN", STARTUP),
+        // A third one is not for us to judge.
+        ([GSS, SSL, SSL, STARTUP].concat(), "NN", SSL),
+    ] {
+        for piece in PIECES {
+            let mut trial = Trial::new(client(&setup(Protocol::Pgsql)), &says, b"S");
+            assert_eq!(trial.stage(Stage::Clear, piece), Ok(Progress::Next));
+            assert_eq!(trial.client.heard, b"", "not before there is TLS");
+            assert_eq!(trial.stage(Stage::Secured, piece), Ok(Progress::Next));
+            assert_eq!(trial.client.heard, answers.as_bytes());
+            assert!(trial.client.says.starts_with(left));
+        }
+    }
+}
+
+#[test]
+fn a_silent_application_is_waited_for_and_one_that_ends_is_not() {
+    for (says, ends, progress) in [
+        (&b""[..], false, Progress::Wait),
+        (&STARTUP[..7], false, Progress::Wait),
+        (b"", true, Progress::Next),
+        (&STARTUP[..7], true, Progress::Next),
+    ] {
+        let mut trial = Trial::new(client(&setup(Protocol::Pgsql)), says, b"S");
+        trial.client.ends = ends;
+        assert_eq!(trial.stage(Stage::Clear, 1), Ok(Progress::Next));
+        assert_eq!(trial.stage(Stage::Secured, 1), Ok(progress));
+        assert_eq!(trial.client.says, says);
+    }
+}
