@@ -9,7 +9,6 @@ use net::{Addresses, Instant, QueryId, ResolveError};
 use super::{
     Server,
     active::{Active, Stage},
-    dialling::set_options,
 };
 use crate::{
     dialect::{Destination, Unreachable},
@@ -108,7 +107,7 @@ impl Server {
                 continue;
             }
             active.dialling = Some((address, now));
-            match self.dial_address(index, active, address, now) {
+            match self.dial_address(index, active, address, false, now) {
                 Ok(()) => return Ok(true),
                 Err(error) => {
                     self.report_failed_dial(active, error, now);
@@ -127,34 +126,6 @@ impl Server {
             Some(mut client) => session.refuse_destination(&mut client, &mut self.scratch, why),
             None => SessionError::Destination(why),
         })
-    }
-
-    fn dial_address(
-        &mut self,
-        index: usize,
-        active: &mut Active,
-        address: SocketAddr,
-        now: Instant,
-    ) -> Result<(), DialError> {
-        let service = self
-            .services
-            .get(active.service)
-            .ok_or(DialError::NoAddress)?;
-        let mut lines = self.journal.connection(&service.channel, active.id);
-        lines.connecting(address);
-        let stream = self
-            .stack
-            .connect_from(service.source, address, now)
-            .map_err(DialError::Refused)?;
-        if let Some(mut stream) = self.stack.stream(stream) {
-            set_options(&mut stream, &service.sockets.dialled);
-        }
-        active
-            .stage
-            .dialling(now, service.timeouts.connect, address);
-        active.dialled = Some(stream);
-        self.owners.insert(stream, index);
-        Ok(())
     }
 
     /// Hands an answer to the connection whose client has asked for the name. True when there is

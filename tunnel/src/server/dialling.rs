@@ -1,6 +1,6 @@
 //! Choosing and dialling the address of a session's backend.
 
-use core::time::Duration;
+use core::{net::SocketAddr, time::Duration};
 
 use net::{Instant, KeepAlive, Stream};
 use tls::Verdict;
@@ -44,7 +44,8 @@ impl Server {
         }
         while let Some(candidate) = self.next_candidate(active) {
             active.dialling = Some((candidate.address, now));
-            match self.dial_candidate(index, active, candidate, now) {
+            let Candidate { address, loopback } = candidate;
+            match self.dial_address(index, active, address, loopback, now) {
                 Ok(()) => return Ok(true),
                 Err(refused) => {
                     error = refused;
@@ -141,18 +142,19 @@ impl Server {
         Some(candidate)
     }
 
-    fn dial_candidate(
+    /// Dials an address; `loopback`: it stands for the host's own.
+    pub(super) fn dial_address(
         &mut self,
         index: usize,
         active: &mut Active,
-        candidate: Candidate,
+        address: SocketAddr,
+        loopback: bool,
         now: Instant,
     ) -> Result<(), DialError> {
         let service = self
             .services
             .get(active.service)
             .ok_or(DialError::NoAddress)?;
-        let address = candidate.address;
         let mut lines = self.journal.connection(&service.channel, active.id);
         lines.connecting(address);
         if let Stage::Session(session) = &mut active.stage
@@ -174,7 +176,7 @@ impl Server {
             set_options(&mut stream, &service.sockets.dialled);
         }
         let patience = match service.timeouts.connect {
-            Duration::ZERO if candidate.loopback => NO_TIME,
+            Duration::ZERO if loopback => NO_TIME,
             patience => patience,
         };
         active.stage.dialling(now, patience, address);

@@ -83,6 +83,16 @@ fn secured() -> Chain {
     chain
 }
 
+/// Polls the client session alone.
+fn poll_client(chain: &mut Chain) -> Step {
+    chain.client.poll(
+        Some(&mut chain.client_tls),
+        Some(&mut chain.client_plain),
+        &mut chain.scratch,
+        chain.now,
+    )
+}
+
 #[test]
 fn a_client_mode_backend_speaks_in_the_clear_before_tls() {
     let mut chain = chain(Provider::Ring);
@@ -93,20 +103,12 @@ fn a_client_mode_backend_speaks_in_the_clear_before_tls() {
     chain.client = chain
         .client
         .with_negotiation(negotiation(toy, Mode::Client));
-    let poll = |chain: &mut Chain| {
-        chain.client.poll(
-            Some(&mut chain.client_tls),
-            Some(&mut chain.client_plain),
-            &mut chain.scratch,
-            chain.now,
-        )
-    };
-    assert_eq!(poll(&mut chain), Step::Wait);
+    assert_eq!(poll_client(&mut chain), Step::Wait);
     assert_eq!(chain.server_tls.recv_len(), 0, "TLS has not begun");
     chain.server_tls.send(b"ne");
-    assert_eq!(poll(&mut chain), Step::Wait);
+    assert_eq!(poll_client(&mut chain), Step::Wait);
     chain.server_tls.send(b"xt\n");
-    assert_eq!(poll(&mut chain), Step::Wait);
+    assert_eq!(poll_client(&mut chain), Step::Wait);
     let said = chain.server_tls.read_all();
     assert_eq!(&said[..4], b"ok\n\x16", "then a handshake record follows");
 }
@@ -123,12 +125,7 @@ fn a_backend_that_says_no_ends_the_session_and_no_data_goes_out_in_the_clear() {
         .with_negotiation(negotiation(toy, Mode::Client));
     chain.application.send(b"secret");
     chain.server_tls.send(b"500 never\n");
-    let step = chain.client.poll(
-        Some(&mut chain.client_tls),
-        Some(&mut chain.client_plain),
-        &mut chain.scratch,
-        chain.now,
-    );
+    let step = poll_client(&mut chain);
     let fault = Fault::with(Party::Backend, "No such word", b"500 never");
     assert_eq!(step, Step::End(Err(SessionError::Negotiation(fault))));
     assert_eq!(chain.server_tls.read_all(), b"no\n");
@@ -174,12 +171,7 @@ fn a_client_names_its_backend_and_hears_that_there_is_none() {
     let mut chain = secured();
     chain.settle();
     chain.application.send(b"go\n");
-    chain.client_step = chain.client.poll(
-        Some(&mut chain.client_tls),
-        Some(&mut chain.client_plain),
-        &mut chain.scratch,
-        chain.now,
-    );
+    chain.client_step = poll_client(&mut chain);
     chain.server_step = chain.poll_server_before_dialling();
     let Step::ConnectTo(destination) = &chain.server_step else {
         panic!("{:?}", chain.server_step);
