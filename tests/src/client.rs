@@ -115,6 +115,13 @@ impl TlsStream {
         self.complete_handshake()
     }
 
+    /// Sends these bytes and the ClientHello in one segment, then completes the handshake.
+    pub fn complete_handshake_behind(&mut self, front: &[u8]) -> io::Result<()> {
+        let both = [front, &self.output()].concat();
+        self.tcp.write_all(&both)?;
+        self.complete_handshake()
+    }
+
     /// Completes the handshake.
     pub fn complete_handshake(&mut self) -> io::Result<()> {
         self.flush_output()?;

@@ -26,7 +26,9 @@ impl Tap {
     ///
     /// Panics with what to do when this machine does not let us.
     pub fn create() -> Tap {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
+        // 10.0.2.0/24 is that of the rootless network: there is no way from its inside to another.
+        const FIRST: u16 = 3;
+        static NEXT: AtomicU16 = AtomicU16::new(FIRST);
         namespace::require();
         require_tun();
         let subnet = NEXT.fetch_add(1, Ordering::Relaxed);

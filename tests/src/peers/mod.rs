@@ -6,6 +6,7 @@
 //! its first one (user_namespaces(7), pid_namespaces(7)).
 
 pub mod mail;
+pub mod proxies;
 pub mod script;
 
 use std::fs;

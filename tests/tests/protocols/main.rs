@@ -3,11 +3,18 @@
 //! Each scenario is told what serves, as the stunnel tests are. Debian's stunnel ([`reference`])
 //! shows that the scenario asks for what stunnel does.
 
+mod alpn;
+mod connect;
 mod database;
 mod directory;
+mod header;
 mod mail;
+#[path = "../boot/name_server.rs"]
+mod name_server;
 mod news;
+mod proxied;
 mod proxies;
+mod setting;
 mod socks;
 mod starttls;
 
@@ -41,6 +48,10 @@ macro_rules! as_stunnel {
         $then! { $($first)*
             mail: server_of_curl, server_of_a_client_in_the_clear, server_of_openssl, server_of_exim, server_of_stunnel, client_of_servers, client_of_another_server;
             starttls: server_refuses_injections, client_refuses_injections, client_of_servers_without_tls;
+            proxies: version_1_to_haproxy, version_1_to_nginx, version_1_in_bytes;
+            connect: client_of_tinyproxy, client_with_a_wrong_password, request_of_a_client,
+                server_of_curl, server_of_stunnel, server_refuses_in_the_clear;
+            socks: server_of_curl, server_refuses;
         }
     };
 }
@@ -50,6 +61,13 @@ macro_rules! of_its_own {
     ($then:ident!($($first:tt)*)) => {
         $then! { $($first)*
             mail: client_with_credentials;
+            proxies: version_2_to_haproxy, version_2_to_nginx, version_2_records,
+                version_2_as_of_haproxy;
+            proxied: by_haproxy_and_nginx, in_pieces_and_together, of_nobody, wrong_headers,
+                by_strangers;
+            connect: client_refuses_injections, server_under_tls, server_under_tls_in_pieces;
+            socks: server_tells_the_truth, server_in_pieces, client_of_stunnel, client_of_dante;
+            alpn: chosen, unasked, routes, offered, with_keys;
         }
     };
 }
@@ -64,10 +82,16 @@ of_its_own!(scenarios!(launched_more crate::LAUNCHED;));
 
 scenarios! {
     hosted_alone crate::HOSTED;
+    socks: server_resolves_names;
 }
 
 scenarios! {
     booted crate::BOOTED;
     mail: server_of_curl, client_of_servers;
     starttls: server_refuses_injections;
+    proxies: version_2_to_haproxy;
+    proxied: by_haproxy_and_nginx;
+    connect: client_of_tinyproxy;
+    socks: server_of_curl;
+    alpn: routes;
 }
