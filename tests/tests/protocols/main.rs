@@ -8,6 +8,7 @@ mod connect;
 mod database;
 mod directory;
 mod header;
+mod impostor;
 mod mail;
 #[path = "../boot/name_server.rs"]
 mod name_server;
@@ -52,6 +53,9 @@ macro_rules! as_stunnel {
             connect: client_of_tinyproxy, client_with_a_wrong_password, request_of_a_client,
                 server_of_curl, server_of_stunnel, server_refuses_in_the_clear;
             socks: server_of_curl, server_refuses;
+            directory: search, refusals, impostors, server_mode;
+            news: reading, refusals, impostors, server_mode;
+            database: server_mode, client_mode, refusals, intruders, impostors;
         }
     };
 }
@@ -68,6 +72,7 @@ macro_rules! of_its_own {
             connect: client_refuses_injections, server_under_tls, server_under_tls_in_pieces;
             socks: server_tells_the_truth, server_in_pieces, client_of_stunnel, client_of_dante;
             alpn: chosen, unasked, routes, offered, with_keys;
+            database: direct, too_early;
         }
     };
 }
@@ -94,4 +99,7 @@ scenarios! {
     connect: client_of_tinyproxy;
     socks: server_of_curl;
     alpn: routes;
+    directory: search;
+    news: reading;
+    database: server_mode, intruders;
 }
