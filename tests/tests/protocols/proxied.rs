@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::peers::proxies::Announced;
+use stockade_tests::stunnel::debian::{Debian, GLOBALS};
+use stockade_tests::stunnel::files::Files;
 use stockade_tests::stunnel::ports;
 use stockade_tests::stunnel::subject::{Kind, Subject};
 
@@ -28,16 +30,23 @@ struct Place {
 impl Place {
     /// With these sources in `acceptProxy`; `{host}` is this host.
     fn new(kind: Kind, trusted: &str) -> Place {
+        Self::of(kind, Family::Ipv4, trusted)
+    }
+
+    fn of(kind: Kind, family: Family, trusted: &str) -> Place {
         let setting = Setting::new(kind);
         let ear = Ear::listen(setting.host());
         let port = ports::next();
-        let trusted = trusted.replace("{host}", &setting.host().to_string());
+        let trusted = trusted
+            .replace("{host}", &setting.host().to_string())
+            .replace("{host_v6}", &setting.scene.tap.host_v6().to_string());
+        let any = if family == Family::Ipv6 { ":::" } else { "" };
         let subject = setting.start(&format!(
-            "[in]\naccept = {port}\nconnect = {}\ncert = {{dir}}/server.pem\nprotocol = proxy2\n\
+            "[in]\naccept = {any}{port}\nconnect = {}\ncert = {{dir}}/server.pem\nprotocol = proxy2\n\
              acceptProxy = {trusted}\nTIMEOUTbusy = 3\n",
             ear.address()
         ));
-        let server = setting.subject(Family::Ipv4, port);
+        let server = setting.subject(family, port);
         Place {
             setting,
             subject,
@@ -252,4 +261,52 @@ pub fn by_strangers(kind: Kind) {
     // And a trusted source without a header is refused.
     assert!(place.open().complete_handshake().is_err());
     place.subject.wait_for("No PROXY header where one must be");
+}
+
+/// A proxy that is reached by IPv6, in a range of it.
+pub fn over_ipv6(kind: Kind) {
+    let place = Place::of(kind, Family::Ipv6, "192.0.2.0/24, {host_v6}/64");
+    for (client, local) in [
+        (STRANGER, "192.0.2.1:443"),
+        (STRANGER_OF_IPV6, "[2001:db8::1]:443"),
+    ] {
+        let header = line(client, local);
+        let mut stream = place.open();
+        let handshake = stream.complete_handshake_behind(header.as_bytes());
+        handshake.expect("a handshake");
+        let (client, local) = (client.parse().expect("one"), local.parse().expect("one"));
+        place.tells(client, local, stream);
+    }
+}
+
+/// In client mode, too: the header is for the tunnel, and the TLS server gets what follows.
+pub fn before_a_client(kind: Kind) {
+    let setting = Setting::new(kind);
+    let files = Files::create();
+    let ear = Ear::listen(setting.host());
+    let server = SocketAddr::new(setting.host(), ports::next());
+    let conf = format!(
+        "{GLOBALS}[server]\naccept = {server}\nconnect = {}\ncert = {}\n",
+        ear.address(),
+        setting.scene.files.path("server.pem")
+    );
+    let _peer = Debian::start(&files.add("stunnel.conf", conf));
+    let port = ports::next();
+    let subject = setting.start(&format!(
+        "[out]\nclient = yes\naccept = {port}\nconnect = {server}\nCAfile = {{dir}}/ca.pem\n\
+         verifyChain = yes\ncheckHost = localhost\nacceptProxy = {}\n",
+        setting.host()
+    ));
+    let front = setting.subject(Family::Ipv4, port);
+    let mut stream = client::tcp(front).expect("the tunnel accepts");
+    let all = [line(STRANGER, "192.0.2.1:443").as_bytes(), WORDS].concat();
+    stream.write_all(&all).expect("it is taken");
+    assert_eq!(ear.hear(), WORDS);
+    subject.wait_for(&format!(
+        "Service [out] accepted connection from {STRANGER}"
+    ));
+    let mut stream = client::tcp(front).expect("the tunnel accepts");
+    stream.write_all(WORDS).expect("it is taken");
+    assert!(is_cut_off(&mut stream));
+    subject.wait_for("No PROXY header where one must be");
 }

@@ -1,13 +1,15 @@
 //! PROXY headers to the backend: HAProxy and nginx read them, and so do the tests' own eyes.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{Cursor, Read, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
 
 use stockade_tests::certificates::NAME;
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::peers::Place;
 use stockade_tests::peers::proxies::{Asked, Proxy, Reporter, Told};
+use stockade_tests::process;
 use stockade_tests::stunnel::ports;
 use stockade_tests::stunnel::subject::{Kind, Subject};
 use stockade_tls::{Client, ClientOptions, Suite, Version, Versions};
@@ -215,6 +217,39 @@ pub fn version_2_records(kind: Kind) {
         }
     }
     service.subject.wait_for("previous session reused");
+}
+
+/// The service that a client's name chooses says how its own backend is told.
+pub fn of_virtual_services(kind: Kind) {
+    let setting = Setting::new(kind);
+    let (first, other) = (Ear::listen(setting.host()), Ear::listen(setting.host()));
+    let port = ports::next();
+    let _subject = setting.start(&format!(
+        "[first]\naccept = {port}\nconnect = {}\ncert = {{dir}}/server.pem\n\
+         protocol = proxy\n\
+         [other]\nsni = first:{NAME}\nconnect = {}\ncert = {{dir}}/server.pem\n\
+         protocol = proxy2\n",
+        first.address(),
+        other.address()
+    ));
+    let server = setting.subject(Family::Ipv4, port);
+    let mut stream = setting.connect(server, setting.options());
+    say(&mut stream);
+    let header = Header::read(&other.hear());
+    assert_eq!(header.client, own_address(&stream));
+    assert_eq!(header.behind, WORDS);
+    // openssl has another name to ask for, and reads no reply.
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-servername", "other.example"]);
+    command.args(["-connect", &server.to_string()]);
+    let nameless = process::start(&mut command, Cursor::new(WORDS), Vec::new());
+    let heard = first.hear();
+    assert!(
+        heard.starts_with(b"PROXY TCP4 "),
+        "{}",
+        heard.escape_ascii()
+    );
+    drop(nameless);
 }
 
 /// HAProxy, as the end of TLS for the same clients, tells its backend nothing else.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 
 use stockade_tests::backend::{Backend, Mode};
-use stockade_tests::client::TlsStream;
+use stockade_tests::client::{self, TlsStream};
 use stockade_tests::pattern::Pattern;
 use stockade_tests::peers::proxies::Proxy;
 use stockade_tests::stunnel::debian::{Debian, GLOBALS};
@@ -180,11 +180,19 @@ pub fn server_refuses(kind: Kind) {
     let unknown = if kind == Kind::Debian { 7 } else { 8 };
     assert_eq!(reply(&server, &with(3, 9)), Some(unknown));
     // Not allowed by the rules: the loopback of the server's host, by whatever name.
-    for request in [
+    let mut forbidden = vec![
         request(local.address()),
         request(SocketAddr::new("::1".parse().expect("an address"), port)),
         request_by_name("127.0.0.1", port),
-    ] {
+    ];
+    match kind {
+        Kind::Debian => {}
+        // What stands for this host's loopback there: the rootless network's gateway.
+        Kind::Launched(_) => forbidden.push(request(SocketAddr::new([10, 0, 2, 2].into(), port))),
+        // The tunnel's own address.
+        Kind::Hosted(_) | Kind::Booted(_) => forbidden.push(request(server.address)),
+    }
+    for request in forbidden {
         assert_eq!(reply(&server, &request), Some(2), "{request:?}");
     }
     // No method of authentication that the server knows.
@@ -252,6 +260,27 @@ pub fn server_tells_the_truth(kind: Kind) {
     }
     let unknown = request_by_name("nobody.invalid", 80);
     assert_eq!(reply(&server, &unknown), Some(4));
+}
+
+/// A resumed session leads where its client asks, not where an earlier connection has led.
+pub fn server_keeps_no_backend(kind: Kind) {
+    let server = Server::start(Setting::new(kind));
+    let backends = [(); 2].map(|()| backend(&server.setting));
+    let client = client::build(server.setting.options());
+    for (number, backend) in backends.iter().chain(&backends).enumerate() {
+        let mut stream = TlsStream::connect(server.address, &client).expect("a handshake");
+        assert_eq!(stream.handshake().resumed, number > 0);
+        let mut all = vec![5, 1, 0];
+        all.extend(request(backend.address()));
+        all.extend(b"DOWN 5\n");
+        stream.write_all(&all).expect("it is taken");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an orderly end");
+        assert!(answer.ends_with(&Pattern::bytes(5, 5)), "{answer:?}");
+    }
+    for backend in &backends {
+        assert_eq!(backend.records().len(), 2);
+    }
 }
 
 /// One byte a record, and then all at once with the client's next words behind it.
