@@ -330,8 +330,11 @@ pub fn server_under_tls(kind: Kind) {
     let (_inner, inner) = tls_server(&setting, &files, backend.address());
     let (subject, server) = proxy(&setting);
     let proxy = format!("https://{server}");
+    let v6 = SocketAddr::new(setting.scene.tap.host_v6().into(), ports::next());
+    let _backend_v6 = Backend::start_at(v6, Mode::Commands);
     for url in [
         format!("http://{}/bytes/{BODY}", backend.address()),
+        format!("http://{v6}/bytes/{BODY}"),
         format!("https://{inner}/bytes/{BODY}"),
     ] {
         let finished = curl(&setting, &["--proxytunnel", "--proxy", &proxy, &url]);

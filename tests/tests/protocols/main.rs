@@ -68,7 +68,7 @@ macro_rules! of_its_own {
             proxies: version_2_to_haproxy, version_2_to_nginx, version_2_records,
                 version_2_as_of_haproxy, of_virtual_services;
             proxied: by_haproxy_and_nginx, in_pieces_and_together, of_nobody, wrong_headers,
-                by_strangers, over_ipv6, before_a_client;
+                by_strangers, over_ipv6, before_a_client, before_a_dialect;
             connect: client_refuses_injections, server_under_tls, server_under_tls_in_pieces;
             socks: server_tells_the_truth, server_keeps_no_backend, server_in_pieces,
                 client_of_stunnel, client_of_dante;

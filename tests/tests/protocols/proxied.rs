@@ -1,6 +1,6 @@
 //! Behind proxies that announce clients by PROXY headers: HAProxy, nginx, and some that lie.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -309,4 +309,32 @@ pub fn before_a_client(kind: Kind) {
     stream.write_all(WORDS).expect("it is taken");
     assert!(is_cut_off(&mut stream));
     subject.wait_for("No PROXY header where one must be");
+}
+
+/// What is said before TLS comes behind the header: PostgreSQL's SSLRequest (PostgreSQL
+/// documentation, "Message Formats") in the same segment.
+pub fn before_a_dialect(kind: Kind) {
+    const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
+    let setting = Setting::new(kind);
+    let ear = Ear::listen(setting.host());
+    let port = ports::next();
+    let subject = setting.start(&format!(
+        "[in]\naccept = {port}\nconnect = {}\ncert = {{dir}}/server.pem\nprotocol = pgsql\n\
+         acceptProxy = {}\n",
+        ear.address(),
+        setting.host()
+    ));
+    let server = setting.subject(Family::Ipv4, port);
+    let mut tcp = client::tcp(server).expect("the tunnel accepts");
+    let both = [line(STRANGER, "192.0.2.1:443").as_bytes(), SSL_REQUEST].concat();
+    tcp.write_all(&both).expect("it is taken");
+    let mut answer = [0];
+    tcp.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"S");
+    let client = client::build(setting.options());
+    let mut stream = TlsStream::open(tcp, &client).expect("a client's first words");
+    stream.complete_handshake().expect("a handshake");
+    say(&mut stream);
+    assert_eq!(ear.hear(), WORDS);
+    subject.wait_for(&format!("Service [in] accepted connection from {STRANGER}"));
 }
