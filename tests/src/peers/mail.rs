@@ -35,8 +35,9 @@ pub struct Mail {
     pub imap: u16,
     /// POP3: dovecot's.
     pub pop3: u16,
-    place: Place,
+    // Ends before its place goes.
     _daemons: [Daemon; 2],
+    place: Place,
 }
 
 impl Mail {

@@ -1,7 +1,7 @@
 //! Mail: exim and dovecot behind the tunnel and before it; curl, openssl, exim and stunnel as
 //! their clients.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use stockade_tests::peers::mail::{Mail, PASSWORD, Security, Sender, USER};
@@ -11,7 +11,7 @@ use stockade_tests::stunnel::debian::{Debian, GLOBALS};
 use stockade_tests::stunnel::files::Files;
 use stockade_tests::stunnel::ports;
 use stockade_tests::stunnel::subject::{Kind, Scene, Subject};
-use stockade_tests::{PATIENCE, tools};
+use stockade_tests::{PATIENCE, client, tools};
 
 /// The protocols of mail, in the order in which their ports are given.
 const PROTOCOLS: [&str; 3] = ["smtp", "imap", "pop3"];
@@ -237,6 +237,12 @@ pub fn client_with_credentials(kind: Kind) {
             let subject = start(&credentials("wrong"));
             let finished = post.try_send(front, false, "without a right");
             assert!(!finished.status.success(), "{mechanism}");
+            let mut heard = String::new();
+            let told = client::tcp(front).and_then(|mut tcp| tcp.read_to_string(&mut heard));
+            assert!(
+                told.is_ok() && heard.starts_with("421 "),
+                "{told:?} {heard}"
+            );
             subject.wait_for("The server did not take the credentials: 535");
             assert!(!subject.log().contains("wrong"));
         }
