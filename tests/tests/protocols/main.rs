@@ -47,8 +47,10 @@ macro_rules! scenarios {
 macro_rules! as_stunnel {
     ($then:ident!($($first:tt)*)) => {
         $then! { $($first)*
-            mail: server_of_curl, server_of_a_client_in_the_clear, server_of_openssl, server_of_exim, server_of_stunnel, client_of_servers, client_of_another_server;
-            starttls: server_refuses_injections, client_refuses_injections, client_of_servers_without_tls;
+            mail: server_of_curl, server_of_a_client_in_the_clear, server_of_openssl,
+                server_of_exim, server_of_stunnel, client_of_servers, client_of_another_server;
+            starttls: server_refuses_injections, client_refuses_injections,
+                client_of_servers_without_tls;
             proxies: version_1_to_haproxy, version_1_to_nginx, version_1_in_bytes;
             connect: client_of_tinyproxy, client_with_a_wrong_password, request_of_a_client,
                 server_of_curl, server_of_stunnel, server_refuses_in_the_clear;
@@ -65,6 +67,7 @@ macro_rules! of_its_own {
     ($then:ident!($($first:tt)*)) => {
         $then! { $($first)*
             mail: client_with_credentials;
+            starttls: client_of_unwelcoming_servers;
             proxies: version_2_to_haproxy, version_2_to_nginx, version_2_records,
                 version_2_as_of_haproxy, of_virtual_services;
             proxied: by_haproxy_and_nginx, in_pieces_and_together, of_nobody, wrong_headers,
