@@ -112,6 +112,16 @@ pub enum Unreachable {
     Failed(DialError),
 }
 
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port;
+        match &self.host {
+            Host::Address(address) => SocketAddr::new(*address, port).fmt(f),
+            Host::Name(name) => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -13,6 +13,14 @@ impl Lines<'_> {
         );
     }
 
+    /// A client has named its backend.
+    pub fn destination(&mut self, destination: &dyn fmt::Display) {
+        self.line(
+            Severity::Info,
+            format_args!("The client asks for {destination}"),
+        );
+    }
+
     /// What precedes the relay came to nothing.
     pub fn negotiation_failed(&mut self, error: &dyn fmt::Display) {
         self.tell(

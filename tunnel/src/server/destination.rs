@@ -1,6 +1,6 @@
 //! Backends that clients ask for themselves, by name or address.
 
-use alloc::vec::Vec;
+use alloc::{string::ToString, vec::Vec};
 use core::net::{IpAddr, SocketAddr};
 
 use config::Host;
@@ -17,7 +17,7 @@ use crate::{
 
 /// A destination on its way to be dialled.
 pub(super) struct Asked {
-    port: u16,
+    destination: Destination,
     /// The question for its name's addresses, and until when to wait for the answer.
     query: Option<(QueryId, Instant)>,
     /// Addresses that are not tried yet, the last one first.
@@ -31,7 +31,7 @@ impl Asked {
     fn found(&mut self, addresses: &[IpAddr]) {
         let sockets = addresses.iter().rev();
         self.left = sockets
-            .map(|address| SocketAddr::new(*address, self.port))
+            .map(|address| SocketAddr::new(*address, self.destination.port))
             .collect();
     }
 }
@@ -49,17 +49,21 @@ impl Server {
             Some(service) => service.timeouts.connect,
             None => return Err(SessionError::Destination(Unreachable::NotResolved)),
         };
+        if let Some(service) = self.services.get(active.service) {
+            let mut lines = self.journal.connection(&service.channel, active.id);
+            lines.destination(&destination);
+        }
         let mut asked = Asked {
-            port: destination.port,
+            destination,
             query: None,
             left: Vec::new(),
             why: Unreachable::NotResolved,
         };
-        match destination.host {
-            Host::Address(address) => asked.found(&[address]),
-            Host::Name(name) => match self.stack.resolve(&name, now) {
+        match &asked.destination.host {
+            Host::Address(address) => asked.found(&[*address]),
+            Host::Name(name) => match self.stack.resolve(name, now) {
                 Ok(query) => asked.query = Some((query, now + patience)),
-                Err(error) => self.tell_unresolved(active, &error),
+                Err(error) => self.tell_unresolved(active, name, &error),
             },
         }
         if let Stage::Session(session) = &mut active.stage {
@@ -153,9 +157,10 @@ impl Server {
         };
         if let Some(asked) = &mut active.destination {
             asked.query = None;
+            let name = asked.destination.host.to_string();
             match result {
                 Ok(addresses) => asked.found(addresses),
-                Err(error) => self.tell_unresolved(&active, error),
+                Err(error) => self.tell_unresolved(&active, &name, error),
             }
         }
         if let Some(slot) = self.sessions.get_mut(index) {
@@ -165,10 +170,10 @@ impl Server {
         true
     }
 
-    fn tell_unresolved(&mut self, active: &Active, error: &ResolveError) {
+    fn tell_unresolved(&mut self, active: &Active, name: &str, error: &ResolveError) {
         if let Some(service) = self.services.get(active.service) {
             let mut lines = self.journal.connection(&service.channel, active.id);
-            lines.name_not_resolved("what the client asks for", error);
+            lines.name_not_resolved(name, error);
         }
     }
 }

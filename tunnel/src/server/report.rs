@@ -94,6 +94,8 @@ impl Server {
                     let backend = service.backend_for(active.redirected);
                     lines.line(Severity::Info, format_args!("{error} ({backend})"));
                 }
+                // All has been said.
+                SessionError::Destination(_) | SessionError::NegotiationAbandoned(_) => {}
                 _ => lines.line(Severity::Info, format_args!("{error}")),
             }
         }
