@@ -13,16 +13,16 @@ use super::secured;
 /// Most bytes that a dialect says to one end when it is asked once: all that it is shown, and what
 /// it adds to that.
 const ANSWER_MOST: usize = 2 * WINDOW;
-/// Most bytes that it says to one end in all; what it passes on has a bound of its own below.
-const SENT_MOST: usize = 64 * 1024;
+/// Most bytes that it says to one end in all: it passes on a hundred lines of 2 KiB.
+const SENT_MOST: usize = 256 * 1024;
 /// Most bytes of its last words.
 const LAST_WORDS_MOST: usize = 1024;
 /// How often it may say something without taking anything: each stage begins with a greeting.
 const GREETINGS_MOST: usize = 4;
 /// Most bytes of a host name (RFC 1123 §2.1).
 const NAME_MOST: usize = 253;
-/// Windows full of nonsense that an end sends in a flood.
-const FLOOD: usize = 16;
+/// Windows full of nonsense that an end sends in a flood: more than any dialect passes over.
+const FLOOD: usize = SENT_MOST / WINDOW;
 /// Bytes of a password that are not in our own words by chance, if there is a digit among them.
 const PASSWORD_LEAST: usize = 8;
 
@@ -398,7 +398,13 @@ impl<'a> Owner<'a> {
         let options = [setup.host.as_ref(), setup.username.as_ref()];
         let options = options.into_iter().flatten().chain(&setup.headers);
         let words: Vec<u8> = self.plan.pieces().flatten().copied().collect();
-        if has(&words) || options.into_iter().any(|option| has(option.as_bytes())) {
+        // An error escapes what it shows, which makes other words of it.
+        let escaped = words.escape_ascii().to_string();
+        let others = [&words[..], escaped.as_bytes()];
+        let others = others
+            .into_iter()
+            .chain(options.map(|option| option.as_bytes()));
+        if others.into_iter().any(has) {
             return;
         }
         if let State::Failed(fault) = &self.state {
