@@ -77,6 +77,13 @@ pub enum Error {
         /// What kind of error it is.
         kind: io::ErrorKind,
     },
+    /// The port that is to stand for a UNIX socket stands for another one still.
+    SocketPort {
+        /// The socket's file.
+        path: PathBuf,
+        /// The other one's.
+        other: PathBuf,
+    },
     /// The configuration is refused, or what a running launcher was asked for; a line each.
     Refused(Vec<String>),
     /// A launcher can't be called that.
@@ -167,6 +174,13 @@ impl fmt::Display for Error {
             Error::Listen { listen, reason, .. } => {
                 write!(f, "{listen} can't be listened on: {reason}")
             }
+            Error::SocketPort { path, other } => write!(
+                f,
+                "{}: the port that stands for it stands for {} until connections that began with \
+                 that are over; reload in a quarter of an hour, or stop and start anew",
+                path.display(),
+                other.display()
+            ),
             Error::Refused(lines) => f.write_str(&lines.join("\n")),
             Error::Name { name, reason } => {
                 write!(f, "a launcher can't be called {name:?}: {reason}")

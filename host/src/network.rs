@@ -9,8 +9,9 @@
 //!
 //! One thread waits with epoll(7) for everything: the guest's frames, listeners, the sockets of
 //! each connection, commands. A client of a published TCP port appears in the guest with its own
-//! address and port. The guest reaches this host's loopback at [`GATEWAY_IPV4`] and
-//! [`GATEWAY_IPV6`], and any other address as this host would.
+//! address and port, one of a UNIX socket with [`HOST_SOCKETS`]. The guest reaches this host's
+//! loopback at [`GATEWAY_IPV4`] and [`GATEWAY_IPV6`], those of this host's UNIX sockets that it is
+//! offered at [`HOST_SOCKETS`], a port each, and any other address as this host would.
 //!
 //! The link is a socketpair(2) that speaks QEMU's `-netdev stream`: each frame has its length in
 //! front, 4 bytes, most significant first. Nothing needs a privilege, and nothing is on disk but
@@ -19,6 +20,8 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
+
+pub use stockade_config::stunnel::HOST_SOCKETS;
 
 use crate::Error;
 
@@ -33,11 +36,14 @@ mod poller;
 mod relay;
 mod resolver;
 mod route;
+mod sockets;
 mod table;
 mod wake;
 
 pub use forward::{Bound, Forward, Listen, UnixSocket};
+pub(crate) use forward::{group, user};
 pub(crate) use listener::try_listen;
+pub use sockets::HostSocket;
 
 /// The guest's IPv4 address.
 pub const GUEST_IPV4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
@@ -130,6 +136,31 @@ impl Network {
     /// One of them can't be had; then nothing has changed.
     pub fn bind(&self, forwards: &[Forward]) -> Result<Vec<Bound>, Error> {
         self.engine.bind(forwards.to_vec())
+    }
+
+    /// As [`bind`](Self::bind), while a machine serves: clients of what is new, or leads elsewhere
+    /// from now on, wait until [`retire`](Self::retire) says that the machine is ready for them.
+    ///
+    /// # Errors
+    ///
+    /// One of them can't be had; then nothing has changed.
+    pub fn prepare(&self, forwards: &[Forward]) -> Result<Vec<Bound>, Error> {
+        self.engine.prepare(forwards.to_vec())
+    }
+
+    /// Offers UNIX sockets of this host to the guest, beside those that are offered.
+    ///
+    /// # Errors
+    ///
+    /// A port stands for another socket; then nothing has changed.
+    pub fn offer(&self, sockets: &[HostSocket]) -> Result<(), Error> {
+        self.engine.offer(sockets.to_vec())
+    }
+
+    /// Takes back every socket that `keep` does not name. Connections live on, and those that are
+    /// being made may still be for a while.
+    pub fn take_back(&self, keep: &[HostSocket]) {
+        self.engine.take_back(keep.to_vec());
     }
 
     /// Closes every listener that `keep` does not name. Connections live on.

@@ -15,6 +15,7 @@ pub(crate) use channel::Kind;
 use net::{Instant, Stack};
 use tls::WallClock;
 
+mod address;
 mod certificate;
 mod date;
 mod events;
@@ -29,6 +30,7 @@ mod text;
 mod texts;
 mod words;
 
+pub use address::Address;
 pub use date::Date;
 pub use id::{Id, LogId, MARK};
 pub use severity::Severity;

@@ -4,7 +4,10 @@
 //! many in a stunnel configuration ([`conf`]); the server knows no difference.
 
 use alloc::{string::String, vec, vec::Vec};
-use core::{fmt, net::IpAddr};
+use core::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 pub use config::stunnel::{Network, SocketOptions};
 use config::{Config, Crypto};
@@ -13,7 +16,7 @@ use tls::{Identity, IdentityError, Provider, ServerOptions, WallClock};
 
 use crate::{
     dialect::Setup,
-    journal::{Channel, LogId, Severity},
+    journal::{Address, Channel, LogId, Severity},
     limits::{Needs, Timeouts},
     session::Mode,
 };
@@ -35,6 +38,9 @@ pub struct Service {
     pub channel: Channel,
     /// Where it accepts; nowhere for a virtual service.
     pub listeners: Vec<Listen>,
+    /// What of the host leads to a port of its listeners: a UNIX socket, by its path, or any free
+    /// port.
+    pub led_by: Vec<(u16, Option<String>)>,
     /// Which end speaks TLS, and with what.
     pub tls: Tls,
     /// Where accepted connections go.
@@ -86,7 +92,7 @@ impl Listen {
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.local {
-            Some(local) => core::net::SocketAddr::new(local, self.port).fmt(f),
+            Some(local) => SocketAddr::new(local, self.port).fmt(f),
             None => write!(f, "port {}", self.port),
         }
     }
@@ -167,6 +173,7 @@ impl Service {
         Self {
             channel,
             listeners,
+            led_by: Vec::new(),
             tls,
             backend,
             redirect: None,
@@ -217,6 +224,16 @@ impl Service {
     pub fn retry_at(&self) -> Option<Instant> {
         let backends = core::iter::once(&self.backend).chain(&self.redirect);
         backends.filter_map(Backend::retry_at).min()
+    }
+
+    /// Where it accepts, as the log says it.
+    pub fn shown(&self, local: SocketAddr) -> Address<'_> {
+        let led_by = self.led_by.iter().find(|(port, _)| *port == local.port());
+        match led_by {
+            Some((_, Some(path))) => Address::Unix(path),
+            Some((_, None)) => Address::AnyPort,
+            None => Address::Tcp(local),
+        }
     }
 
     /// Where a connection goes that was redirected or was not.

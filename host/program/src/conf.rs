@@ -46,13 +46,14 @@ impl Conf {
         &self,
         net: &Net,
         config: &Config,
-    ) -> Result<(Vec<Published>, Vec<Notice>), Refused> {
-        let publication =
+    ) -> Result<(Publication, Vec<Notice>), Refused> {
+        let mut publication =
             publication(&self.configuration, net, config).map_err(|errors| refuse(&errors))?;
         // The image tells the parser's notices itself, on its console.
         let own = self.configuration.notices.iter();
         let own = own.filter(|notice| is_ours(notice)).cloned();
-        Ok((publication.ports, own.chain(publication.notices).collect()))
+        let notices = std::mem::take(&mut publication.notices);
+        Ok((publication, own.chain(notices).collect()))
     }
 
     /// Finds out now which ports can't be had.

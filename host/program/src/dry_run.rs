@@ -80,6 +80,12 @@ pub(crate) fn show(options: &Run, caller: &dyn Caller, net: Net) -> Result<ExitC
             forward.listen, forward.guest_port
         );
     }
+    for socket in &reading.ports.sockets {
+        println!(
+            "would connect  to unix:{} for the image",
+            socket.path.display()
+        );
+    }
     if !archive.is_empty() {
         let named = match archive.len() {
             0..=MOST_NAMED => archive.join(", "),

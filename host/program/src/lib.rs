@@ -22,6 +22,7 @@ mod embedded;
 #[cfg(not(feature = "embedded-image"))]
 #[path = "embedded/outside.rs"]
 mod embedded;
+mod free_ports;
 mod keeping;
 pub mod manual;
 mod network;

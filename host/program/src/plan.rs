@@ -7,7 +7,7 @@ use stockade_config::command_line::mentions;
 use stockade_config::stunnel::Notice;
 use stockade_config::{Config, Host, Ipv4, Zeroizing};
 use stockade_host::conf::Published;
-use stockade_host::network::{self, Forward, GATEWAY_IPV4};
+use stockade_host::network::{self, Forward, GATEWAY_IPV4, HostSocket};
 use stockade_host::pki::Development;
 
 use crate::Result;
@@ -52,6 +52,8 @@ pub(crate) struct Plan {
 /// What a run publishes on this host, for the rootless network.
 pub(crate) struct Ports {
     pub(crate) forwards: Vec<Forward>,
+    /// UNIX sockets of this host that the image connects to.
+    pub(crate) sockets: Vec<HostSocket>,
     /// Those that a stunnel configuration asks for, with their places in it.
     pub(crate) published: Vec<Published>,
 }
@@ -173,11 +175,14 @@ impl Plan {
         config: &Config,
     ) -> std::result::Result<(Ports, Vec<Notice>), Refused> {
         if let Some(conf) = &self.conf {
-            let (published, notices) = conf.publish(&self.net, config)?;
+            let (publication, notices) = conf.publish(&self.net, config)?;
+            let published = publication.ports;
+            let sockets = publication.sockets;
             let forwards = published.iter().map(|port| port.forward.clone()).collect();
             return Ok((
                 Ports {
                     forwards,
+                    sockets,
                     published,
                 },
                 notices,
@@ -194,6 +199,7 @@ impl Plan {
         Ok((
             Ports {
                 forwards,
+                sockets: Vec::new(),
                 published,
             },
             Vec::new(),

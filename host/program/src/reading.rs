@@ -120,6 +120,7 @@ impl Reading {
             files: self.plan.files.clone(),
             conf: self.plan.conf.as_ref().map(|conf| conf.recording.clone()),
             forwards: self.ports.forwards.clone(),
+            sockets: self.ports.sockets.clone(),
         }
     }
 }

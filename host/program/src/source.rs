@@ -3,13 +3,32 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use stockade_config::stunnel::Global;
-use stockade_host::conf::Passphrases;
+use stockade_host::conf::{Passphrases, Published};
 use stockade_host::launch::{Setup, Source};
 
 use crate::reading::{Reading, Recipe};
 
-/// What the configuration that was read last says of log and pid file.
-pub(crate) type Latest = Arc<Mutex<Option<Global>>>;
+/// What was read last, as far as this process itself goes by it.
+#[derive(Default)]
+pub(crate) struct Own {
+    /// What the configuration says of log and pid file.
+    pub(crate) global: Option<Global>,
+    /// What this host listens on for it.
+    pub(crate) published: Vec<Published>,
+}
+
+impl Own {
+    fn of(reading: &Reading) -> Own {
+        let conf = reading.plan.conf.as_ref();
+        Own {
+            global: conf.map(|conf| conf.configuration.global.clone()),
+            published: reading.ports.published.clone(),
+        }
+    }
+}
+
+/// The same, for everybody to see.
+pub(crate) type Latest = Arc<Mutex<Own>>;
 
 /// Why a configuration from standard input stays as it is.
 const ONCE: &str = "the configuration came from standard input, which can't be read a second time: \
@@ -28,11 +47,11 @@ impl Readings {
         Readings {
             recipe,
             first: Some(first.setup()),
-            latest: Latest::default(),
+            latest: Arc::new(Mutex::new(Own::of(first))),
         }
     }
 
-    /// Where the newest global options will be.
+    /// Where that of the newest reading will be.
     pub(crate) fn latest(&self) -> Latest {
         Arc::clone(&self.latest)
     }
@@ -53,10 +72,7 @@ impl Source for Readings {
         for notice in &reading.notices {
             crate::warn(notice);
         }
-        if let Some(conf) = &reading.plan.conf {
-            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-            *latest = Some(conf.configuration.global.clone());
-        }
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Own::of(&reading);
         Ok(reading.setup())
     }
 }

@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 use stockade_host::Error;
 use stockade_host::launch::{End, Kind, Launcher, Ready, Record};
 
+use crate::free_ports::FreePorts;
 use crate::keeping::Keeping;
 use crate::source::Latest;
 use crate::{Result, say, warn};
@@ -111,6 +112,8 @@ pub(crate) fn until_end(
         watch(launcher, &messages, await_ready),
         watch(launcher, &messages, await_end),
     ];
+    let mut free_ports = FreePorts::default();
+    free_ports.tell(launcher, latest, keeping);
     let mut stops = 0;
     let log = keeping.log();
     let end = loop {
@@ -156,10 +159,13 @@ pub(crate) fn until_end(
             }
             Message::Reloaded(text) => {
                 warn(&text);
-                let latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(global) = &*latest {
-                    keeping.adopt(global);
+                {
+                    let latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(global) = &latest.global {
+                        keeping.adopt(global);
+                    }
                 }
+                free_ports.tell(launcher, latest, keeping);
             }
             Message::Ended(end) => break end,
         }

@@ -3,12 +3,14 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
-use stockade_config::stunnel::{Accept, Configuration, Diagnostic, Notice, Origin, Service};
+use stockade_config::stunnel::{
+    Accept, Configuration, Connect, Diagnostic, HostPorts, Notice, Origin, Service,
+};
 use stockade_config::{Config, Host, Ipv4};
 
-use crate::network::{self, Forward, Listen};
+use crate::network::{self, Forward, HostSocket, Listen, UnixSocket};
 
-/// A port of this host that leads to a service of the image.
+/// A port or UNIX socket of this host that leads to a service of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The address and port of this host, and the image's port.
@@ -31,9 +33,15 @@ impl Published {
 pub struct Publication {
     /// The ports, in the order of the services.
     pub ports: Vec<Published>,
+    /// UNIX sockets that the services connect to.
+    pub sockets: Vec<HostSocket>,
     /// Addresses that are left out, with the reason.
     pub notices: Vec<Notice>,
 }
+
+/// What is wrong where no port is left.
+const TOO_MANY: &str = "there are more UNIX sockets and free ports than ports of the image that can stand \
+                        for them";
 
 /// A port of this host that can't be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,22 +81,28 @@ pub fn publication(
     let mut errors = Vec::new();
     // The service, by its place in the list, of each port.
     let mut owners: Vec<usize> = Vec::new();
+    let stand_in = HostPorts::of(configuration);
     for (index, service) in configuration.services.iter().enumerate() {
-        for accept in &service.accept {
+        for (nth, accept) in service.accept.iter().enumerate() {
             let origin = origin_of(configuration, service, accept);
-            let places = match places_on_host(accept, &resolve) {
+            let places = places_on_host(configuration, service, accept, &resolve);
+            let places = match places {
                 Ok(found) => found,
-                Err(text) => {
-                    errors.push(Diagnostic { origin, text });
+                Err(error) => {
+                    errors.push(error);
                     continue;
                 }
             };
-            for address in places {
+            for listen in places {
+                let own_port = listen.address().map(|address| address.port());
+                let guest_port = stand_in.accepted(index, nth).or(own_port);
+                let Some(guest_port) = guest_port.filter(|port| *port != 0) else {
+                    let (origin, text) = (origin.clone(), TOO_MANY.to_owned());
+                    errors.push(Diagnostic { origin, text });
+                    continue;
+                };
                 let wanted = Published {
-                    forward: Forward {
-                        listen: Listen::Tcp(address),
-                        guest_port: address.port(),
-                    },
+                    forward: Forward { listen, guest_port },
                     service: service.name.clone(),
                     origin: origin.clone(),
                 };
@@ -107,6 +121,23 @@ pub fn publication(
             }
         }
     }
+    for service in &configuration.services {
+        for (option, connect) in connects(service) {
+            if let Connect::Unix(path) = connect
+                && stand_in.dialled(path).is_none()
+            {
+                errors.push(Diagnostic {
+                    origin: self::origin(configuration, service, option, path),
+                    text: TOO_MANY.to_owned(),
+                });
+            }
+        }
+    }
+    let sockets = stand_in.sockets().map(|(port, path)| HostSocket {
+        port,
+        path: path.into(),
+    });
+    publication.sockets = sockets.collect();
     if errors.is_empty() {
         Ok(without_covered(publication))
     } else {
@@ -127,8 +158,11 @@ fn place<'a>(
     service: usize,
 ) -> Place {
     let Some(at) = wanted.address() else {
-        return Place::New;
+        return place_of_file(known, wanted, service);
     };
+    if at.port() == 0 {
+        return Place::New;
+    }
     for (other, owner) in known {
         let Some(there) = other.address().filter(|there| there.port() == at.port()) else {
             continue;
@@ -161,6 +195,41 @@ fn place<'a>(
     Place::New
 }
 
+/// The same for a UNIX socket, which leads to one service.
+fn place_of_file<'a>(
+    mut known: impl Iterator<Item = (&'a Published, &'a usize)>,
+    wanted: &Published,
+    service: usize,
+) -> Place {
+    let same = known.find(|(other, _)| other.forward.listen == wanted.forward.listen);
+    match same {
+        None => Place::New,
+        Some((_, owner)) if *owner == service => Place::There,
+        Some((other, _)) => Place::Taken(format!(
+            "Binding service [{}] to {}: Address already in use: service [{}] accepts there ({})",
+            wanted.service,
+            shown(&wanted.forward.listen),
+            other.service,
+            other.origin
+        )),
+    }
+}
+
+/// What is listened on, as stunnel writes it.
+fn shown(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp(address) => address.to_string(),
+        Listen::Unix(socket) => format!("localhost:{}", socket.path.display()),
+    }
+}
+
+/// Where a service connects to, with the options that say it.
+pub(super) fn connects(service: &Service) -> impl Iterator<Item = (&'static str, &Connect)> {
+    let connects = service.connect.iter().map(|connect| ("connect", connect));
+    let redirects = service.redirect.iter();
+    connects.chain(redirects.map(|connect| ("redirect", connect)))
+}
+
 /// Whether listening on one of these addresses takes the other: they are the same, or one means
 /// all of the family.
 fn overlap(a: IpAddr, b: IpAddr) -> bool {
@@ -174,7 +243,7 @@ fn without_covered(mut publication: Publication) -> Publication {
         .ports
         .iter()
         .filter_map(Published::address)
-        .filter(|address| address.ip().is_unspecified())
+        .filter(|address| address.ip().is_unspecified() && address.port() != 0)
         .collect();
     publication.ports.retain(|port| {
         port.address().is_none_or(|address| {
@@ -187,14 +256,52 @@ fn without_covered(mut publication: Publication) -> Publication {
     publication
 }
 
-/// What one `accept` means on this host: an address, or several.
+/// What one `accept` means on this host: a UNIX socket, an address, or several.
 fn places_on_host(
+    configuration: &Configuration,
+    service: &Service,
     accept: &Accept,
+    resolve: impl Fn(&str) -> io::Result<Vec<IpAddr>>,
+) -> Result<Vec<Listen>, Diagnostic> {
+    match accept {
+        Accept::Unix(path) => {
+            let known = |option, name: &Option<String>, find: fn(&str) -> Option<u32>, kind| {
+                let Some(name) = name else {
+                    return Ok(None);
+                };
+                find(name).map(Some).ok_or_else(|| Diagnostic {
+                    origin: origin(configuration, service, option, name),
+                    text: format!(
+                        "\"{option} = {name}\": Illegal {kind}: this host knows no such one"
+                    ),
+                })
+            };
+            Ok(vec![Listen::Unix(UnixSocket {
+                path: path.into(),
+                // What the umask leaves, as with stunnel.
+                mode: None,
+                user: known("setuid", &service.user, network::user, "UID")?,
+                group: known("setgid", &service.group, network::group, "GID")?,
+            })])
+        }
+        Accept::Tcp { host, port, .. } => {
+            let places = tcp_on_host(host.as_ref(), *port, resolve);
+            let places = places.map_err(|text| Diagnostic {
+                origin: origin_of(configuration, service, accept),
+                text,
+            })?;
+            Ok(places.into_iter().map(Listen::Tcp).collect())
+        }
+    }
+}
+
+fn tcp_on_host(
+    host: Option<&Host>,
+    port: u16,
     resolve: impl Fn(&str) -> io::Result<Vec<IpAddr>>,
 ) -> Result<Vec<SocketAddr>, String> {
     const ALL_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     const ALL_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let (host, port, _) = tcp(accept)?;
     let addresses = match host {
         None => vec![ALL_IPV4],
         // stunnel leaves the socket in its default state, in which it takes both families
@@ -278,7 +385,7 @@ pub fn check_own_addresses(configuration: &Configuration, config: &Config) -> Ve
 /// Finds out now which port can't be had, and leaves none of them open.
 pub fn check_ports(ports: &[Published]) -> Vec<PortProblem> {
     let problem = |port: &Published| {
-        let error = network::try_listen(&port.forward.listen).err()?;
+        let (reason, error) = network::try_listen(&port.forward.listen).err()?;
         let advice = match (error.kind(), port.address()) {
             (io::ErrorKind::AddrInUse, Some(address)) => format!(
                 "; stop what listens there (`ss -ltnp 'sport = :{}'` shows it) or choose another port",
@@ -299,8 +406,11 @@ pub fn check_ports(ports: &[Published]) -> Vec<PortProblem> {
             text: format!(
                 "Binding service [{}] to {}: {}{advice}",
                 port.service,
-                port.forward.listen,
-                stunnel_words(&error)
+                shown(&port.forward.listen),
+                reason.map_or_else(
+                    || stunnel_words(&error),
+                    |reason| about_file(&reason, &error)
+                )
             ),
         };
         Some(PortProblem {
@@ -309,6 +419,16 @@ pub fn check_ports(ports: &[Published]) -> Vec<PortProblem> {
         })
     };
     ports.iter().filter_map(problem).collect()
+}
+
+/// What is wrong with a UNIX socket's file; begins with the system's words, as stunnel's does.
+fn about_file(reason: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::AlreadyExists => {
+            format!("Address already in use (98): {reason}")
+        }
+        _ => reason.to_owned(),
+    }
 }
 
 /// `Address already in use (98)`, as stunnel writes an error of the system.
@@ -336,10 +456,12 @@ pub(super) fn is_localhost(name: &str) -> bool {
 fn tcp(accept: &Accept) -> Result<(Option<&Host>, u16, &str), String> {
     match accept {
         Accept::Unix(path) => Err(format!(
-            "accept = {path}: UNIX sockets are not served; name a port, such as accept = localhost:8443"
+            "accept = {path}: UNIX sockets are this host's, which leads them into an image on its \
+             rootless network alone; run without --net and --ipv4, or name a port"
         )),
         Accept::Tcp { port: 0, text, .. } => Err(format!(
-            "accept = {text}: port 0 stands for any free port, and nobody would know which; name one"
+            "accept = {text}: any free port is this host's, which leads it into an image on its \
+             rootless network alone; run without --net and --ipv4, or name a port"
         )),
         Accept::Tcp { host, port, text } => Ok((host.as_ref(), *port, text)),
     }

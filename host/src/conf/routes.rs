@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use stockade_config::stunnel::{Accept, Configuration, Connect, Diagnostic, Protocol, Service};
 use stockade_config::{Config, Host, Ipv4};
 
-use super::publish::{Published, is_localhost, origin};
+use super::publish::{Published, connects, is_localhost, origin};
 
 /// What stands for this host's loopback, seen from the image: the image's own leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,27 +37,31 @@ impl Gateway {
     }
 }
 
-/// Finds every `connect` that means this host's loopback where nothing leads to it.
+/// Finds every `connect` that means this host's loopback, or a UNIX socket of this host, where
+/// nothing leads to it.
 pub fn check_routes(configuration: &Configuration, gateway: Gateway) -> Vec<Diagnostic> {
-    if gateway != Gateway::Missing {
-        return Vec::new();
-    }
     let mut errors = Vec::new();
     for service in &configuration.services {
-        for (option, connects) in [
-            ("connect", &service.connect),
-            ("redirect", &service.redirect),
-        ] {
-            for connect in connects.iter().filter(|connect| is_loopback(connect)) {
-                let text = text_of(connect);
-                errors.push(Diagnostic {
-                    origin: origin(configuration, service, option, text),
-                    text: format!(
-                        "{option} = {text} means this host, and the image has no gateway that stands \
-                         for it; add --ipv4-gateway=ADDRESS after `--`, or name the server's address"
-                    ),
-                });
-            }
+        for (option, connect) in connects(service) {
+            let text = text_of(connect);
+            let is_unix = matches!(connect, Connect::Unix(_));
+            let wrong = if is_unix && gateway != Gateway::UserNetwork {
+                format!(
+                    "{option} = {text}: UNIX sockets are this host's, to which an image is led on \
+                     its rootless network alone; run without --net and --ipv4, or name a port"
+                )
+            } else if is_loopback(connect) && gateway == Gateway::Missing {
+                format!(
+                    "{option} = {text} means this host, and the image has no gateway that stands \
+                     for it; add --ipv4-gateway=ADDRESS after `--`, or name the server's address"
+                )
+            } else {
+                continue;
+            };
+            errors.push(Diagnostic {
+                origin: origin(configuration, service, option, text),
+                text: wrong,
+            });
         }
     }
     errors
@@ -105,7 +109,10 @@ fn sources(service: &Service, ports: &[Published], own: &[IpAddr]) -> String {
     let published: Vec<String> = ports
         .iter()
         .filter(|port| port.service == service.name)
-        .map(|port| port.forward.listen.to_string())
+        .map(|port| match port.address() {
+            Some(address) if address.port() == 0 => format!("any free port of {}", address.ip()),
+            _ => port.forward.listen.to_string(),
+        })
         .collect();
     if !published.is_empty() {
         return published.join(", ");
@@ -132,7 +139,7 @@ fn targets(service: &Service, gateway: Gateway) -> String {
     let targets = service.connect.iter().map(|connect| {
         let text = text_of(connect);
         let Connect::Tcp { port, .. } = connect else {
-            return text.to_owned();
+            return format!("unix:{text}");
         };
         if !is_loopback(connect) {
             return text.to_owned();

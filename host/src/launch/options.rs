@@ -9,7 +9,7 @@ use stockade_config::stunnel::Recording;
 
 use super::events::Record;
 use super::notify::Notify;
-use crate::network::Forward;
+use crate::network::{Forward, HostSocket};
 use crate::{Accel, Firmware, Machine};
 
 /// Memory of a machine, MiB, unless told otherwise.
@@ -52,6 +52,8 @@ pub struct Setup {
     pub conf: Option<Arc<Recording>>,
     /// What this host listens on; with [`Link::Rootless`] only.
     pub forwards: Vec<Forward>,
+    /// UNIX sockets of this host that the image may connect to, likewise.
+    pub sockets: Vec<HostSocket>,
 }
 
 /// Reads the configuration: at the start, and again at each reload.

@@ -79,7 +79,9 @@ impl Run {
             None => {}
         }
         let bound = match &self.shared.network {
-            Some(network) => network.bind(&setup.forwards),
+            Some(network) => network
+                .prepare(&setup.forwards)
+                .and_then(|bound| network.offer(&setup.sockets).map(|()| bound)),
             None => Ok(Vec::new()),
         };
         let (bound, refused) = match bound {
@@ -159,6 +161,7 @@ impl Run {
         };
         if let Some(network) = &self.shared.network {
             network.retire(&reload.setup.forwards);
+            network.take_back(&reload.setup.sockets);
         }
         self.setup = reload.setup;
         let revision = reload.revision;
@@ -181,6 +184,7 @@ impl Run {
         };
         if let Some(network) = &self.shared.network {
             network.retire(&self.setup.forwards);
+            network.take_back(&self.setup.sockets);
         }
         self.tell_refusal(&lines);
         if let Some(reply) = reload.reply {

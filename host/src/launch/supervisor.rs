@@ -93,7 +93,10 @@ pub(super) fn start(options: Options) -> Result<Arc<Shared>, Error> {
     let plan = Plan::new(&options.machinery)?;
     let network = plan.network()?;
     let bound = match &network {
-        Some(network) => network.bind(&setup.forwards)?,
+        Some(network) => {
+            network.offer(&setup.sockets)?;
+            network.bind(&setup.forwards)?
+        }
         None => Vec::new(),
     };
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)

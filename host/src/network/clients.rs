@@ -16,7 +16,7 @@ use super::poller::{Interest, Poller, Token};
 use super::relay::{self, Relay};
 use super::route::is_shortage;
 use super::table::{Key, Table};
-use super::{Bound, Forward, GATEWAY_IPV4, GUEST_IPV4, GUEST_IPV6};
+use super::{Bound, Forward, GATEWAY_IPV4, GUEST_IPV4, GUEST_IPV6, HOST_SOCKETS};
 use crate::Error;
 
 /// Clients taken from one listener before others get their turn.
@@ -26,6 +26,14 @@ const BURST: usize = 64;
 struct Entry {
     listener: Listener,
     ready: bool,
+    /// The machine is not ready for its clients.
+    waits: bool,
+}
+
+impl Entry {
+    fn is_due(&self) -> bool {
+        self.ready && !self.waits
+    }
 }
 
 /// What is listened on.
@@ -62,6 +70,7 @@ impl Listeners {
     pub(super) fn bind(
         &mut self,
         forwards: &[Forward],
+        waits: bool,
         poller: &Poller,
     ) -> Result<Vec<Bound>, Error> {
         let mut fresh = Vec::new();
@@ -69,6 +78,14 @@ impl Listeners {
         if done.is_err() {
             for key in fresh {
                 self.entries.remove(key);
+            }
+        } else if waits {
+            for (key, entry) in self.entries.iter_mut() {
+                let mut wanted = forwards.iter();
+                let leads_elsewhere = wanted
+                    .find(|wanted| entry.listener.serves(wanted))
+                    .is_some_and(|wanted| wanted.guest_port != entry.listener.forward.guest_port);
+                entry.waits |= leads_elsewhere || fresh.contains(&key);
             }
         }
         done
@@ -116,6 +133,7 @@ impl Listeners {
             Ok(Entry {
                 listener,
                 ready: true,
+                waits: false,
             })
         })
     }
@@ -129,6 +147,7 @@ impl Listeners {
     /// See [`Network::retire`](super::Network::retire).
     pub(super) fn retire(&mut self, keep: &[Forward]) {
         self.entries.extract(|entry| {
+            entry.waits = false;
             let kept = keep.iter().find(|forward| entry.listener.serves(forward));
             if let Some(forward) = kept {
                 entry.listener.forward.guest_port = forward.guest_port;
@@ -143,7 +162,7 @@ impl Listeners {
             return None;
         }
         self.paused = None;
-        for (_, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.ready) {
+        for (_, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.is_due()) {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(&entry.listener.socket, flags) {
                 Ok((socket, address)) => {
@@ -199,7 +218,7 @@ impl Engine {
                 .listeners
                 .entries
                 .iter_mut()
-                .any(|(_, entry)| entry.ready);
+                .any(|(_, entry)| entry.is_due());
         let until = self.listeners.paused.unwrap_or(now);
         waiting.then(|| until.saturating_duration_since(now))
     }
@@ -242,7 +261,7 @@ impl Engine {
 }
 
 /// Begins a connection into the guest that comes from a client's own address and port; without one,
-/// from the gateway.
+/// from the address of this host's UNIX sockets.
 ///
 /// Its address with another port stands for the client where both are taken: it may have come from one
 /// port to two of this host's that lead to the same one of the guest.
@@ -258,9 +277,10 @@ fn begin(
     };
     let gateway = IpAddr::V4(GATEWAY_IPV4);
     let Some(client) = client else {
+        let sockets = IpAddr::V4(HOST_SOCKETS);
         return guest
             .stack
-            .connect_from(Some(gateway), target(gateway), now);
+            .connect_from(Some(sockets), target(sockets), now);
     };
     let address = client.ip().to_canonical();
     let from = SocketAddr::new(address, client.port());

@@ -18,8 +18,9 @@ use super::guest::Guest;
 use super::poller::{Interest, Poller, Token};
 use super::relay::{Relay, Stage, Verdict};
 use super::resolver::Resolver;
+use super::sockets::HostSockets;
 use super::table::{Key, Table};
-use super::{Bound, Counters, Forward, gone, wake};
+use super::{Bound, Counters, Forward, HostSocket, gone, wake};
 use crate::Error;
 
 /// Open files that this process is to have, if its hard limit allows: two for each connection would
@@ -33,7 +34,10 @@ const ROUNDS: usize = 8;
 pub(super) const SHORTAGE: Duration = Duration::from_millis(100);
 
 enum Command {
-    Bind(Vec<Forward>, Sender<Result<Vec<Bound>, Error>>),
+    /// The second is whether new clients wait.
+    Bind(Vec<Forward>, bool, Sender<Result<Vec<Bound>, Error>>),
+    Offer(Vec<HostSocket>, Sender<Result<(), Error>>),
+    TakeBack(Vec<HostSocket>, Sender<()>),
     Retire(Vec<Forward>, Sender<()>),
     Plug(Sender<io::Result<OwnedFd>>),
     Accepting(bool),
@@ -88,8 +92,23 @@ fn raise_file_limit() {
 
 impl Handle {
     pub(super) fn bind(&self, forwards: Vec<Forward>) -> Result<Vec<Bound>, Error> {
-        self.ask(|reply| Command::Bind(forwards, reply))
+        self.ask(|reply| Command::Bind(forwards, false, reply))
             .unwrap_or_else(|| Err(Error::NetworkStart(gone())))
+    }
+
+    pub(super) fn prepare(&self, forwards: Vec<Forward>) -> Result<Vec<Bound>, Error> {
+        self.ask(|reply| Command::Bind(forwards, true, reply))
+            .unwrap_or_else(|| Err(Error::NetworkStart(gone())))
+    }
+
+    pub(super) fn offer(&self, sockets: Vec<HostSocket>) -> Result<(), Error> {
+        self.ask(|reply| Command::Offer(sockets, reply))
+            .unwrap_or_else(|| Err(Error::NetworkStart(gone())))
+    }
+
+    pub(super) fn take_back(&self, keep: Vec<HostSocket>) {
+        // Without its thread nothing is led anywhere any more.
+        let _ = self.ask(|reply| Command::TakeBack(keep, reply));
     }
 
     pub(super) fn retire(&self, keep: Vec<Forward>) {
@@ -142,6 +161,8 @@ pub(super) struct Engine {
     /// How many machines there were.
     plugs: u64,
     pub(super) listeners: Listeners,
+    /// UNIX sockets that the guest may connect to.
+    pub(super) sockets: HostSockets,
     pub(super) relays: Table<Relay>,
     pub(super) by_stream: HashMap<StreamId, Key>,
     pub(super) by_request: HashMap<RequestId, Key>,
@@ -167,6 +188,7 @@ impl Engine {
             guest: None,
             plugs: 0,
             listeners: Listeners::new(),
+            sockets: HostSockets::default(),
             relays: Table::new(),
             by_stream: HashMap::new(),
             by_request: HashMap::new(),
@@ -252,9 +274,16 @@ impl Engine {
     fn command(&mut self, command: Command) {
         // Who does not wait for the answer any more does not want it.
         match command {
-            Command::Bind(forwards, reply) => {
-                let bound = self.listeners.bind(&forwards, &self.poller);
+            Command::Bind(forwards, waits, reply) => {
+                let bound = self.listeners.bind(&forwards, waits, &self.poller);
                 let _ = reply.send(bound);
+            }
+            Command::Offer(sockets, reply) => {
+                let _ = reply.send(self.sockets.offer(&sockets));
+            }
+            Command::TakeBack(keep, reply) => {
+                self.sockets.take_back(&keep);
+                let _ = reply.send(());
             }
             Command::Retire(keep, reply) => {
                 self.listeners.retire(&keep);

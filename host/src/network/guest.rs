@@ -16,7 +16,8 @@ use super::engine::Engine;
 use super::link::Link;
 use super::poller::{Interest, Token};
 use super::relay::{self, Relay, Stage};
-use super::route::{Route, refusal, route};
+use super::route::{Route, refusal, route, socket_refusal};
+use super::sockets;
 use super::table::Key;
 use super::{
     Counters, GATEWAY_IPV4, GATEWAY_IPV6, GATEWAY_MAC, GUEST_IPV4, GUEST_IPV6, GUEST_MAC,
@@ -205,7 +206,7 @@ impl Engine {
                     let number = self.guest.as_ref().map_or(0, |guest| guest.number);
                     self.resolver.ask(number, datagram);
                 }
-                Route::Nowhere => {}
+                Route::Socket(_) | Route::Nowhere => {}
             }
         }
     }
@@ -214,6 +215,7 @@ impl Engine {
     fn requested(&mut self, request: RequestId, to: SocketAddr) {
         match route(to) {
             Route::To(first, next) => self.dial(request, first, next),
+            Route::Socket(port) => self.dial_socket(request, port),
             // Names are asked for over UDP.
             Route::Resolver => self.refuse(request, Refusal::Reset),
             Route::Nowhere => self.refuse(request, Refusal::HostUnreachable),
@@ -241,6 +243,25 @@ impl Engine {
             }
             (Err(_), Some(next)) => self.dial(request, next, None),
             (Err(error), None) => self.refuse(request, refusal(&error.into())),
+        }
+    }
+
+    /// Connects to the UNIX socket that a port stands for.
+    fn dial_socket(&mut self, request: RequestId, port: u16) {
+        let Some(path) = self.sockets.path(port) else {
+            return self.refuse(request, Refusal::Reset);
+        };
+        let poller = &self.poller;
+        let made = self.relays.insert_with(|key| {
+            let socket = sockets::begin(path)?;
+            poller.add(&socket, Token::Relay(key), Interest::Changes)?;
+            Ok::<Relay, Errno>(Relay::dialling_unix(socket, request))
+        });
+        match made {
+            Ok(key) => {
+                self.by_request.insert(request, key);
+            }
+            Err(error) => self.refuse(request, socket_refusal(error)),
         }
     }
 

@@ -105,11 +105,15 @@ impl Listener {
 ///
 /// # Errors
 ///
-/// What the system says.
-pub(crate) fn try_listen(wanted: &Listen) -> io::Result<()> {
+/// What the system says, in our words where it is about a file.
+pub(crate) fn try_listen(wanted: &Listen) -> Result<(), (Option<String>, io::Error)> {
     match wanted {
-        Listen::Tcp(address) => open_tcp(*address).map(drop),
-        Listen::Unix(unix) => vacate(&unix.path, false).map_err(|(_, source)| source),
+        Listen::Tcp(address) => open_tcp(*address)
+            .map(drop)
+            .map_err(|source| (None, source)),
+        Listen::Unix(unix) => {
+            vacate(&unix.path, false).map_err(|(reason, source)| (Some(reason), source))
+        }
     }
 }
 

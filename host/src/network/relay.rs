@@ -75,6 +75,14 @@ impl Relay {
         Relay::new(socket, Stage::Dialling { request, next })
     }
 
+    /// The same with a UNIX socket.
+    pub(super) fn dialling_unix(socket: OwnedFd, request: RequestId) -> Relay {
+        Relay {
+            reads_short: true,
+            ..Relay::dialling(socket, request, None)
+        }
+    }
+
     fn new(socket: OwnedFd, stage: Stage) -> Relay {
         Relay {
             socket: Some(socket),

@@ -3,9 +3,12 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use rustix::io::Errno;
 use stockade_net::Refusal;
 
-use super::{GATEWAY_IPV4, GATEWAY_IPV6, PREFIX_V4, PREFIX_V6, RESOLVER_IPV4, RESOLVER_IPV6};
+use super::{
+    GATEWAY_IPV4, GATEWAY_IPV6, HOST_SOCKETS, PREFIX_V4, PREFIX_V6, RESOLVER_IPV4, RESOLVER_IPV6,
+};
 
 /// The port of name servers (RFC 1035 §4.2.1).
 const NAMES: u16 = 53;
@@ -15,6 +18,8 @@ const NAMES: u16 = 53;
 pub(super) enum Route {
     /// To this address, seen from this host; should it refuse, to the other one.
     To(SocketAddr, Option<SocketAddr>),
+    /// To the UNIX socket of this host that this port stands for.
+    Socket(u16),
     /// To the name server that answers for this host.
     Resolver,
     /// Nowhere.
@@ -31,6 +36,7 @@ pub(super) fn route(to: SocketAddr) -> Route {
             at(Ipv6Addr::LOCALHOST.into()),
             Some(at(Ipv4Addr::LOCALHOST.into())),
         ),
+        IpAddr::V4(HOST_SOCKETS) => Route::Socket(port),
         IpAddr::V4(RESOLVER_IPV4) | IpAddr::V6(RESOLVER_IPV6) if port == NAMES => Route::Resolver,
         address if is_elsewhere(address) => Route::To(at(address), None),
         _ => Route::Nowhere,
@@ -84,9 +90,20 @@ pub(super) fn refusal(error: &io::Error) -> Refusal {
     }
 }
 
+/// How the guest is told why a UNIX socket can't be connected to. It takes [`HostUnreachable`] for
+/// `No such file or directory`, which is the error that people make.
+///
+/// [`HostUnreachable`]: Refusal::HostUnreachable
+pub(super) fn socket_refusal(error: Errno) -> Refusal {
+    match error {
+        Errno::NOENT | Errno::NOTDIR => Refusal::HostUnreachable,
+        error if is_shortage(&error.into()) => Refusal::Silent,
+        _ => Refusal::Reset,
+    }
+}
+
 /// Whether something has run out that comes back: descriptors, ports, memory.
 pub(super) fn is_shortage(error: &io::Error) -> bool {
-    use rustix::io::Errno;
     let shortages = [
         Errno::MFILE,
         Errno::NFILE,
@@ -107,6 +124,7 @@ mod tests {
         let shown = match route(to.parse().unwrap()) {
             Route::To(first, None) => first.to_string(),
             Route::To(first, Some(next)) => format!("{first}, else {next}"),
+            Route::Socket(port) => format!("socket {port}"),
             Route::Resolver => "names".to_owned(),
             Route::Nowhere => "nowhere".to_owned(),
         };
@@ -124,6 +142,13 @@ mod tests {
         check("10.0.2.3:53", "names");
         check("[fd00:5374:6f63:6b61::3]:53", "names");
         check("10.0.2.3:80", "nowhere");
+    }
+
+    #[test]
+    fn unix_sockets_have_an_address_of_their_own() {
+        check("10.0.2.4:80", "socket 80");
+        check("10.0.2.5:80", "nowhere");
+        check("[fd00:5374:6f63:6b61::4]:80", "nowhere");
     }
 
     #[test]
@@ -161,7 +186,6 @@ mod tests {
 
     #[test]
     fn errors_are_told_as_what_they_are() {
-        use rustix::io::Errno;
         for (error, expected) in [
             (Errno::CONNREFUSED, Refusal::Reset),
             (Errno::NETUNREACH, Refusal::NetworkUnreachable),
@@ -171,6 +195,14 @@ mod tests {
             (Errno::ACCESS, Refusal::HostUnreachable),
         ] {
             assert_eq!(refusal(&error.into()), expected, "{error}");
+        }
+        for (error, expected) in [
+            (Errno::CONNREFUSED, Refusal::Reset),
+            (Errno::ACCESS, Refusal::Reset),
+            (Errno::NOENT, Refusal::HostUnreachable),
+            (Errno::AGAIN, Refusal::Silent),
+        ] {
+            assert_eq!(socket_refusal(error), expected, "{error}");
         }
     }
 }

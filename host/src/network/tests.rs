@@ -5,6 +5,7 @@ mod guest;
 mod requests;
 mod sockets;
 mod transfer;
+mod unix_backends;
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -14,3 +14,4 @@ mod secrets;
 mod signals;
 mod transfer;
 mod unix;
+mod unix_conf;

@@ -13,6 +13,7 @@ mod peers;
 mod psk;
 mod refusals;
 mod services;
+mod unix;
 mod verification;
 mod wild_web;
 
@@ -81,6 +82,16 @@ of_its_own!(scenarios!(hosted_more crate::HOSTED;));
 
 as_stunnel!(scenarios!(launched crate::LAUNCHED;));
 of_its_own!(scenarios!(launched_more crate::LAUNCHED;));
+
+// Without a launcher there is nothing of the host's.
+scenarios! {
+    reference_paths crate::Kind::Debian;
+    unix: paths_and_free_ports;
+}
+scenarios! {
+    launched_paths crate::LAUNCHED;
+    unix: paths_and_free_ports;
+}
 
 scenarios! {
     hosted_alone crate::HOSTED;

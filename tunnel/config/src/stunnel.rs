@@ -13,6 +13,7 @@ mod endpoint;
 mod error;
 mod files;
 mod finish;
+mod host_ports;
 mod lines;
 mod material;
 mod negotiation;
@@ -35,6 +36,7 @@ use read::Reader;
 
 pub use error::{Diagnostic, Errors};
 pub use files::{FileError, Files};
+pub use host_ports::{HOST_SOCKETS, HostPorts};
 pub use negotiation::{Authentication, Negotiation, Network, Protocol};
 pub use pack::{INDEX, PackedFiles, Recorder, Recording};
 pub use suites::{Group, Suite};

@@ -37,6 +37,7 @@ impl Dialect for Header {
         if stage == Stage::Connected {
             match self.binary {
                 true => ends.backend.send(&outgoing::header(about)),
+                false if is_unknown(about) => ends.backend.send(b"PROXY UNKNOWN\r\n"),
                 false => {
                     let (family, client, local) = alike(about);
                     let (from, to) = (client.port(), local.port());
@@ -48,6 +49,11 @@ impl Dialect for Header {
         }
         Ok(Progress::Next)
     }
+}
+
+/// Whether the client has no address, as those of UNIX sockets.
+fn is_unknown(about: &About<'_>) -> bool {
+    about.client.ip().is_unspecified()
 }
 
 /// Both addresses in one family, and its number: a header has only one. Where they differ, the IPv4

@@ -164,7 +164,7 @@ mod tests {
         journal.begin_turn(Instant::from_micros(1_500_000));
         let channel = Channel::new("svc", Severity::Notice, LogId::Sequential);
         let id = journal.begin(&channel, [0; 8]);
-        let peer = "192.0.2.1:40000".parse().expect("an address");
+        let peer: core::net::SocketAddr = "192.0.2.1:40000".parse().expect("an address");
         journal.connection(&channel, id).accepted(peer);
         journal.tunnel().configuration_failed();
         let events = taken(journal.events().expect("kept"));

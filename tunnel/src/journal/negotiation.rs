@@ -1,12 +1,12 @@
 //! What is told of protocols around TLS.
 
-use core::{fmt, net::SocketAddr};
+use core::fmt;
 
-use super::{Kind, Lines, Severity};
+use super::{Address, Kind, Lines, Severity};
 
 impl Lines<'_> {
     /// A proxy has told for whom its connection is.
-    pub fn proxied(&mut self, proxy: SocketAddr, client: SocketAddr) {
+    pub fn proxied(&mut self, proxy: Address<'_>, client: Address<'_>) {
         self.line(
             Severity::Info,
             format_args!("PROXY header from {proxy}: the client is {client}"),

@@ -9,7 +9,7 @@ use core::{
 use net::StreamError;
 
 use super::{
-    Kind, Lines, Severity, certificate,
+    Address, Kind, Lines, Severity, certificate,
     text::Shown,
     words::{Group, Reason, Suite, key_bits},
 };
@@ -104,7 +104,7 @@ impl Lines<'_> {
     }
 
     /// A listener is open; `listener` counts them.
-    pub fn bound(&mut self, listener: usize, local: SocketAddr) {
+    pub fn bound(&mut self, listener: usize, local: impl fmt::Display) {
         let service = self.service;
         self.tell(
             Kind::Listening,
@@ -114,8 +114,8 @@ impl Lines<'_> {
     }
 
     /// A listener could not be opened.
-    pub fn binding_failed(&mut self, local: SocketAddr, error: &dyn fmt::Display) {
-        let line = binding(self.service, local, error);
+    pub fn binding_failed(&mut self, local: impl fmt::Display, error: &dyn fmt::Display) {
+        let line = binding(self.service, &local, error);
         self.tell(
             Kind::ConfigurationFailed,
             Severity::Error,
@@ -148,7 +148,7 @@ impl Lines<'_> {
 /// From accepting a connection to the end of its handshake.
 impl Lines<'_> {
     /// A connection was accepted.
-    pub fn accepted(&mut self, peer: SocketAddr) {
+    pub fn accepted(&mut self, peer: impl fmt::Display) {
         let service = self.service;
         self.debug(format_args!("Service [{service}] started"));
         self.tell(
@@ -358,7 +358,7 @@ impl Lines<'_> {
 /// Dialling.
 impl Lines<'_> {
     /// A resumed session goes to the backend that it had before.
-    pub fn persistence(&mut self, backend: SocketAddr) {
+    pub fn persistence(&mut self, backend: impl fmt::Display) {
         self.notice(format_args!("persistence: {backend} reused"));
     }
 
@@ -384,12 +384,12 @@ impl Lines<'_> {
     }
 
     /// An address is being dialled.
-    pub fn connecting(&mut self, backend: SocketAddr) {
+    pub fn connecting(&mut self, backend: impl fmt::Display) {
         self.info(format_args!("s_connect: connecting {backend}"));
     }
 
     /// A backend's address answered; `local` is our end.
-    pub fn connected(&mut self, backend: SocketAddr, local: SocketAddr) {
+    pub fn connected(&mut self, backend: impl fmt::Display, local: impl fmt::Display) {
         let service = self.service;
         self.notice(format_args!("s_connect: connected {backend}"));
         self.tell(
@@ -400,7 +400,13 @@ impl Lines<'_> {
     }
 
     /// A backend's address did not answer for as long as was `waited`, or said no.
-    pub fn connect_failed(&mut self, backend: SocketAddr, error: DialError, waited: Duration) {
+    pub fn connect_failed<'a>(
+        &mut self,
+        backend: impl Into<Address<'a>>,
+        error: DialError,
+        waited: Duration,
+    ) {
+        let backend = backend.into();
         if error == DialError::Failed(StreamError::TimedOut) {
             return self.failure(
                 Kind::Timeout,
@@ -414,7 +420,10 @@ impl Lines<'_> {
             DialError::Failed(StreamError::Refused | StreamError::Reset) => Kind::BackendRefused,
             _ => Kind::BackendUnreachable,
         };
-        let reason = Reason(error);
+        let reason = Reason {
+            error,
+            unix: backend.is_unix(),
+        };
         self.failure(kind, format_args!("s_connect: connect {backend}: {reason}"));
     }
 
@@ -458,10 +467,11 @@ impl Lines<'_> {
             true => "SSL_read",
             false => "readsocket",
         };
-        self.error(format_args!(
-            "{operation}: {}",
-            Reason(DialError::Failed(error))
-        ));
+        let reason = Reason {
+            error: DialError::Failed(error),
+            unix: false,
+        };
+        self.error(format_args!("{operation}: {reason}"));
     }
 
     /// The TLS peer sent close_notify, or ended TCP without (`truncated`).
@@ -526,7 +536,7 @@ impl Lines<'_> {
 /// What is said of a listener that could not be opened.
 pub(crate) fn binding<'a>(
     service: &'a str,
-    local: SocketAddr,
+    local: impl fmt::Display + 'a,
     error: &'a dyn fmt::Display,
 ) -> impl fmt::Display + 'a {
     fmt::from_fn(move |f| write!(f, "Binding service [{service}] to {local}: {error}"))

@@ -6,16 +6,24 @@ use net::StreamError;
 
 use crate::session::DialError;
 
-/// Why dialling failed, as Linux's `strerror(3)` says it.
-pub(super) struct Reason(pub(super) DialError);
+/// Why dialling an address failed, as Linux's `strerror(3)` says it.
+pub(super) struct Reason {
+    pub(super) error: DialError,
+    /// Whether it was a UNIX socket of the host.
+    pub(super) unix: bool,
+}
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use net::ConnectError;
-        match self.0 {
+        match self.error {
             DialError::Failed(StreamError::Refused) => f.write_str("Connection refused (111)"),
             DialError::Failed(StreamError::Reset) => f.write_str("Connection reset by peer (104)"),
             DialError::Failed(StreamError::TimedOut) => f.write_str("Connection timed out (110)"),
+            // That is all the launcher says it of (`host::network`).
+            DialError::Failed(StreamError::Unreachable) if self.unix => {
+                f.write_str("No such file or directory (2)")
+            }
             DialError::Failed(StreamError::Unreachable)
             | DialError::Refused(ConnectError::NoRoute) => f.write_str("No route to host (113)"),
             DialError::Refused(ConnectError::Unaddressable) => f.write_str("Invalid argument (22)"),

@@ -8,7 +8,7 @@ use tls::{ClientHello, Peek};
 
 use super::{Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair};
 use crate::{
-    journal,
+    journal::{self, Address},
     negotiation::Negotiation,
     opening::Opening,
     relay::{Scratch, Stream},
@@ -108,7 +108,7 @@ impl Server {
         let header = Self::entrance(running, client, now);
         if header.is_none() {
             let mut lines = self.journal.connection(&running.channel, id);
-            lines.accepted(client);
+            lines.accepted(Address::of_client(client, self.stack.is_published()));
         }
         let is_known = header.is_none();
         let mut active = Active {

@@ -3,7 +3,7 @@
 use alloc::{string::ToString, vec::Vec};
 use core::net::{IpAddr, SocketAddr};
 
-use config::Host;
+use config::{Host, stunnel::HOST_SOCKETS};
 use net::{Addresses, Instant, QueryId, ResolveError};
 
 use super::{
@@ -187,7 +187,8 @@ fn is_forbidden(address: IpAddr, own: &Addresses, published: bool) -> bool {
     let is_host = published
         && (own.ipv4_gateway.is_some_and(|gateway| address == gateway)
             || own.ipv6_gateway.is_some_and(|gateway| address == gateway)
-            || own.dns.contains(&address));
+            || own.dns.contains(&address)
+            || address == HOST_SOCKETS);
     let is_none = address.is_loopback()
         || address.is_unspecified()
         || address.is_multicast()
@@ -233,11 +234,18 @@ mod tests {
             check(address, false, true);
             check(address, true, true);
         }
-        for address in ["10.0.2.2", "::ffff:10.0.2.2", "fd00::2", "10.0.2.3"] {
+        for address in [
+            "10.0.2.2",
+            "::ffff:10.0.2.2",
+            "fd00::2",
+            "10.0.2.3",
+            "10.0.2.4",
+            "::ffff:10.0.2.4",
+        ] {
             check(address, false, false);
             check(address, true, true);
         }
-        for address in ["10.0.2.4", "192.0.2.1", "2001:db8::1"] {
+        for address in ["10.0.2.5", "192.0.2.1", "2001:db8::1"] {
             check(address, true, false);
         }
     }

@@ -136,7 +136,7 @@ impl Server {
             Some(entry) if unused && backend.candidates(addresses).nth(1).is_some() => {
                 lines.failover(backend.is_round_robin(), entry);
             }
-            None => lines.persistence(candidate.address),
+            None => lines.persistence(backend.shown(candidate.address)),
             _ => {}
         }
         Some(candidate)
@@ -155,8 +155,9 @@ impl Server {
             .services
             .get(active.service)
             .ok_or(DialError::NoAddress)?;
+        let backend = service.backend_for(active.redirected).shown(address);
         let mut lines = self.journal.connection(&service.channel, active.id);
-        lines.connecting(address);
+        lines.connecting(backend);
         if let Stage::Session(session) = &mut active.stage
             && session.mode() == Mode::Client
             && active.speaks_to != Some(address)
@@ -168,9 +169,11 @@ impl Server {
             session.replace(connection);
             active.speaks_to = Some(address);
         }
+        // The launcher's network has that address in IPv4 alone.
+        let source = service.source.filter(|_| !backend.is_unix());
         let stream = self
             .stack
-            .connect_from(service.source, address, now)
+            .connect_from(source, address, now)
             .map_err(DialError::Refused)?;
         if let Some(mut stream) = self.stack.stream(stream) {
             set_options(&mut stream, &service.sockets.dialled);

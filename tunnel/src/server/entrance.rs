@@ -1,5 +1,7 @@
 //! What comes before a client's first byte of TLS: a PROXY header, and a dialect's words.
 
+use core::net::{Ipv4Addr, SocketAddr};
+
 use net::{Instant, Status, StreamId};
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
 };
 use crate::{
     dialect::{self, End, Protocol, WINDOW, Wire, proxy::incoming},
+    journal::Address,
     negotiation::Negotiation,
     opening::Opening,
     relay::Stream,
@@ -17,11 +20,7 @@ use crate::{
 
 impl Server {
     /// Where a connection begins that was just accepted.
-    pub(super) fn entrance(
-        service: &Service,
-        client: core::net::SocketAddr,
-        now: Instant,
-    ) -> Option<Stage> {
+    pub(super) fn entrance(service: &Service, client: SocketAddr, now: Instant) -> Option<Stage> {
         let address = client.ip().to_canonical();
         let trusted = &service.trusted_proxies;
         let is_proxy = trusted.iter().any(|network| network.contains(address));
@@ -38,6 +37,7 @@ impl Server {
         let Some(service) = self.services.get(active.service) else {
             return Err(SessionError::NegotiationAbandoned(End::Client));
         };
+        let proxy = Address::of_client(active.client, self.stack.is_published());
         let Some(mut stream) = self.stack.stream(active.accepted) else {
             return Err(SessionError::NegotiationAbandoned(End::Client));
         };
@@ -55,13 +55,14 @@ impl Server {
             Ok(Some(told)) => {
                 stream.skip(taken);
                 let mut lines = self.journal.connection(&service.channel, active.id);
-                let proxy = active.client;
+                let mut shown = proxy;
                 if let Some((client, local)) = told.source {
                     active.client = client;
                     active.local = local;
+                    shown = Address::Tcp(client);
                 }
-                lines.accepted(active.client);
-                lines.proxied(proxy, active.client);
+                lines.accepted(shown);
+                lines.proxied(proxy, shown);
                 return Ok(true);
             }
             Ok(None) => match stream.status() {
@@ -76,7 +77,7 @@ impl Server {
         };
         // Whoever is at fault is a proxy that is trusted: it is told by the log alone.
         let mut lines = self.journal.connection(&service.channel, active.id);
-        lines.accepted(active.client);
+        lines.accepted(proxy);
         match service.reset {
             true => stream.reset(),
             false => stream.finish(),
@@ -91,7 +92,7 @@ impl Server {
             return;
         };
         let mode = service.tls.mode();
-        let Some(negotiation) = begin(service, active) else {
+        let Some(negotiation) = begin(service, active, self.stack.is_published()) else {
             return;
         };
         match mode {
@@ -143,16 +144,20 @@ impl Server {
             (earlier, next) => earlier == next,
         };
         if !goes_on && let Some(service) = self.services.get(active.service) {
-            active.negotiation = begin(service, active);
+            active.negotiation = begin(service, active, self.stack.is_published());
         }
     }
 }
 
 /// A service's dialect, for one connection.
-fn begin(service: &Service, active: &Active) -> Option<Negotiation> {
+fn begin(service: &Service, active: &Active, published: bool) -> Option<Negotiation> {
     let mode = service.tls.mode();
     let dialect = dialect::begin(service.dialect.as_ref()?, mode)?;
-    let (client, local) = (active.client, active.local);
+    let (mut client, local) = (active.client, active.local);
+    if Address::of_client(client, published).is_unix() {
+        // Nothing that a backend could use.
+        client = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    }
     Some(Negotiation::new(dialect, mode, client, local))
 }
 

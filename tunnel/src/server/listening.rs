@@ -203,7 +203,7 @@ impl Server {
             let mut lines = self.journal.service(&service.channel);
             match open(&mut self.stack, &listen, known) {
                 Ok(id) => {
-                    lines.bound(self.listening.open.len(), shown);
+                    lines.bound(self.listening.open.len(), service.shown(shown));
                     self.listening.open.push(Open {
                         id,
                         service: index,
@@ -212,7 +212,7 @@ impl Server {
                     });
                 }
                 Err(fault) => {
-                    lines.binding_failed(shown, &fault);
+                    lines.binding_failed(service.shown(shown), &fault);
                     self.listening.failed = true;
                 }
             }
@@ -230,7 +230,7 @@ impl Server {
             if let Some(service) = self.services.get(open.service) {
                 log::info!(
                     "ready: accepting on {}, connecting to {}, {} ms after power-on",
-                    open.shown,
+                    service.shown(open.shown),
                     service.backend.described(self.stack.addresses()),
                     now.as_micros() / 1000
                 );
@@ -349,7 +349,7 @@ impl Server {
                 && let Some(service) = self.services.get(open.service)
             {
                 let mut lines = self.journal.service(&service.channel);
-                lines.bound(number, open.shown);
+                lines.bound(number, service.shown(open.shown));
             }
         }
     }
@@ -459,6 +459,7 @@ pub(super) struct Rearranged {
 /// The line that the log would have.
 fn binding(service: &Service, local: SocketAddr, fault: &Fault) -> String {
     let name = service.channel.name();
+    let local = service.shown(local);
     crate::journal::binding(name, local, &format!("{fault}")).to_string()
 }
 

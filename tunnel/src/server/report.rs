@@ -9,7 +9,7 @@ use super::{
     active::{Active, Stage},
 };
 use crate::{
-    journal::{Closed, Lines, Operation, Role, Severity, Timeout},
+    journal::{Address, Closed, Lines, Operation, Role, Severity, Timeout},
     service::{Service, Tls},
     session::{DialError, Mode, Session, SessionError},
     throttle::Throttle,
@@ -42,7 +42,11 @@ impl Server {
             let local = stream.local();
             if stream.status() == Status::Open {
                 let mut lines = self.journal.connection(&service.channel, active.id);
-                lines.connected(address, local);
+                let backend = service.backend_for(active.redirected).shown(address);
+                match backend.is_unix() {
+                    true => lines.connected(backend, Address::Unnamed),
+                    false => lines.connected(backend, Address::Tcp(local)),
+                }
                 tell_hello(&mut lines, service);
             }
         }
@@ -61,7 +65,8 @@ impl Server {
             return;
         }
         let waited = now.saturating_duration_since(since);
-        lines.connect_failed(address, error, waited);
+        let backend = service.backend_for(active.redirected);
+        lines.connect_failed(backend.shown(address), error, waited);
     }
 
     /// Tells how a connection ended.

@@ -7,8 +7,10 @@ use core::{
     time::Duration,
 };
 
-use config::{Connect, Host};
+use config::{Connect, Host, stunnel::HOST_SOCKETS};
 use net::{Addresses, Instant, QueryId, ResolveError};
+
+use crate::journal::Address;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,8 @@ pub enum Place {
     Address(IpAddr),
     /// A name to be looked up.
     Name(String),
+    /// A UNIX socket of the host, by its path; the port of [`HOST_SOCKETS`] stands for it.
+    Unix(String),
 }
 
 /// An address to dial.
@@ -142,9 +146,22 @@ impl Backend {
     /// The first address as it is known now, or what it was named.
     pub fn described<'a>(&'a self, addresses: &'a Addresses) -> impl fmt::Display + 'a {
         fmt::from_fn(move |f| match self.candidates(addresses).next() {
-            Some(candidate) => fmt::Display::fmt(&candidate.address, f),
+            Some(candidate) => fmt::Display::fmt(&self.shown(candidate.address), f),
             None => fmt::Display::fmt(self, f),
         })
+    }
+
+    /// An address of this backend, as the log says it.
+    pub fn shown(&self, address: SocketAddr) -> Address<'_> {
+        let stands_for = |target: &Target| match &target.place {
+            Place::Unix(_) => address == SocketAddr::new(HOST_SOCKETS.into(), target.port),
+            _ => false,
+        };
+        let target = self.targets.iter().find(|target| stands_for(target));
+        match target.map(|target| &target.place) {
+            Some(Place::Unix(path)) => Address::Unix(path),
+            _ => Address::Tcp(address),
+        }
     }
 
     /// Whether round robin decides.
@@ -278,6 +295,7 @@ impl Target {
             Place::Loopback(Some(IpAddr::V4(_))) => (v4.or(v6), None, &[][..], true),
             Place::Loopback(Some(IpAddr::V6(_))) => (v6.or(v4), None, &[][..], true),
             Place::Address(address) => (Some(*address), None, &[][..], false),
+            Place::Unix(_) => (Some(HOST_SOCKETS.into()), None, &[][..], true),
             Place::Name(_) => (None, None, self.resolved.as_slice(), false),
         };
         let known = first.into_iter().chain(second);
@@ -300,6 +318,7 @@ impl fmt::Display for Target {
                 SocketAddr::new(*address, port).fmt(f)
             }
             Place::Name(name) => write!(f, "{name}:{port}"),
+            Place::Unix(path) => Address::Unix(path).fmt(f),
         }
     }
 }

@@ -6,7 +6,7 @@
 use alloc::{format, string::String, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use config::stunnel::{self, Configuration, Diagnostic, Origin};
+use config::stunnel::{self, Configuration, Diagnostic, HostPorts, Origin};
 use tls::{Provider, WallClock};
 
 use super::{Listen, Service, SocketOptions, Sockets, VirtualHost};
@@ -86,6 +86,7 @@ pub fn services(
     let mut builder = Builder {
         configuration,
         ground,
+        ports: HostPorts::of(configuration),
         errors: Vec::new(),
         taken: Vec::new(),
     };
@@ -138,6 +139,7 @@ fn whole_file(configuration: &Configuration) -> Origin {
 struct Builder<'a> {
     configuration: &'a Configuration,
     ground: &'a Ground,
+    ports: HostPorts<'a>,
     errors: Vec<Diagnostic>,
     /// Listeners so far, with the services that have them.
     taken: Vec<(Listen, usize)>,
@@ -157,6 +159,7 @@ impl Builder<'_> {
         let level = Severity::from_number(section.debug);
         let channel = Channel::new(&section.name, level, log_id(section.log_id));
         let mut service = Service::new(channel, listeners, tls, backend);
+        service.led_by = self.led_by(index, section);
         service.redirect = (!section.redirect.is_empty()).then_some(redirect);
         service.timeouts = Timeouts {
             handshake: section.timeouts.busy,

@@ -4,12 +4,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 
 use stockade_config::command_line;
-use stockade_config::stunnel::{Configuration, Diagnostic, FileError, Files, read};
+use stockade_config::stunnel::{Configuration, Diagnostic, FileError, Files, HostPorts, read};
 use stockade_config::{Config, Zeroizing};
 
 use super::super::{
     Gateway, Publication, check_own_addresses, check_ports, check_routes, publication, routes,
 };
+
+use crate::network::Listen;
 
 /// One file, in memory.
 struct OneFile<'a>(&'a str);
@@ -154,6 +156,113 @@ fn two_services_on_one_port_are_refused_with_both_places() {
         error.starts_with("off.conf:7: port 1111 of ::1 is service [s1]'s"),
         "{error}"
     );
+}
+
+#[test]
+fn a_unix_socket_leads_to_a_port_that_stands_for_it() {
+    let configuration = services(&["accept = /run/a\nsetuid = 0\nsetgid = root\nconnect = /run/b"]);
+    let found = publication(&configuration, resolve).unwrap();
+    let stand_in = HostPorts::of(&configuration);
+    let forward = &found.ports[0].forward;
+    assert_eq!(Some(forward.guest_port), stand_in.accepted(0, 0));
+    let Listen::Unix(socket) = &forward.listen else {
+        panic!("{forward:?}");
+    };
+    assert_eq!(socket.path.to_str(), Some("/run/a"));
+    assert_eq!(
+        (socket.mode, socket.user, socket.group),
+        (None, Some(0), Some(0))
+    );
+    assert_eq!(found.sockets.len(), 1);
+    assert_eq!(Some(found.sockets[0].port), stand_in.dialled("/run/b"));
+    assert_eq!(found.sockets[0].path.to_str(), Some("/run/b"));
+    assert_eq!(
+        routes(&configuration, &found.ports, Gateway::UserNetwork, &[]),
+        ["[s0]  plain from unix:/run/a, TLS to peer:443 or unix:/run/b"]
+    );
+
+    let error = refused(&["accept = /run/a\nsetuid = no such user"]);
+    assert_eq!(
+        error,
+        "off.conf:5: \"setuid = no such user\": Illegal UID: this host knows no such one"
+    );
+    let error = refused(&["accept = /run/a", "accept = /run/a"]);
+    assert_eq!(
+        error,
+        "off.conf:7: Binding service [s1] to localhost:/run/a: Address already in use: service [s0] \
+         accepts there (off.conf:4)"
+    );
+}
+
+#[test]
+fn free_ports_are_each_their_own() {
+    let configuration = services(&["accept = localhost:0", "accept = 127.0.0.1:0\naccept = 0"]);
+    let found = publication(&configuration, resolve).unwrap();
+    let listens: Vec<String> = found
+        .ports
+        .iter()
+        .map(|port| port.forward.listen.to_string())
+        .collect();
+    assert_eq!(
+        listens,
+        ["[::1]:0", "127.0.0.1:0", "127.0.0.1:0", "0.0.0.0:0"]
+    );
+    let guest: Vec<u16> = found
+        .ports
+        .iter()
+        .map(|port| port.forward.guest_port)
+        .collect();
+    // One `accept` is one listener of the image.
+    assert_eq!(guest[0], guest[1]);
+    assert!(guest[1] != guest[2] && guest[2] != guest[3] && guest[1] != guest[3]);
+    assert_eq!(
+        routes(&configuration, &found.ports, Gateway::UserNetwork, &[])[0],
+        "[s0]  plain from any free port of ::1, any free port of 127.0.0.1, TLS to peer:443"
+    );
+}
+
+#[test]
+fn a_file_in_the_way_of_a_socket_is_named_with_its_line() {
+    let file = std::env::temp_dir().join(format!("stockade-publish-{}", std::process::id()));
+    std::fs::write(&file, "precious").unwrap();
+    let text = format!("accept = {}", file.display());
+    let found = publication(&services(&[&text]), resolve).unwrap();
+    let problems = check_ports(&found.ports);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(problems.len(), 1);
+    assert!(!problems[0].busy);
+    let error = problems[0].diagnostic.to_string();
+    let expected = format!(
+        "off.conf:4: Binding service [s0] to localhost:{}: Address already in use (98): there is a \
+         file of that name that is no socket; remove it or choose another path",
+        file.display()
+    );
+    assert_eq!(error, expected);
+    assert_eq!(check_ports(&found.ports), []);
+}
+
+#[test]
+fn on_a_tap_there_are_no_unix_sockets_and_no_free_ports() {
+    let config = config("--ipv4=10.0.0.2/24 --ipv4-gateway=10.0.0.1");
+    let wrong = services(&["accept = /run/a\nconnect = /run/b", "accept = 0"]);
+    let errors = lines(&check_own_addresses(&wrong, &config));
+    assert_eq!(errors.len(), 2);
+    assert!(
+        errors[0].starts_with("off.conf:4: accept = /run/a: UNIX sockets"),
+        "{errors:?}"
+    );
+    assert!(
+        errors[1].starts_with("off.conf:8: accept = 0: any free port"),
+        "{errors:?}"
+    );
+    let errors = lines(&check_routes(&wrong, Gateway::of(&config)));
+    assert_eq!(errors.len(), 1);
+    assert!(
+        errors[0].starts_with("off.conf:5: connect = /run/b: UNIX sockets")
+            && errors[0].contains("without --net and --ipv4"),
+        "{errors:?}"
+    );
+    assert_eq!(check_routes(&wrong, Gateway::UserNetwork), []);
 }
 
 #[test]

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 /// A folder for one test.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("stockade-sockets-{}-{number}", process::id());
@@ -24,7 +24,7 @@ impl Folder {
         Folder(path)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -61,7 +61,7 @@ fn reason(network: &Network, forward: &Forward) -> String {
 }
 
 #[test]
-fn a_client_of_a_file_appears_as_the_gateway() {
+fn a_client_of_a_file_has_the_address_of_files() {
     let setup = Setup::new();
     let folder = Folder::new();
     setup.guest.listen(443, Service::Who);
@@ -73,7 +73,7 @@ fn a_client_of_a_file_appears_as_the_gateway() {
     let client = UnixStream::connect(folder.file("s")).unwrap();
     let seen = String::from_utf8(read_all(client)).unwrap();
     let seen: SocketAddr = seen.parse().unwrap();
-    assert_eq!(seen.ip(), GATEWAY_IPV4);
+    assert_eq!(seen.ip(), HOST_SOCKETS);
 }
 
 #[test]
@@ -193,6 +193,33 @@ fn when_one_can_t_be_had_nothing_has_changed() {
     client.write_all(b"still").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_all(&client), b"still");
+}
+
+#[test]
+fn clients_of_what_is_prepared_wait_until_the_machine_is_ready() {
+    let setup = Setup::new();
+    let folder = Folder::new();
+    let path = folder.file("s");
+    setup.guest.listen(8, Service::Who);
+    let kept = setup.publish(7, Service::Who);
+    let keep = Forward {
+        listen: Listen::Tcp(kept),
+        guest_port: 7,
+    };
+    let fresh = Forward {
+        guest_port: 8,
+        ..unix(&path, None)
+    };
+    let forwards = [keep, fresh];
+    setup.network.prepare(&forwards).unwrap();
+    let waiting = UnixStream::connect(&path).unwrap();
+    // What leads where it led goes on, and by then the other would have been led somewhere.
+    let served = client(kept);
+    let own = served.local_addr().unwrap().to_string();
+    assert_eq!(read_all(served), own.as_bytes());
+    assert_eq!(setup.network.counters().accepted, 1);
+    setup.network.retire(&forwards);
+    assert!(!read_all(waiting).is_empty());
 }
 
 #[test]

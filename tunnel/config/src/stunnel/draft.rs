@@ -36,6 +36,9 @@ pub(super) struct Named {
 pub(super) struct Draft {
     pub client: bool,
     pub accept: Vec<Accept>,
+    /// `setuid` and `setgid`.
+    pub user: Option<Named>,
+    pub group: Option<Named>,
     pub connect: Vec<Connect>,
     pub redirect: Vec<Connect>,
     pub delay: bool,
@@ -91,6 +94,8 @@ impl Default for Draft {
         Draft {
             client: false,
             accept: Vec::new(),
+            user: None,
+            group: None,
             connect: Vec::new(),
             redirect: Vec::new(),
             delay: false,

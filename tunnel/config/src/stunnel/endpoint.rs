@@ -73,11 +73,14 @@ const SERVICES: [(&str, u16); 60] = [
     ("syslog-tls", 6514),
 ];
 
+/// Longest path of a UNIX socket, bytes: `sun_path` of unix(7) without the byte that ends it.
+const MAX_PATH: usize = 107;
+
 /// A value of `accept`.
 pub(super) fn accept(text: &str) -> Result<Accept, String> {
     let fault = |reason: String| format!("Cannot resolve accept target: {reason}");
     if text.starts_with('/') {
-        return Ok(Accept::Unix(text.into()));
+        return path(text).map(Accept::Unix).map_err(fault);
     }
     let (host, port) = host_and_port(text).map_err(fault)?;
     Ok(Accept::Tcp {
@@ -91,7 +94,7 @@ pub(super) fn accept(text: &str) -> Result<Accept, String> {
 pub(super) fn connect(option: &str, text: &str) -> Result<Connect, String> {
     let fault = |reason: String| format!("Cannot resolve {option} target: {reason}");
     if text.starts_with('/') {
-        return Ok(Connect::Unix(text.into()));
+        return path(text).map(Connect::Unix).map_err(fault);
     }
     let (host, port) = host_and_port(text).map_err(fault)?;
     if port == 0 {
@@ -102,6 +105,17 @@ pub(super) fn connect(option: &str, text: &str) -> Result<Connect, String> {
         port,
         text: text.into(),
     })
+}
+
+/// A path of a UNIX socket.
+fn path(text: &str) -> Result<String, String> {
+    if text.len() > MAX_PATH {
+        return Err(format!(
+            "Unix socket path is too long: it has {} bytes of at most {MAX_PATH}",
+            text.len()
+        ));
+    }
+    Ok(text.into())
 }
 
 /// Splits at the last colon, so that IPv6 addresses need no brackets; with them is fine, too.

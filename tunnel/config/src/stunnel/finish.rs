@@ -14,7 +14,7 @@ use super::psk;
 use super::suites::{Group, Suite};
 use super::tls_options::{groups, versions};
 use super::types::{
-    Failover, File, Notice, Origin, Psk, Service, TicketKeys, Version, VirtualName,
+    Accept, Failover, File, Notice, Origin, Psk, Service, TicketKeys, Version, VirtualName,
 };
 
 /// What is told about a section.
@@ -83,6 +83,8 @@ impl Section {
         Service {
             client: draft.client,
             accept: draft.accept.clone(),
+            user: check.owner("setuid", &draft.user),
+            group: check.owner("setgid", &draft.group),
             connect,
             redirect: draft.redirect.clone(),
             delay: draft.delay,
@@ -202,6 +204,18 @@ impl Check<'_, '_> {
                 "Either \"verifyChain\" or \"verifyPeer\" has to be enabled for \"redirect\" to work",
             );
         }
+    }
+
+    /// Who is to own the section's UNIX sockets.
+    fn owner(&mut self, option: &str, named: &Option<Named>) -> Option<String> {
+        let named = named.as_ref()?;
+        let is_unix = |accept: &Accept| matches!(accept, Accept::Unix(_));
+        if !self.section.draft.accept.iter().any(is_unix) {
+            let text =
+                format!("{option} is about UNIX sockets, and no accept of this section is one");
+            self.tell(5, &named.origin, text);
+        }
+        Some(named.value.clone())
     }
 
     fn verification(&mut self) {

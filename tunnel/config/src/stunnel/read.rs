@@ -401,7 +401,14 @@ fn size(service: &Service) -> usize {
         sum(&psk.secrets, |(identity, key)| identity.len() + key.len())
     });
     let sni = service.sni.as_ref().map_or(0, String::len);
-    entries.into_iter().sum::<usize>() + keys + sni + spoken(service) + service.name.len()
+    let owner = [&service.user, &service.group];
+    let owner = owner.map(|name| name.as_ref().map_or(0, String::len));
+    entries.into_iter().sum::<usize>()
+        + owner.into_iter().sum::<usize>()
+        + keys
+        + sni
+        + spoken(service)
+        + service.name.len()
 }
 
 /// The same of what is said around TLS.

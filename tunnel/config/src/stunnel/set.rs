@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::draft::{Draft, Given, Named};
-use super::table::Taken;
+use super::table::{NO_PROCESS, Taken};
 use super::tls_options::Protocol;
 use super::types::{Connect, Global};
 use super::{endpoint, sockets, values};
@@ -182,6 +182,24 @@ pub(super) fn retry(_: &mut Draft, given: &Given<'_>) -> Outcome {
 /// client's off.
 pub(super) fn sni(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     push(&mut draft.sni, list(given))
+}
+
+/// Before the first section it is about the process, in a section about its UNIX sockets.
+pub(super) fn setgid(draft: &mut Draft, given: &Given<'_>) -> Outcome {
+    owner(given, draft.is_defaults, &mut draft.group, "Illegal GID")
+}
+
+pub(super) fn setuid(draft: &mut Draft, given: &Given<'_>) -> Outcome {
+    owner(given, draft.is_defaults, &mut draft.user, "Illegal UID")
+}
+
+fn owner(given: &Given<'_>, is_default: bool, owner: &mut Option<Named>, illegal: &str) -> Outcome {
+    if is_default {
+        return without_effect(NO_PROCESS);
+    }
+    // Who has that name is known where the socket is.
+    *owner = Some(given.named().ok_or(illegal)?);
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn socket(draft: &mut Draft, given: &Given<'_>) -> Outcome {

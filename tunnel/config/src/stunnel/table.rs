@@ -59,7 +59,7 @@ use Action::{
     Global as G, GlobalRefused, GlobalWithoutEffect, Include, Refused, Service as S, WithoutEffect,
 };
 
-const NO_PROCESS: &str = "an image has no users, no other processes and no directories";
+pub(super) const NO_PROCESS: &str = "an image has no users, no other processes and no directories";
 const OWN_ENTROPY: &str = "the processor or a virtio-rng device gives the random numbers";
 const NO_OCSP: &str = "nothing is asked about certificates by OCSP here";
 const NO_MODULES: &str = "no code can be loaded into an image: keys and certificates come from \
@@ -191,8 +191,8 @@ pub(super) static TABLE: [Row; 102] = [
     row("debug", S(set::debug)),
     row("logId", S(set::log_id)),
     row("service", S(set::service)),
-    row("setgid", WithoutEffect(NO_PROCESS)),
-    row("setuid", WithoutEffect(NO_PROCESS)),
+    row("setgid", S(set::setgid)),
+    row("setuid", S(set::setuid)),
     row("stack", S(set::stack)),
     row("TIMEOUTbusy", S(set::timeout_busy)),
     row("TIMEOUTclose", S(set::timeout_close)),

@@ -12,6 +12,7 @@ use super::*;
 mod ciphers;
 mod errors;
 mod grammar;
+mod host_ports;
 mod mutations;
 mod negotiation;
 mod options;

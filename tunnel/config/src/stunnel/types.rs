@@ -119,6 +119,11 @@ pub struct Service {
     pub client: bool,
     /// Where connections come from; empty for a virtual service.
     pub accept: Vec<Accept>,
+    /// The user that is to own the UNIX sockets of `accept`, by name or number; the launcher knows
+    /// them.
+    pub user: Option<String>,
+    /// Their group, likewise.
+    pub group: Option<String>,
     /// Where they go; empty where the client says it: a server with `protocol = connect` or
     /// `socks`.
     pub connect: Vec<Connect>,

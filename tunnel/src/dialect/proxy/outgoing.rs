@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use tls::{Connection, Handshake, Suite};
 
-use super::{alike, v2};
+use super::{alike, is_unknown, v2};
 use crate::dialect::About;
 
 /// Most bytes of a header: what nginx takes (`NGX_PROXY_PROTOCOL_MAX_HEADER`). The client's
@@ -41,16 +41,22 @@ const NOT_VERIFIED: u32 = 1;
 pub(super) fn header(about: &About<'_>) -> Vec<u8> {
     let mut header = v2::SIGNATURE.to_vec();
     let (family, client, local) = alike(about);
+    let unknown = is_unknown(about);
     let family = match family {
+        _ if unknown => v2::UNSPECIFIED,
         4 => v2::TCP_OVER_IPV4,
         _ => v2::TCP_OVER_IPV6,
     };
     // The length of the rest comes when it is known.
     header.extend([v2::PROXY, family, 0, 0]);
-    for end in [client, local] {
-        push_address(&mut header, end);
+    let ends = match unknown {
+        true => &[][..],
+        false => &[client, local],
+    };
+    for end in ends {
+        push_address(&mut header, *end);
     }
-    for end in [client, local] {
+    for end in ends {
         header.extend(end.port().to_be_bytes());
     }
     if let Some(connection) = about.tls

@@ -308,3 +308,13 @@ fn what_is_too_long_is_left_out_whole() {
     assert_eq!(kinds("good\0evil"), [0x21, 0x23, 0x28]);
     assert_eq!(kinds(&name(4000)), [0x21, 0x23]);
 }
+
+/// Clients of the host's UNIX sockets have no address to tell of.
+#[test]
+fn a_client_without_an_address_is_unknown() {
+    let about = about("0.0.0.0:0", "10.0.2.15:50000", None);
+    assert_eq!(told(Protocol::Proxy, &about), b"PROXY UNKNOWN\r\n");
+    let header = told(Protocol::Proxy2, &about);
+    assert_eq!(header[..12], v2::SIGNATURE);
+    assert_eq!(header[12..], [0x21, 0, 0, 0]);
+}

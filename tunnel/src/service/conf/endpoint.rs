@@ -8,7 +8,7 @@ use config::{
     stunnel::{Accept, Connect, Failover, Service as Section},
 };
 
-use super::Builder;
+use super::{Builder, OwnAddress};
 use crate::service::{
     Backend, Listen,
     backend::{self, Place},
@@ -22,17 +22,20 @@ const LOOPBACK_NAMES: [&str; 4] = [
     "ip6-loopback",
 ];
 
-const NO_UNIX: &str = "UNIX sockets are the host's, and the image does not reach them: \
-                       use a TCP port";
+const NO_UNIX: &str = "UNIX sockets are the host's, and the image reaches them by the launcher's \
+                       rootless network alone: run without --net and --ipv4, or use a TCP port";
+
+const TOO_MANY: &str = "there are more of these than ports that can stand for them";
 
 impl Builder<'_> {
     pub(super) fn listeners(&mut self, index: usize, section: &Section) -> Vec<Listen> {
         let mut listeners = Vec::new();
-        for accept in &section.accept {
-            let text = match accept {
-                Accept::Tcp { text, .. } | Accept::Unix(text) => text,
+        for (nth, accept) in section.accept.iter().enumerate() {
+            let (text, is_unix) = match accept {
+                Accept::Tcp { text, .. } => (text, false),
+                Accept::Unix(text) => (text, true),
             };
-            let listen = match self.listen(accept) {
+            let listen = match self.listen(accept, (index, nth)) {
                 Ok(listen) => listen,
                 Err(fault) => {
                     let fault = format!("\"accept = {text}\": {fault}");
@@ -47,9 +50,13 @@ impl Builder<'_> {
                 Some((_, owner)) => {
                     let services = &self.configuration.services;
                     let owner = services.get(owner).map_or("", |owner| &owner.name);
+                    let place = match is_unix {
+                        true => String::from("there"),
+                        false => format!("at {listen}"),
+                    };
                     let fault = format!(
                         "\"accept = {text}\": Address already in use (98): \
-                         service [{owner}] accepts at {listen}"
+                         service [{owner}] accepts {place}"
                     );
                     self.wrong(section, "accept", Some(text), fault);
                 }
@@ -62,14 +69,44 @@ impl Builder<'_> {
         listeners
     }
 
-    fn listen(&self, accept: &Accept) -> Result<Listen, String> {
-        let Accept::Tcp { host, port, .. } = accept else {
-            return Err(NO_UNIX.into());
+    /// What of the host leads to the ports of a service.
+    pub(super) fn led_by(&self, index: usize, section: &Section) -> Vec<(u16, Option<String>)> {
+        let accepts = section.accept.iter().enumerate();
+        let led_by = accepts.filter_map(|(nth, accept)| {
+            let port = self.ports.accepted(index, nth)?;
+            let path = match accept {
+                Accept::Unix(path) => Some(path.clone()),
+                Accept::Tcp { .. } => None,
+            };
+            Some((port, path))
+        });
+        led_by.collect()
+    }
+
+    /// Whether the host's UNIX sockets and free ports lead here.
+    fn has_host(&self) -> bool {
+        self.ground.published && self.ground.ipv4 != OwnAddress::None
+    }
+
+    fn listen(&self, accept: &Accept, place: (usize, usize)) -> Result<Listen, String> {
+        let ground = self.ground;
+        let led = || {
+            let port = self.ports.accepted(place.0, place.1);
+            let port = port.ok_or_else(|| String::from(TOO_MANY))?;
+            Ok(Listen { local: None, port })
         };
-        let (port, ground) = (*port, self.ground);
-        if port == 0 {
-            return Err("any free port is one that nobody knows: name one".into());
-        }
+        let (host, port) = match accept {
+            Accept::Unix(_) if self.has_host() => return led(),
+            Accept::Unix(_) => return Err(NO_UNIX.into()),
+            Accept::Tcp { port: 0, .. } if self.has_host() => return led(),
+            Accept::Tcp { port: 0, .. } => {
+                return Err(
+                    "the launcher finds a free port on its rootless network alone: name a port"
+                        .into(),
+                );
+            }
+            Accept::Tcp { host, port, .. } => (host, *port),
+        };
         let everywhere = Listen { local: None, port };
         let host = match host {
             None => return Ok(everywhere),
@@ -133,7 +170,15 @@ impl Builder<'_> {
                     places.push((place, *port));
                 }
                 Connect::Unix(path) => {
-                    let fault = format!("\"{option} = {path}\": {NO_UNIX}");
+                    let fault = match (self.has_host(), self.ports.dialled(path)) {
+                        (false, _) => NO_UNIX,
+                        (true, None) => TOO_MANY,
+                        (true, Some(port)) => {
+                            places.push((Place::Unix(path.clone()), port));
+                            continue;
+                        }
+                    };
+                    let fault = format!("\"{option} = {path}\": {fault}");
                     self.wrong(section, option, Some(path), fault);
                 }
             }

@@ -8,6 +8,7 @@ use std::string::String;
 use super::*;
 use crate::{service::Tls, session::Mode};
 
+mod host_ends;
 mod spoken;
 
 /// Files by their paths.
