@@ -36,19 +36,17 @@ impl Server {
         if !active.connected
             && let (Some((address, _)), Some(dialled)) = (active.dialling, active.dialled)
             && let Some(stream) = self.stack.stream(dialled)
-            && stream.status() != Status::Connecting
+            && matches!(stream.status(), Status::Open | Status::Closed(None))
         {
             active.connected = true;
             let local = stream.local();
-            if stream.status() == Status::Open {
-                let mut lines = self.journal.connection(&service.channel, active.id);
-                let backend = service.backend_for(active.redirected).shown(address);
-                match backend.is_unix() {
-                    true => lines.connected(backend, Address::Unnamed),
-                    false => lines.connected(backend, Address::Tcp(local)),
-                }
-                tell_hello(&mut lines, service);
+            let mut lines = self.journal.connection(&service.channel, active.id);
+            let backend = service.backend_for(active.redirected).shown(address);
+            match backend.is_unix() {
+                true => lines.connected(backend, Address::Unnamed),
+                false => lines.connected(backend, Address::Tcp(local)),
             }
+            tell_hello(&mut lines, service);
         }
     }
 
