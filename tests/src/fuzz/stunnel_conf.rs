@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use stockade_config::Zeroizing;
 use stockade_config::archive::{Archive, Builder};
 use stockade_config::stunnel::{
-    Configuration, Examination, FileError, Files, Negotiation, PackedFiles, Protocol, Recorder,
-    Service, examine,
+    Accept, Configuration, Examination, FileError, Files, HostPorts, Negotiation, PackedFiles,
+    Protocol, Recorder, Service, examine,
 };
 
 /// Where the configuration is.
@@ -67,6 +67,7 @@ fn check(examination: &Examination) {
 fn usable(configuration: &Configuration) {
     assert!(!configuration.services.is_empty());
     assert!(configuration.global.debug <= 7);
+    host_ports(configuration);
     for service in &configuration.services {
         let spoken = service.protocol.as_ref().map(|spoken| spoken.protocol);
         let by_clients =
@@ -94,6 +95,33 @@ fn usable(configuration: &Configuration) {
         if let Some(keys) = &service.ticket_keys {
             assert!([16, 32].contains(&keys.key.len()) && [16, 32].contains(&keys.mac.len()));
         }
+    }
+}
+
+/// What only the host has gets ports that nothing else has.
+fn host_ports(configuration: &Configuration) {
+    let ports = HostPorts::of(configuration);
+    let mut owners = BTreeMap::new();
+    for (index, service) in configuration.services.iter().enumerate() {
+        for (nth, accept) in service.accept.iter().enumerate() {
+            let (port, owner) = match accept {
+                Accept::Tcp { port, .. } if *port != 0 => {
+                    assert_eq!(ports.accepted(index, nth), None);
+                    (Some(*port), "ports".to_owned())
+                }
+                Accept::Tcp { .. } => (ports.accepted(index, nth), format!("{index} {nth}")),
+                Accept::Unix(path) => (ports.accepted(index, nth), path.clone()),
+            };
+            if let Some(port) = port {
+                let before = owners.insert(port, owner.clone());
+                assert!(before.is_none_or(|before| before == owner));
+            }
+        }
+    }
+    let sockets: BTreeMap<u16, &str> = ports.sockets().collect();
+    assert_eq!(sockets.len(), ports.sockets().count());
+    for (port, path) in sockets {
+        assert!(port != 0 && ports.dialled(path) == Some(port));
     }
 }
 

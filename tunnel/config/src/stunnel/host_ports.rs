@@ -21,6 +21,9 @@ const ACCEPTED: RangeInclusive<u16> = 49_152..=65_535;
 /// Where [`HOST_SOCKETS`] is dialled.
 const DIALLED: RangeInclusive<u16> = 1..=65_535;
 
+/// Most ports of a kind: far more than anybody has, and found in no time.
+const MOST: usize = 4096;
+
 /// The ports of one configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostPorts<'a> {
@@ -49,12 +52,12 @@ impl<'a> HostPorts<'a> {
                 accepts.map(move |(nth, accept)| ((index, nth), &*service.name, accept))
             })
         };
-        let mut taken: Vec<u16> = accepts()
-            .filter_map(|(_, _, accept)| match accept {
-                Accept::Tcp { port, .. } => Some(*port),
-                Accept::Unix(_) => None,
-            })
-            .collect();
+        let mut taken = Taken::default();
+        for (_, _, accept) in accepts() {
+            if let Accept::Tcp { port, .. } = accept {
+                taken.add(*port);
+            }
+        }
         for (place, service, accept) in accepts() {
             let (path, words) = match accept {
                 Accept::Unix(path) => (Some(&**path), ["", path]),
@@ -63,20 +66,18 @@ impl<'a> HostPorts<'a> {
             };
             let known = ports.accepted.iter().find(|one| one.path == path);
             let known = known.filter(|_| path.is_some()).map(|one| one.port);
-            let port = known.or_else(|| find(words, ACCEPTED, &taken));
+            let port = known.or_else(|| taken.find(words, ACCEPTED));
             if let Some(port) = port {
-                taken.push(port);
                 ports.accepted.push(Accepted { place, path, port });
             }
         }
-        let mut taken = Vec::new();
+        let mut taken = Taken::default();
         for (_, service) in services() {
             for connect in service.connect.iter().chain(&service.redirect) {
                 if let Connect::Unix(path) = connect
                     && ports.dialled(path).is_none()
-                    && let Some(port) = find(["", path], DIALLED, &taken)
+                    && let Some(port) = taken.find(["", path], DIALLED)
                 {
-                    taken.push(port);
                     ports.dialled.push((port, path));
                 }
             }
@@ -105,15 +106,42 @@ impl<'a> HostPorts<'a> {
     }
 }
 
-/// The first free port of a range from where `words` point to.
-fn find(words: [&str; 2], range: RangeInclusive<u16>, taken: &[u16]) -> Option<u16> {
-    let (first, last) = range.into_inner();
-    let count = u32::from(last - first) + 1;
-    let start = hash(words) % count;
-    let candidates = (0..count).map(|step| (start + step) % count);
-    let mut candidates = candidates.filter_map(|offset| u16::try_from(offset).ok());
-    let port = candidates.find(|offset| !taken.contains(&(first + offset)));
-    port.map(|offset| first + offset)
+/// Ports that are no longer free.
+#[derive(Default)]
+struct Taken {
+    /// A bit for each port, once one is taken.
+    bits: Vec<u64>,
+    /// How many were found.
+    found: usize,
+}
+
+impl Taken {
+    /// Takes a port; false if it is taken.
+    fn add(&mut self, port: u16) -> bool {
+        let (word, bit) = (usize::from(port / 64), 1 << (port % 64));
+        self.bits.resize(1024, 0);
+        match self.bits.get_mut(word) {
+            Some(word) if *word & bit == 0 => {
+                *word |= bit;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the first free port of a range from where `words` point to.
+    fn find(&mut self, words: [&str; 2], range: RangeInclusive<u16>) -> Option<u16> {
+        if self.found >= MOST {
+            return None;
+        }
+        let (first, last) = range.into_inner();
+        let count = u32::from(last - first) + 1;
+        let start = hash(words) % count;
+        let mut offsets = (0..count).filter_map(|step| u16::try_from((start + step) % count).ok());
+        let offset = offsets.find(|offset| self.add(first + offset))?;
+        self.found += 1;
+        Some(first + offset)
+    }
 }
 
 /// FNV-1a, 32 bits (draft-eastlake-fnv): spreads paths that differ little. Nobody else chooses them.

@@ -84,6 +84,17 @@ fn a_port_that_the_file_names_is_left_alone() {
 }
 
 #[test]
+fn there_is_an_end_to_them() {
+    let many = "accept = 0\n".repeat(250);
+    let text: String = (0..20)
+        .map(|number| section(&format!("s{number}"), &format!("{many}connect = x:1")))
+        .collect();
+    let (accepted, _) = ports(&text);
+    assert_eq!(accepted.iter().flatten().count(), 4096);
+    assert!(accepted[4095].is_some() && accepted[4096].is_none());
+}
+
+#[test]
 fn redirect_leads_to_sockets_too() {
     let text = server("redirect = /run/r\nverifyChain = yes\nCAfile = /ca.pem\nconnect = /run/c");
     let paths: Vec<String> = ports(&text).1.into_iter().map(|(path, _)| path).collect();
