@@ -27,7 +27,7 @@ pub use keys::Passphrases;
 pub use output::{LogFile, PidFile};
 pub use publish::{
     PortProblem, Publication, Published, check_own_addresses, check_ports, own_addresses,
-    publication, resolve,
+    publication, resolve, stunnel_words,
 };
 pub use report::report;
 pub use routes::{Gateway, check_routes, routes};

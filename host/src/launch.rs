@@ -58,7 +58,9 @@ use supervisor::Shared;
 
 pub use events::{Events, Kind, Record};
 pub use notify::Notify;
-pub use options::{Image, Link, Machinery, OnEvent, OnLine, Options, Pauses, Setup, Source};
+pub use options::{
+    Image, Link, Machinery, OnBound, OnEvent, OnLine, Options, Pauses, Setup, Source,
+};
 pub use status::{End, LastWords, Phase, Ready, Reloaded, Status};
 pub use stockade_channel::Listening;
 

@@ -37,6 +37,9 @@ pub trait Caller {
 /// This program's version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What this program is called.
+pub(crate) const NAME: &str = "stockade";
+
 /// What the image of this program is called.
 const INSIDE: &str = "in this program";
 
@@ -97,7 +100,7 @@ impl Image {
 
 impl Caller for Installed {
     fn program(&self) -> &'static str {
-        "stockade"
+        NAME
     }
 
     fn development_folder(&self) -> Result<PathBuf> {

@@ -177,7 +177,7 @@ fn texts<'a>(errors: impl IntoIterator<Item = &'a Diagnostic>) -> Vec<String> {
 
 /// Every error that an image would end with if it were started so: what certificates, keys and lists
 /// contain is judged by the tunnel's own code.
-fn contents(boot: &Boot) -> Vec<String> {
+pub(crate) fn contents(boot: &Boot) -> Vec<String> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs());
     let archive = boot.archive.as_ref().map(|archive| archive.as_slice());

@@ -16,6 +16,9 @@ use stockade_host::{Accel, Firmware, Machine};
 
 use crate::{caller, plan};
 
+/// The command with stunnel's command line.
+pub(crate) const STUNNEL: &str = "stunnel";
+
 /// Most MiB that a machine can be given: a terabyte.
 const MAX_MEMORY_MIB: u32 = 1_048_576;
 
@@ -67,6 +70,13 @@ pub enum Task {
     /// The latest events are kept, numbered across restarts of the machine; after a crash, the
     /// machine's last words are among them.
     Diagnose(Diagnose),
+    /// Do what stunnel would do with this command line
+    ///
+    /// Takes stunnel's words, reads its configuration file, logs as it does, heeds its signals and
+    /// ends with its statuses. A link to this program that is called stunnel, stunnel4 or stunnel5
+    /// does the same. Unless the file says foreground = yes, the command returns once the image
+    /// serves. Options of `run` such as --image can be given in STOCKADE_OPTIONS.
+    Stunnel(Stunnel),
 }
 
 /// What is served, on which machine and network.
@@ -177,6 +187,19 @@ pub struct Diagnose {
     pub since: u64,
 }
 
+/// Words of `stunnel`.
+#[derive(Clone, Debug, Args)]
+pub struct Stunnel {
+    /// FILE [default: /etc/stunnel/stunnel.conf], or -fd N for a descriptor to read it from; or one of
+    /// -help, -version, -options and -sockets
+    #[arg(
+        value_name = "WORD",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub words: Vec<OsString>,
+}
+
 /// Which of the runs on this host is meant.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Which {
@@ -262,7 +285,9 @@ fn memory(text: &str) -> Result<u32, String> {
 /// The whole program's options.
 pub fn command() -> Command {
     // A command that is changed goes to the end of the list, so all go there, in their order.
-    let order = ["run", "check", "status", "stop", "reload", "diagnose"];
+    let order = [
+        "run", "check", "status", "stop", "reload", "diagnose", STUNNEL,
+    ];
     order.into_iter().fold(Cli::command(), |commands, name| {
         commands.mut_subcommand(name, |command| match name {
             "run" => command.after_long_help(image_words()),

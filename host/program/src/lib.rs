@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -30,6 +30,7 @@ mod plan;
 mod reading;
 mod run;
 mod source;
+mod stunnel;
 mod supervise;
 mod words;
 
@@ -46,6 +47,10 @@ const USAGE: u8 = 2;
 
 /// The whole program: reads the arguments, does what they say, and tells what went wrong.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some((program, words)) = as_stunnel(&arguments) {
+        return stunnel::main(program, words);
+    }
     let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         Err(answer) => return tell(&answer),
@@ -57,11 +62,26 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Task::Stop(options) => ask::stop(&options),
         cli::Task::Reload(options) => ask::reload(&options),
         cli::Task::Diagnose(options) => ask::diagnose(&options),
+        cli::Task::Stunnel(options) => {
+            return stunnel::main(OsStr::new(caller::NAME), &options.words);
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Whether stunnel's command line is meant, by the program's name or by its first word: then how the
+/// program was called, and stunnel's words. They are not like ours, `-help` for one.
+fn as_stunnel(arguments: &[OsString]) -> Option<(&OsStr, &[OsString])> {
+    let (program, words) = arguments.split_first()?;
+    if stunnel::is_called(program) {
+        return Some((program, words));
+    }
+    let (command, words) = words.split_first()?;
+    let asks_us = words.first().is_some_and(|word| word == "--help");
+    (command == cli::STUNNEL && !asks_us).then_some((program, words))
 }
 
 /// Writes lines to standard output. A terminal that has gone away, or a reader that has seen enough,

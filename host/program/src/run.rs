@@ -172,7 +172,7 @@ fn tell(refused: &Refused) -> ExitCode {
     ExitCode::from(refused.status)
 }
 
-fn accelerator(asked: Accel, image: &Image) -> Result<(Accel, String)> {
+pub(crate) fn accelerator(asked: Accel, image: &Image) -> Result<(Accel, String)> {
     Ok(match asked {
         Accel::Auto => {
             let found = probe(&image.path)?;

@@ -432,7 +432,7 @@ fn about_file(reason: &str, error: &io::Error) -> String {
 }
 
 /// `Address already in use (98)`, as stunnel writes an error of the system.
-pub(super) fn stunnel_words(error: &io::Error) -> String {
+pub fn stunnel_words(error: &io::Error) -> String {
     let text = error.to_string();
     match (text.split_once(" (os error "), error.raw_os_error()) {
         (Some((words, _)), Some(number)) => format!("{words} ({number})"),

@@ -10,7 +10,7 @@ use stockade_config::stunnel::Recording;
 use super::events::Record;
 use super::notify::Notify;
 use crate::network::{Forward, HostSocket};
-use crate::{Accel, Firmware, Machine};
+use crate::{Accel, Error, Firmware, Machine};
 
 /// Memory of a machine, MiB, unless told otherwise.
 const DEFAULT_MEMORY_MIB: u32 = 128;
@@ -77,6 +77,9 @@ pub type OnLine = Box<dyn FnMut(&str) + Send>;
 /// Sees events.
 pub type OnEvent = Box<dyn FnMut(&Record) + Send>;
 
+/// Comes between the listeners and the first machine.
+pub type OnBound = Box<dyn FnOnce() -> Result<(), Error> + Send>;
+
 /// What every machine of a launcher has.
 #[derive(Clone, Debug)]
 pub struct Machinery {
@@ -130,6 +133,9 @@ pub struct Options {
     pub event_bytes: usize,
     /// Whom to tell that the service is ready, reloading, stopping.
     pub notify: Notify,
+    /// Is called once this host's listeners are bound and before the first machine is started: the
+    /// place to give up privileges that only the former need. Its error is that of the start.
+    pub on_bound: OnBound,
     /// Sees every line of the console, on another thread. Must not wait for long, nor call the
     /// launcher: the console is not read meanwhile.
     pub on_line: OnLine,
@@ -155,6 +161,7 @@ impl Options {
             pauses: Pauses::default(),
             event_bytes: DEFAULT_EVENT_BYTES,
             notify: Notify::default(),
+            on_bound: Box::new(|| Ok(())),
             on_line: Box::new(|_| {}),
             on_event: Box::new(|_| {}),
         }

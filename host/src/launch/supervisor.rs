@@ -85,6 +85,7 @@ pub(super) fn start(options: Options) -> Result<Arc<Shared>, Error> {
     let Options {
         mut source,
         notify,
+        on_bound,
         on_line,
         on_event,
         ..
@@ -99,6 +100,7 @@ pub(super) fn start(options: Options) -> Result<Arc<Shared>, Error> {
         }
         None => Vec::new(),
     };
+    on_bound()?;
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| Error::Launch(format!("no descriptor for the launcher: {error}")))?;
     let state = State {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,6 +52,23 @@ impl Place {
         let mut command = Command::new(self.program);
         self.settle(&mut command);
         command.args(words);
+        command
+    }
+
+    /// The program under another name, by a link, with these words. Its image is named in the
+    /// environment, for command lines that have no place for it.
+    pub fn command_called(&self, name: &str, words: &[&str]) -> Command {
+        let link = self.files.path(name);
+        match symlink(self.program, &link) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => panic!("{link}: {error}"),
+            _ => {}
+        }
+        let image = vm::image();
+        let image = image.to_str().expect("a path in UTF-8");
+        let mut command = Command::new(link);
+        self.settle(&mut command);
+        command.args(words);
+        command.env("STOCKADE_OPTIONS", format!("--accel tcg --image {image}"));
         command
     }
 

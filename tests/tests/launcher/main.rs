@@ -4,6 +4,7 @@
 //! Every test has a launcher and a place of its own. But for the one that stops the launcher's
 //! process, all run on the rootless network.
 
+mod as_stunnel;
 mod channel;
 mod control;
 mod crash;

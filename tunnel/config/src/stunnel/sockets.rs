@@ -49,6 +49,29 @@ const OPTIONS: [(&str, Kind); 22] = [
     ("TCP_NODELAY", Kind::Flag),
 ];
 
+/// Those that are more than known.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let is_honoured = |name: &str| {
+        // A value of the option's kind decides nothing about whether there is such an option here.
+        let values = [
+            Value::Flag(true),
+            Value::Number(1),
+            Value::Linger(None),
+            Value::Other,
+        ];
+        values.iter().any(|value| {
+            matches!(
+                store(&mut SocketOptions::default(), name, value),
+                Taken::Honoured
+            )
+        })
+    };
+    OPTIONS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(move |name| is_honoured(name))
+}
+
 /// A value that fits its option.
 enum Value {
     Flag(bool),

@@ -107,6 +107,22 @@ const NEVER: [&str; 42] = [
     "PREFER_NO_DHE_KEX",
 ];
 
+/// Options that are looked at.
+const HEEDED: [&str; 5] = [
+    "NO_TLSv1_2",
+    "NO_TLSv1_3",
+    "NO_SSL_MASK",
+    "NO_TICKET",
+    "CIPHER_SERVER_PREFERENCE",
+];
+
+/// Every name that is known, sorted.
+pub(super) fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = HEEDED.into_iter().chain(ALWAYS).chain(NEVER).collect();
+    names.sort_unstable();
+    names
+}
+
 impl SslOptions {
     /// Takes one value of `options` in: a name of SSL_CTX_set_options(3) without `SSL_OP_`,
     /// with `-` in front to clear it.

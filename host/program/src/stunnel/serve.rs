@@ -1,0 +1,581 @@
+//! The service itself: what `run` does, said as stunnel says it.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use stockade_channel::Kind as Said;
+use stockade_config::stunnel::Global;
+use stockade_host::conf::{self, PidFile, Published};
+use stockade_host::control::{Name, Server};
+use stockade_host::launch::{End, Image, Kind, Launcher, Notify, Options, Ready, Record, Status};
+use stockade_host::network::{GATEWAY_IPV4, GATEWAY_IPV6};
+use stockade_host::{Accel, Error, Tap};
+
+use super::daemon::Parent;
+use super::log::{Log, error_lines};
+use super::source::{self, Configurations, Foreground, Place, Taken};
+use super::{level, signals};
+use crate::caller::{Caller, Installed};
+use crate::cli::{Net, Run};
+use crate::reading::Recipe;
+use crate::source::Latest;
+use crate::{network, plan, run};
+
+/// How long the image may take to serve before the log is opened without it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As good as for ever.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// How long the image may take to say how it stands.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Something that has happened.
+enum Message {
+    Signal(i32),
+    Ready(Ready),
+    Slow,
+    /// The image has taken a new configuration.
+    Reloaded,
+    Ended(End),
+}
+
+/// A launcher under stunnel's name.
+struct Serving {
+    launcher: Arc<Launcher>,
+    server: Option<Server>,
+    tap: Option<Tap>,
+    receiver: Receiver<Message>,
+    sender: Sender<Message>,
+    log: Log,
+    place: Arc<Place>,
+    published: Vec<Published>,
+    global: Global,
+    foreground: Foreground,
+    latest: Latest,
+    parent: Option<Parent>,
+    pid: Option<PidFile>,
+    is_open: bool,
+    is_ending: bool,
+}
+
+/// Serves until it is ended; gives the process's status.
+pub(super) fn serve(options: Run, place: Place, log: Log, parent: Option<Parent>) -> u8 {
+    match start(options, Arc::new(place), &log, parent) {
+        Ok(serving) => serving.until_end(),
+        Err(lines) => {
+            for line in lines {
+                log.say(level::ERROR, &line);
+            }
+            log.give_up();
+            1
+        }
+    }
+}
+
+fn start(
+    options: Run,
+    place: Arc<Place>,
+    log: &Log,
+    parent: Option<Parent>,
+) -> Result<Serving, Vec<String>> {
+    let net = plan::net(&options);
+    let recipe = Recipe {
+        options: options.clone(),
+        net: net.clone(),
+        backend: None,
+        development: None,
+        stand_in: false,
+        program: "stockade",
+    };
+    let taken = source::read(&recipe, &place, log).map_err(|mut lines| {
+        lines.push("Configuration failed".to_owned());
+        lines
+    })?;
+    log.say(level::NOTICE, "Configuration successful");
+    let Taken {
+        reading,
+        global,
+        foreground,
+        account,
+    } = taken;
+    check_ports(&reading.ports.published, log)?;
+
+    let told = |error: Box<dyn std::error::Error>| lines_of(&error.to_string());
+    let image = Installed::default().prepare(&options, &net).map_err(told)?;
+    let tap = match &net {
+        Net::Bridge(bridge) => {
+            Some(network::make_tap(bridge, &reading.config, "stockade").map_err(told)?)
+        }
+        _ => None,
+    };
+    let link = network::link(&net, tap.as_ref(), "stockade").map_err(told)?;
+    let (accel, words) = run::accelerator(options.accel, &image).map_err(told)?;
+    log.say(level::INFO, &format!("Image: {}, {words}", image.name));
+    let (sender, receiver) = channel();
+    listen_to_signals(&sender).map_err(|error| lines_of(&error.to_string()))?;
+    if let Some(parent) = &parent {
+        parent.leave_session();
+    }
+
+    let latest = Latest::default();
+    let configurations = Configurations {
+        recipe,
+        place: Arc::clone(&place),
+        log: log.clone(),
+        first: Some(reading.setup()),
+        latest: Arc::clone(&latest),
+    };
+    let mut launch = Options::new(Image::File(image.path.clone()), link, configurations);
+    launch.machinery.machine = options.machine;
+    launch.machinery.firmware = options.firmware;
+    launch.machinery.accel = accel;
+    if let Some(memory) = options.memory {
+        launch.machinery.memory_mib = memory;
+    }
+    launch.notify = Notify::from_environment();
+    let hearer = Hearer {
+        log: log.clone(),
+        place: Arc::clone(&place),
+        is_someone: !account.is_nobody_else(),
+        is_rootless: net == Net::Rootless,
+    };
+    launch.on_event = Box::new(move |record| hearer.hear(record));
+    launch.on_bound = Box::new(move || account.become_it(accel == Accel::Kvm));
+    let launcher = Arc::new(Launcher::start(launch).map_err(|error| start_lines(&error))?);
+    let server = control(&place, &launcher, options.drain, log);
+    watch(&launcher, &sender);
+    Ok(Serving {
+        launcher,
+        server,
+        tap,
+        receiver,
+        sender,
+        log: log.clone(),
+        place,
+        published: reading.ports.published,
+        global,
+        foreground,
+        latest,
+        parent,
+        pid: None,
+        is_open: false,
+        is_ending: false,
+    })
+}
+
+/// Finds out which ports can't be had, and tells it as stunnel does.
+fn check_ports(published: &[Published], log: &Log) -> Result<(), Vec<String>> {
+    let problems = conf::check_ports(published);
+    for problem in &problems {
+        let text = &problem.diagnostic.text;
+        let (what, advice) = text.split_once("; ").unwrap_or((text, ""));
+        log.say(level::NOTICE, what);
+        if !advice.is_empty() {
+            log.say(level::INFO, advice);
+        }
+    }
+    let service = |text: &str| {
+        let rest = text.split_once('[').map(|(_, rest)| rest)?;
+        rest.split_once(']').map(|(name, _)| name.to_owned())
+    };
+    match problems.first().map(|problem| &problem.diagnostic.text) {
+        None => Ok(()),
+        Some(text) => {
+            let name = service(text).unwrap_or_default();
+            Err(vec![format!("Binding service [{name}] failed")])
+        }
+    }
+}
+
+fn lines_of(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+fn start_lines(error: &Error) -> Vec<String> {
+    let mut lines = error_lines(error);
+    if let Error::Listen { listen, .. } = error {
+        lines.push(format!("Binding {listen} failed"));
+    }
+    lines
+}
+
+/// The socket by which `stockade status` and the like reach this run. What stunnel does needs none,
+/// so it goes on without where there can't be one.
+fn control(place: &Place, launcher: &Arc<Launcher>, drain: Duration, log: &Log) -> Option<Server> {
+    let start = |name: &str| {
+        let name: Name = name.parse()?;
+        Server::start(&name, Arc::clone(launcher), drain)
+    };
+    let stem = place.stem();
+    let server = match start(stem) {
+        Err(Error::AlreadyRunning { .. }) => start(&format!("{stem}-{}", std::process::id())),
+        other => other,
+    };
+    server
+        .inspect_err(|error| log.say(level::INFO, &format!("No control socket: {error}")))
+        .ok()
+}
+
+fn listen_to_signals(sender: &Sender<Message>) -> std::io::Result<()> {
+    let mut signals = Signals::new(signals::heeded())?;
+    let sender = sender.clone();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                // Nobody listens any more when all is over.
+                let _ = sender.send(Message::Signal(signal));
+            }
+        })?;
+    Ok(())
+}
+
+/// Tells when the first machine serves, and when all is over.
+fn watch(launcher: &Arc<Launcher>, sender: &Sender<Message>) {
+    let (first, tell) = (Arc::clone(launcher), sender.clone());
+    thread::spawn(move || {
+        let mut patience = PATIENCE;
+        loop {
+            match first.wait_ready(patience) {
+                Ok(ready) => return drop(tell.send(Message::Ready(ready))),
+                Err(Error::TimedOut { .. }) => {
+                    if patience == PATIENCE {
+                        let _ = tell.send(Message::Slow);
+                    }
+                    patience = LONG;
+                }
+                // That is told as the end.
+                Err(_) => return,
+            }
+        }
+    });
+    let (last, tell) = (Arc::clone(launcher), sender.clone());
+    thread::spawn(move || {
+        loop {
+            if let Some(end) = last.wait(LONG) {
+                return drop(tell.send(Message::Ended(end)));
+            }
+        }
+    });
+}
+
+/// Logs what the launcher and its image tell.
+struct Hearer {
+    log: Log,
+    place: Arc<Place>,
+    /// Whether this process becomes another user.
+    is_someone: bool,
+    /// Whether the image reaches this host's loopback under another address.
+    is_rootless: bool,
+}
+
+impl Hearer {
+    /// What stunnel would not say at its usual level is told at a lower one, and what is said here in
+    /// stunnel's order is not said twice.
+    fn hear(&self, record: &Record) {
+        let log = &self.log;
+        match record.kind {
+            Kind::Image(Said::ConfigurationSuccessful | Said::Listening) => {}
+            Kind::Image(_) => {
+                let text = self.place.line(&record.text);
+                let is_tunnels = record.connection.is_empty();
+                if is_tunnels && is_told_here(&text, self.is_someone) {
+                    return;
+                }
+                if is_tunnels && text.ends_with(REACHED) {
+                    return log.say(level::INFO, &text);
+                }
+                log.pass(record, self.by_host(text));
+            }
+            Kind::Started | Kind::Ready | Kind::Stopping => log.say(level::INFO, &record.text),
+            Kind::Ended => {
+                let first = record.text.lines().next().unwrap_or_default();
+                log.say(level::ERROR, first);
+            }
+            Kind::Restarting => log.say(level::NOTICE, &record.text),
+            Kind::Lost(_) => log.say(level::WARNING, &record.text),
+            // Who asked is told.
+            _ => {}
+        }
+    }
+
+    /// A line of the image with this host's loopback as this host knows it.
+    fn by_host(&self, text: String) -> String {
+        if !self.is_rootless {
+            return text;
+        }
+        let words = text.split(' ').map(|word| {
+            for (gateway, loopback) in [
+                (format!("{GATEWAY_IPV4}:"), "127.0.0.1:"),
+                (format!("{GATEWAY_IPV6}:"), "::1:"),
+                (format!("[{GATEWAY_IPV6}]:"), "[::1]:"),
+            ] {
+                if let Some(port) = word.strip_prefix(&gateway) {
+                    return format!("{loopback}{port}");
+                }
+            }
+            word.to_owned()
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// How the image ends its line about a backend on this host.
+const REACHED: &str = "is on the host, reached by the gateway";
+
+/// Whether a line of the image is about what this process has said, or does itself.
+fn is_told_here(text: &str, is_someone: bool) -> bool {
+    let about_account = ["\"setuid", "\"setgid"]
+        .iter()
+        .any(|option| text.contains(option));
+    matches!(text, "Terminated" | "Accepting new connections")
+        || [
+            "Stopping: ",
+            "Reading configuration from ",
+            "Initializing service ",
+        ]
+        .iter()
+        .any(|head| text.starts_with(head))
+        || is_someone && about_account && text.contains("has no effect")
+}
+
+impl Serving {
+    fn until_end(mut self) -> u8 {
+        loop {
+            let Ok(message) = self.receiver.recv() else {
+                unreachable!("we hold a sender ourselves");
+            };
+            match message {
+                Message::Ready(ready) => {
+                    self.tell_bound(&ready);
+                    if self.open().is_err() {
+                        return 1;
+                    }
+                }
+                Message::Slow => {
+                    let text = format!("No image serves yet, after {} s", PATIENCE.as_secs());
+                    self.log.say(level::WARNING, &text);
+                }
+                Message::Signal(SIGHUP) => self.reload(),
+                Message::Signal(SIGUSR1) if self.is_open => self.log.reopen(),
+                Message::Signal(SIGUSR1) => {}
+                Message::Signal(SIGUSR2) => self.list_connections(),
+                Message::Signal(signal) => {
+                    if self.is_ending {
+                        // What QEMU leaves, the kernel takes.
+                        return 0;
+                    }
+                    self.terminate(signal);
+                }
+                Message::Reloaded => self.adopt(),
+                Message::Ended(end) => return self.ended(&end),
+            }
+        }
+    }
+
+    /// What this host listens on.
+    fn tell_bound(&self, ready: &Ready) {
+        for bound in &ready.bound {
+            let leads = |port: &&Published| port.forward.guest_port == bound.guest_port;
+            let name = self.published.iter().find(leads);
+            let name = name.map_or("", |port| &port.service);
+            let text = format!("Service [{name}] bound to {}", bound.listen);
+            self.log.say(level::INFO, &text);
+        }
+    }
+
+    /// Does what stunnel does once its ports are bound: it opens its log, becomes a daemon and writes
+    /// its number.
+    fn open(&mut self) -> Result<(), ()> {
+        if let Err(error) = self.log.open(&self.global, self.foreground) {
+            self.log.tell_error(&error);
+            self.log.give_up();
+            return Err(());
+        }
+        self.is_open = true;
+        if self.parent.is_some() {
+            self.log.become_daemon();
+        }
+        let path = self.global.pid.as_deref().filter(|path| !path.is_empty());
+        match path.map(PidFile::write).transpose() {
+            Ok(pid) => self.pid = pid,
+            Err(error) => {
+                self.log.tell_error(&error);
+                if self.parent.is_some() {
+                    // The terminal is still there, and its user does not look into the log first.
+                    crate::warn(&format!("[!] {error}"));
+                }
+                return Err(());
+            }
+        }
+        self.log.say(level::INFO, "Accepting new connections");
+        if let Some(parent) = self.parent.take()
+            && let Err(error) = parent.release()
+        {
+            let text = format!("daemonize: whoever started this daemon is gone: {error}");
+            self.log.say(level::ERROR, &text);
+            return Err(());
+        }
+        Ok(())
+    }
+
+    /// SIGHUP. The log and the ports change once the image has taken the configuration.
+    fn reload(&self) {
+        let (log, place, sender) = (
+            self.log.clone(),
+            Arc::clone(&self.place),
+            self.sender.clone(),
+        );
+        self.aside(move |launcher| match launcher.reload() {
+            Ok(_) => {
+                log.say(level::NOTICE, "Configuration successful");
+                let _ = sender.send(Message::Reloaded);
+            }
+            Err(lines) => {
+                for line in lines.iter().filter(|line| *line != "Configuration failed") {
+                    for line in place.error(line) {
+                        log.say(level::ERROR, &line);
+                    }
+                }
+                log.say(level::ERROR, "Configuration failed");
+                log.say(level::ERROR, "Failed to reload the configuration file");
+            }
+        });
+    }
+
+    fn adopt(&self) {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(global) = &*latest
+            && self.is_open
+        {
+            self.log.adopt(global);
+        }
+    }
+
+    /// SIGUSR2.
+    fn list_connections(&self) {
+        let log = self.log.clone();
+        self.aside(move |launcher| {
+            for line in connections(&launcher.status(ANSWER)) {
+                log.say(level::EMERGENCY, &line);
+            }
+        });
+    }
+
+    /// stunnel ends its connections with itself.
+    fn terminate(&mut self, signal: i32) {
+        self.is_ending = true;
+        if signal == SIGTERM {
+            self.log.say(level::NOTICE, "Terminated");
+        } else {
+            let text = format!("Received {}; terminating", signals::name(signal));
+            self.log.say(level::ERROR, &text);
+        }
+        self.aside(|launcher| {
+            launcher.stop(Duration::ZERO);
+        });
+    }
+
+    /// Lets the launcher do something that takes time.
+    fn aside(&self, what: impl FnOnce(&Launcher) + Send + 'static) {
+        let launcher = Arc::clone(&self.launcher);
+        thread::spawn(move || what(&launcher));
+    }
+
+    fn ended(mut self, end: &End) -> u8 {
+        if !end.is_success() {
+            for line in lines_of(&end.to_string()) {
+                self.log.say(level::ERROR, &line);
+            }
+            if let End::Failed {
+                last_words: Some(words),
+                ..
+            } = end
+            {
+                for line in words.console.iter().chain(&words.messages) {
+                    self.log.say(level::INFO, line);
+                }
+            }
+            self.log.give_up();
+            return 1;
+        }
+        if !self.is_ending {
+            self.log.say(level::NOTICE, "Terminated");
+        }
+        if !self.is_open {
+            // It was ended before it served.
+            let _ = self.log.open(&self.global, self.foreground);
+        }
+        // Whoever asked for the end is told; then listeners, interface and files go.
+        drop((self.server.take(), self.tap.take(), self.pid.take()));
+        0
+    }
+}
+
+/// The connections, as far as the image tells them apart.
+fn connections(status: &Status) -> Vec<String> {
+    let mut lines = vec!["Active connections:".to_owned()];
+    let Some(image) = &status.image else {
+        lines.push(format!("The image does not answer: it is {}", status.phase));
+        return lines;
+    };
+    for service in image.services.iter().filter(|service| service.sessions > 0) {
+        lines.push(format!(
+            "Service [{}]: {} active connection(s)",
+            service.name, service.sessions
+        ));
+    }
+    if image.old_sessions > 0 {
+        lines.push(format!(
+            "Earlier configurations: {} active connection(s)",
+            image.old_sessions
+        ));
+    }
+    lines.push(format!("Listed {} active connection(s)", image.sessions));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_hosts_loopback_is_called_so() {
+        let hearer = |is_rootless| Hearer {
+            log: Log::new(),
+            place: Arc::new(Place::of_file("/etc/a.conf")),
+            is_someone: false,
+            is_rootless,
+        };
+        let line = format!("s_connect: connected {GATEWAY_IPV4}:80 not 1{GATEWAY_IPV4}:80");
+        assert_eq!(
+            hearer(true).by_host(line.clone()),
+            format!("s_connect: connected 127.0.0.1:80 not 1{GATEWAY_IPV4}:80")
+        );
+        assert_eq!(hearer(false).by_host(line.clone()), line);
+        let six = format!("s_connect: connected {GATEWAY_IPV6}:80");
+        assert_eq!(hearer(true).by_host(six), "s_connect: connected ::1:80");
+    }
+
+    #[test]
+    fn what_is_said_here_is_not_said_twice() {
+        for text in [
+            "Terminated",
+            "Reading configuration from file a",
+            "Stopping: no more connections; 0 session(s) have 0 ms to end",
+        ] {
+            assert!(is_told_here(text, false), "{text}");
+        }
+        let setuid = "a:1: \"setuid = nobody\" has no effect: an image has no users";
+        assert!(is_told_here(setuid, true) && !is_told_here(setuid, false));
+        assert!(!is_told_here(
+            "Service [a] accepted connection from b",
+            true
+        ));
+    }
+}
