@@ -93,7 +93,8 @@ impl Log {
         });
     }
 
-    /// What the image says, whose own journal has judged its importance.
+    /// What the image says, whose own journal has judged its importance. Its clock knows seconds alone,
+    /// so this host's counts.
     pub(super) fn pass(&self, record: &Record, text: String) {
         let mut inner = self.lock();
         let speaker = match record.connection.as_str() {
@@ -101,7 +102,7 @@ impl Log {
             connection => connection.to_owned(),
         };
         inner.take(Line {
-            time: record.time,
+            time: SystemTime::now(),
             level: record.severity,
             speaker,
             text,

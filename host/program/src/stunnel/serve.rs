@@ -12,17 +12,16 @@ use stockade_config::stunnel::Global;
 use stockade_host::conf::{self, PidFile, Published};
 use stockade_host::control::{Name, Server};
 use stockade_host::launch::{End, Image, Kind, Launcher, Notify, Options, Ready, Record, Status};
-use stockade_host::network::{GATEWAY_IPV4, GATEWAY_IPV6};
+use stockade_host::network::{Bound, GATEWAY_IPV4, GATEWAY_IPV6};
 use stockade_host::{Accel, Error, Tap};
 
 use super::daemon::Parent;
 use super::log::{Log, error_lines};
-use super::source::{self, Configurations, Foreground, Place, Taken};
+use super::source::{self, Configurations, Foreground, Latest, Place, Taken};
 use super::{level, signals};
 use crate::caller::{Caller, Installed};
 use crate::cli::{Net, Run};
 use crate::reading::Recipe;
-use crate::source::Latest;
 use crate::{network, plan, run};
 
 /// How long the image may take to serve before the log is opened without it.
@@ -40,7 +39,7 @@ enum Message {
     Ready(Ready),
     Slow,
     /// The image has taken a new configuration.
-    Reloaded,
+    Reloaded(Vec<Bound>),
     Ended(End),
 }
 
@@ -352,7 +351,7 @@ impl Serving {
             };
             match message {
                 Message::Ready(ready) => {
-                    self.tell_bound(&ready);
+                    self.tell_bound(&ready.bound);
                     if self.open().is_err() {
                         return 1;
                     }
@@ -372,15 +371,15 @@ impl Serving {
                     }
                     self.terminate(signal);
                 }
-                Message::Reloaded => self.adopt(),
+                Message::Reloaded(bound) => self.adopt(&bound),
                 Message::Ended(end) => return self.ended(&end),
             }
         }
     }
 
     /// What this host listens on.
-    fn tell_bound(&self, ready: &Ready) {
-        for bound in &ready.bound {
+    fn tell_bound(&self, bound: &[Bound]) {
+        for bound in bound {
             let leads = |port: &&Published| port.forward.guest_port == bound.guest_port;
             let name = self.published.iter().find(leads);
             let name = name.map_or("", |port| &port.service);
@@ -432,9 +431,9 @@ impl Serving {
             self.sender.clone(),
         );
         self.aside(move |launcher| match launcher.reload() {
-            Ok(_) => {
+            Ok(reloaded) => {
                 log.say(level::NOTICE, "Configuration successful");
-                let _ = sender.send(Message::Reloaded);
+                let _ = sender.send(Message::Reloaded(reloaded.bound));
             }
             Err(lines) => {
                 for line in lines.iter().filter(|line| *line != "Configuration failed") {
@@ -448,13 +447,30 @@ impl Serving {
         });
     }
 
-    fn adopt(&self) {
-        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(global) = &*latest
-            && self.is_open
-        {
-            self.log.adopt(global);
+    /// Goes on as the new configuration says, which the image has taken.
+    fn adopt(&mut self, bound: &[Bound]) {
+        let latest = {
+            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            latest.take()
+        };
+        let Some((global, published)) = latest else {
+            return;
+        };
+        self.published = published;
+        if self.is_open {
+            self.log.adopt(&global);
+        } else {
+            let Global {
+                foreground, pid, ..
+            } = self.global.clone();
+            // These stay what they were, as with stunnel.
+            self.global = Global {
+                foreground,
+                pid,
+                ..global
+            };
         }
+        self.tell_bound(bound);
     }
 
     /// SIGUSR2.

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use stockade_config::stunnel::{Global, Reported, Service};
-use stockade_host::conf::{self, INSECURE, Passphrases, stunnel_words};
+use stockade_host::conf::{self, INSECURE, Passphrases, Published, stunnel_words};
 use stockade_host::launch::{Setup, Source};
 use stockade_host::{Account, memfd};
 
@@ -16,7 +16,6 @@ use super::level;
 use super::log::Log;
 use crate::check;
 use crate::reading::{self, Reading, Recipe};
-use crate::source::Latest;
 
 /// Most bytes that are read from a descriptor: more than any configuration may have.
 const MOST: u64 = 2 * 1024 * 1024;
@@ -259,7 +258,10 @@ pub(super) fn read(recipe: &Recipe, place: &Place, log: &Log) -> Result<Taken, V
         let mut lines = refused.lines;
         lines.retain(|line| line != "Configuration failed");
         let line = lines.first().and_then(|line| place.line_of(line));
-        if line >= place.first_section() {
+        // stunnel says so behind its global options.
+        if let (Some(line), Some(section)) = (line, place.first_section())
+            && line >= section
+        {
             fips();
         }
         lines
@@ -346,6 +348,9 @@ fn account(report: &[Reported]) -> Result<Account, String> {
         .map_err(|error| error.to_string())
 }
 
+/// What the configuration that was read last says of the log, and what it publishes.
+pub(super) type Latest = Arc<Mutex<Option<(Global, Vec<Published>)>>>;
+
 /// Reads the configuration for the launcher: once at the start, and again at each reload.
 pub(super) struct Configurations {
     pub(super) recipe: Recipe,
@@ -353,7 +358,7 @@ pub(super) struct Configurations {
     pub(super) log: Log,
     /// What was read before the start.
     pub(super) first: Option<Setup>,
-    /// What was read last says this of the log.
+    /// What was read last, beside what the launcher takes.
     pub(super) latest: Latest,
 }
 
@@ -364,7 +369,7 @@ impl Source for Configurations {
         }
         let taken = read(&self.recipe, &self.place, &self.log)?;
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        *latest = Some(taken.global);
+        *latest = Some((taken.global, taken.reading.ports.published.clone()));
         Ok(taken.reading.setup())
     }
 }
