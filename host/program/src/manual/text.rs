@@ -6,7 +6,8 @@ no other operating system in it, no file system and no second process beside the
 
 stockade run starts it and stays in the foreground. It gives the image a network, publishes its \
 services on this host, starts another machine when one ends unasked, and ends in order when it is \
-asked to. QEMU never outlives it. The other commands speak to one that runs, over a UNIX socket that \
+asked to. QEMU never outlives it. stockade stunnel does the same as stunnel(8) would: its words, its log, \
+its signals, its daemon; so does a link to this program that is called stunnel. The other commands speak to one that runs, over a UNIX socket that \
 only its user and root may use.
 
 Configuration, certificates and keys are handed over in memory: they are neither on a command line \
@@ -57,6 +58,11 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
                 "Where the development certificate is; see FILES.",
             ),
             (
+                "STOCKADE_OPTIONS",
+                "Options of stockade run, separated by blanks, for stockade stunnel and the links with \
+                 stunnel's name, whose command line is stunnel's.",
+            ),
+            (
                 "PATH",
                 "Where qemu-system-x86_64, setpriv, openssl and ip are looked for.",
             ),
@@ -77,6 +83,11 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
             (
                 "SIGUSR1",
                 "Open the log file again, after logrotate(8) has moved it.",
+            ),
+            (
+                "SIGUSR2",
+                "Under stunnel's name: log how many connections each service has. There, SIGTERM, SIGINT and \
+                 SIGQUIT end open connections at once, as stunnel does.",
             ),
         ],
     ),
@@ -100,7 +111,7 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
 ];
 
 /// What to do, and the line that does it.
-pub(super) const EXAMPLES: [(&str, &str); 8] = [
+pub(super) const EXAMPLES: [(&str, &str); 9] = [
     (
         "Try it out, with a development certificate and a small HTTP server behind it:",
         "stockade run",
@@ -112,6 +123,10 @@ pub(super) const EXAMPLES: [(&str, &str); 8] = [
     (
         "See what becomes of a stunnel configuration, then serve it:",
         "stockade check --conf /etc/stunnel/off.conf && stockade run --conf /etc/stunnel/off.conf",
+    ),
+    (
+        "Let what calls stunnel find this program instead:",
+        "ln -s $(command -v stockade) /usr/local/bin/stunnel",
     ),
     (
         "Serve on a UNIX socket that the group www-data may use:",

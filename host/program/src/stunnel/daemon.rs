@@ -53,7 +53,9 @@ pub(super) fn start(program: &OsStr, words: &[OsString], place: &Place) -> io::R
         Ok(1) if answer[0] == SERVES => Ok(0),
         _ => {
             let code = child.wait()?.code();
-            Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+            let code = code.and_then(|code| u8::try_from(code).ok());
+            // One that was ended before it served has not done what was asked for.
+            Ok(code.filter(|code| *code != 0).unwrap_or(1))
         }
     }
 }

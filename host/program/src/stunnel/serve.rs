@@ -353,6 +353,7 @@ impl Serving {
                 Message::Ready(ready) => {
                     self.tell_bound(&ready.bound);
                     if self.open().is_err() {
+                        self.launcher.stop(Duration::ZERO);
                         return 1;
                     }
                 }

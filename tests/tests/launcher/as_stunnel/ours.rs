@@ -226,6 +226,33 @@ fn setuid_is_the_launchers_and_qemus() {
     assert_eq!(program.finish().code(), Some(0), "{}", program.log.text());
 }
 
+#[test]
+fn chroot_is_told_and_changes_nothing() {
+    let scene = Scene::new();
+    let conf = scene.write(&scene.conf("debug = 6\nchroot = /nonexistent\n"));
+    let program = Kind::Ours.start(&scene, &[&conf]);
+    let line = program
+        .log
+        .wait_for("\"chroot = /nonexistent\" has no effect");
+    assert!(line.contains("LOG5[ui]: "), "{line}");
+    scene.try_echo(scene.server).expect("a served connection");
+}
+
+/// Who ends it before it serves has not been served.
+#[test]
+fn a_daemon_that_never_serves_is_a_failure() {
+    let scene = Scene::new();
+    let service = scene.service("tls", scene.server, scene.backend.address());
+    let conf = scene.write(&format!("syslog = no\n{service}"));
+    let mut command = Kind::Ours.command(&scene, &[&conf]);
+    let no_image = scene.place.files.add("image", "no image at all");
+    let options = format!("--accel tcg --image {no_image}");
+    let called = super::finish(command.env("STOCKADE_OPTIONS", options));
+    assert_eq!(called.status.code(), Some(1), "{}", called.stderr);
+    let told = |line: &str| line.starts_with("[!] ");
+    assert!(called.stderr.lines().any(told), "{}", called.stderr);
+}
+
 /// Options that stunnel's command line has no place for come from the environment, and what is wrong
 /// with them is told.
 #[test]
