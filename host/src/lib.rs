@@ -18,6 +18,7 @@ mod command_line;
 pub mod conf;
 pub mod control;
 mod error;
+pub mod inherited;
 pub mod launch;
 mod machine;
 pub mod memfd;

@@ -18,6 +18,7 @@ use clap::FromArgMatches;
 use crate::cli::{self, Run};
 
 mod daemon;
+mod hearer;
 mod help;
 mod log;
 mod serve;

@@ -27,7 +27,9 @@ fn commands_are_told_in_the_order_in_which_they_are_needed() {
     let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
     assert_eq!(
         names,
-        ["run", "check", "status", "stop", "reload", "diagnose"]
+        [
+            "run", "check", "status", "stop", "reload", "diagnose", "stunnel"
+        ]
     );
 }
 

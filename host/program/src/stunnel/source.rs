@@ -1,7 +1,6 @@
 //! Where the configuration is, and what reading it says.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stockade_config::stunnel::{Global, Reported, Service};
 use stockade_host::conf::{self, INSECURE, Passphrases, Published, stunnel_words};
 use stockade_host::launch::{Setup, Source};
-use stockade_host::{Account, memfd};
+use stockade_host::{Account, inherited, memfd};
 
 use super::daemon::Parent;
 use super::level;
@@ -88,7 +87,7 @@ impl Wanted {
                 };
                 let bytes = match parent {
                     Some(parent) => parent.configuration(),
-                    None => read_descriptor(place),
+                    None => inherited::take(place, MOST),
                 };
                 let held = bytes.and_then(|bytes| Ok((memfd::sealed("conf", &bytes)?, bytes)));
                 let (memory, bytes) = held.map_err(|error| {
@@ -106,21 +105,6 @@ impl Wanted {
             }
         }
     }
-}
-
-/// What can still be read from a descriptor of this process. It is opened anew by its name in proc(5),
-/// and read from where it stands.
-fn read_descriptor(number: u16) -> io::Result<Vec<u8>> {
-    let mut file = File::open(format!("/proc/self/fd/{number}"))?;
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}"))?;
-    let position = info.lines().find_map(|line| line.strip_prefix("pos:"));
-    if let Some(Ok(position)) = position.map(|text| text.trim().parse()) {
-        // A pipe has no position.
-        let _ = file.seek(SeekFrom::Start(position));
-    }
-    let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 impl Place {

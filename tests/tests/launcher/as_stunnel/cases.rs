@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use rustix::process::Signal;
+use stockade_tests::launcher::processes;
 use stockade_tests::launcher::program::Program;
 
 use super::{Case, Daemon, Kind, LOG, PID, Seen, finish, occupy, serve_one, wait_for_log};
@@ -275,11 +276,17 @@ pub const FOREGROUND: &[Case] = &[
                     command.env(name, value);
                 }
             }
-            command.env("CONF", conf);
+            command.env("CONF", &conf);
             let mut program = Program::spawn(&command);
             kind.wait_until_accepting(scene, &mut program);
             serve_one(scene);
             program.log.wait_for("Connection closed");
+            // Nobody but who was given it may read it.
+            let file = std::path::Path::new(&conf);
+            for process in program.family() {
+                let open = processes::descriptors(process.pid);
+                assert!(!open.iter().any(|path| path == file), "{process:?}");
+            }
             ended(scene, program, Signal::TERM)
         },
         line: "LOG5[ui]: Reading configuration from descriptor 5",

@@ -1,3 +1,5 @@
+//! Lines, and where they go.
+
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
