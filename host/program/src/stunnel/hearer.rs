@@ -26,7 +26,7 @@ impl Hearer {
     pub(super) fn hear(&self, record: &Record) {
         let log = &self.log;
         match record.kind {
-            Kind::Image(Said::ConfigurationSuccessful | Said::Listening) => {}
+            Kind::Image(Said::Listening) => {}
             Kind::Image(_) => {
                 let text = self.place.line(&record.text);
                 let is_tunnels = record.connection.is_empty();

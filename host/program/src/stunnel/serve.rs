@@ -33,6 +33,10 @@ const LONG: Duration = Duration::from_secs(3600);
 /// How long the image may take to say how it stands.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// The verdict on a configuration. It is the image's, which has its last lines about one; here it is
+/// given where no image gets that far.
+const SUCCESSFUL: &str = "Configuration successful";
+
 /// Something that has happened.
 enum Message {
     Signal(i32),
@@ -95,7 +99,6 @@ fn start(
         lines.push("Configuration failed".to_owned());
         lines
     })?;
-    log.say(level::NOTICE, "Configuration successful");
     let Taken {
         reading,
         global,
@@ -145,7 +148,7 @@ fn start(
     };
     launch.on_event = Box::new(move |record| hearer.hear(record));
     launch.on_bound = Box::new(move || account.become_it(accel == Accel::Kvm));
-    let launcher = Arc::new(Launcher::start(launch).map_err(|error| start_lines(&error))?);
+    let launcher = Arc::new(Launcher::start(launch).map_err(|error| start_lines(&error, log))?);
     let server = control(&place, &launcher, options.drain, log);
     watch(&launcher, &sender);
     Ok(Serving {
@@ -170,6 +173,9 @@ fn start(
 /// Finds out which ports can't be had, and tells it as stunnel does.
 fn check_ports(published: &[Published], log: &Log) -> Result<(), Vec<String>> {
     let problems = conf::check_ports(published);
+    if !problems.is_empty() {
+        log.say(level::NOTICE, SUCCESSFUL);
+    }
     for problem in &problems {
         let text = &problem.diagnostic.text;
         let (what, advice) = text.split_once("; ").unwrap_or((text, ""));
@@ -195,7 +201,8 @@ fn lines_of(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-fn start_lines(error: &Error) -> Vec<String> {
+fn start_lines(error: &Error, log: &Log) -> Vec<String> {
+    log.say(level::NOTICE, SUCCESSFUL);
     let mut lines = error_lines(error);
     if let Error::Listen { listen, .. } = error {
         lines.push(format!("Binding {listen} failed"));
@@ -352,8 +359,8 @@ impl Serving {
             self.sender.clone(),
         );
         self.aside(move |launcher| match launcher.reload() {
+            // The image has said that it is successful.
             Ok(reloaded) => {
-                log.say(level::NOTICE, "Configuration successful");
                 let _ = sender.send(Message::Reloaded(reloaded.bound));
             }
             Err(lines) => {

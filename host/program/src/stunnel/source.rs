@@ -22,8 +22,11 @@ const MOST: u64 = 2 * 1024 * 1024;
 /// How stunnel begins lines about what is not one line's fault.
 const HEADS: [&str; 3] = ["Service [", "Global options: ", "Inetd mode: "];
 
-/// How stunnel ends with a section whose certificates and keys can't be used.
-const CONTEXT: &str = ": Failed to initialize TLS context";
+/// How stunnel tells what it could not do, behind a line of its own about why, which begins so.
+const FAILURES: [(&str, &str); 2] = [
+    (": Failed to initialize TLS context", ""),
+    (": Failed to include directory", "scandir: "),
+];
 
 /// Where the words say that the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,12 +167,14 @@ impl Place {
     /// An error as stunnel tells it: what is wrong with a file, and then whose file it is.
     pub(super) fn error(&self, line: &str) -> Vec<String> {
         let line = self.line(line);
-        match line.split_once(CONTEXT) {
-            Some((service, why)) if why.starts_with(": ") => {
-                vec![why[2..].to_owned(), format!("{service}{CONTEXT}")]
+        for (failure, head) in FAILURES {
+            if let Some((whose, why)) = line.split_once(failure)
+                && let Some(why) = why.strip_prefix(": ")
+            {
+                return vec![format!("{head}{why}"), format!("{whose}{failure}")];
             }
-            _ => vec![line],
         }
+        vec![line]
     }
 
     /// Which line, from 1, opens the first section.
@@ -389,6 +394,13 @@ mod tests {
         assert_eq!(
             file.error("/etc/a.conf:5: Service [tls]: Failed to initialize TLS context: k: none"),
             ["k: none", "Service [tls]: Failed to initialize TLS context"]
+        );
+        assert_eq!(
+            file.error("/etc/a.conf:5: \"include = /b\": Failed to include directory: none"),
+            [
+                "scandir: none",
+                "/etc/a.conf:5: \"include = /b\": Failed to include directory"
+            ]
         );
         assert_eq!(file.line_of("/etc/a.conf:7: x"), Some(7));
         assert_eq!(file.line_of("elsewhere:7: x"), None);

@@ -8,7 +8,7 @@ use stockade_tests::launcher::processes;
 use stockade_tests::launcher::program::Program;
 
 use super::{Case, Daemon, Kind, LOG, PID, Seen, finish, occupy, serve_one, wait_for_log};
-use crate::scene::Scene;
+use crate::scene::{GLOBALS, Scene};
 
 /// Global options of what stays in the foreground. At this level both tell when they accept.
 const FOREGROUND_YES: &str = "foreground = yes\nsyslog = no\ndebug = 6\npid =\n";
@@ -156,6 +156,30 @@ pub const REFUSALS: &[Case] = &[
         status: 1,
     },
     Case {
+        name: "nothing to verify with",
+        run: |kind, scene| {
+            let conf = scene.conf("") + "verifyChain = yes\n";
+            refused(kind, scene, &conf, &[FILE])
+        },
+        line: "[!] Service [tls]: Either \"CAengine\", \"CAfile\" or \"CApath\" has to be configured",
+        status: 1,
+    },
+    Case {
+        name: "one endpoint",
+        run: |kind, scene| {
+            let conf = format!("{GLOBALS}[tls]\nclient = yes\naccept = {}\n", scene.server);
+            refused(kind, scene, &conf, &[FILE])
+        },
+        line: "[!] Service [tls]: Each service must define two endpoints",
+        status: 1,
+    },
+    Case {
+        name: "a folder that is not there",
+        run: |kind, scene| refused(kind, scene, "include = /nonexistent\n", &[FILE]),
+        line: "\"include = /nonexistent\": Failed to include directory",
+        status: 1,
+    },
+    Case {
         name: "a relative log in a daemon",
         run: |kind, scene| {
             let conf = scene.conf("foreground = no\noutput = relative.log\n");
@@ -214,6 +238,37 @@ pub const FOREGROUND: &[Case] = &[
             ended(scene, program, Signal::TERM)
         },
         line: "LOG5[0]: Connection closed: ",
+        status: 0,
+    },
+    Case {
+        name: "a backend that refuses",
+        run: |kind, scene| {
+            let conf = format!(
+                "{FOREGROUND_YES}{}",
+                section(scene, "127.0.0.1:9".parse().expect("an address"))
+            );
+            let program = kind.start(scene, &[&scene.write(&conf)]);
+            let error = scene.try_echo(scene.server).expect_err("nobody is there");
+            program.log.wait_for("Connection reset");
+            assert_ne!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+            ended(scene, program, Signal::TERM)
+        },
+        line: "LOG3[0]: s_connect: connect 127.0.0.1:9: Connection refused (111)",
+        status: 0,
+    },
+    Case {
+        name: "a client that trusts everybody",
+        run: |kind, scene| {
+            let section = format!(
+                "[open]\nclient = yes\naccept = {}\nconnect = {}\n",
+                scene.server,
+                scene.backend.address()
+            );
+            let conf = format!("{FOREGROUND_YES}{section}");
+            let program = kind.start(scene, &[&scene.write(&conf)]);
+            ended(scene, program, Signal::TERM)
+        },
+        line: "LOG4[ui]: Service [open] needs authentication to prevent MITM attacks",
         status: 0,
     },
     Case {
