@@ -38,6 +38,17 @@ pub fn signal(pid: u32, signal: Signal) -> bool {
     pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
+/// Whether the process has a handler for this signal (proc(5), `SigCgt`).
+pub fn heeds(pid: u32, signal: Signal) -> bool {
+    let status = read(pid, "status");
+    let status = String::from_utf8_lossy(&status);
+    let caught = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
+}
+
 /// The process's words, as `ps` shows them to everybody.
 pub fn command_line(pid: u32) -> Vec<u8> {
     read(pid, "cmdline")

@@ -13,6 +13,8 @@ use super::source::Place;
 /// Logs what the launcher and its image tell.
 pub(super) struct Hearer {
     pub(super) log: Log,
+    /// Is told of each configuration that the image has found right.
+    pub(super) on_verdict: Box<dyn Fn() + Send>,
     pub(super) place: Arc<Place>,
     /// Whether this process becomes another user.
     pub(super) is_someone: bool,
@@ -27,7 +29,7 @@ impl Hearer {
         let log = &self.log;
         match record.kind {
             Kind::Image(Said::Listening) => {}
-            Kind::Image(_) => {
+            Kind::Image(said) => {
                 let text = self.place.line(&record.text);
                 let is_tunnels = record.connection.is_empty();
                 if is_tunnels && is_told_here(&text, self.is_someone) {
@@ -37,6 +39,9 @@ impl Hearer {
                     return log.say(level::INFO, &text);
                 }
                 log.pass(record, self.by_host(text));
+                if said == Said::ConfigurationSuccessful {
+                    (self.on_verdict)();
+                }
             }
             Kind::Started | Kind::Ready | Kind::Stopping => log.say(level::INFO, &record.text),
             Kind::Ended => {
@@ -98,6 +103,7 @@ mod tests {
     fn this_hosts_loopback_is_called_so() {
         let hearer = |is_rootless| Hearer {
             log: Log::new(),
+            on_verdict: Box::new(|| {}),
             place: Arc::new(Place::of_file("/etc/a.conf")),
             is_someone: false,
             is_rootless,

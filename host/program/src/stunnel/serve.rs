@@ -27,6 +27,9 @@ use crate::{network, plan, run};
 /// How long the image may take to serve before the log is opened without it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long an image that serves may take to say that the configuration is right.
+const VERDICT: Duration = Duration::from_secs(2);
+
 /// As good as for ever.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -39,8 +42,12 @@ const SUCCESSFUL: &str = "Configuration successful";
 
 /// Something that has happened.
 enum Message {
+    /// Nothing, for a while.
+    Idle,
     Signal(i32),
     Ready(Ready),
+    /// The image has logged that the configuration is right.
+    Verdict,
     Slow,
     /// The image has taken a new configuration.
     Reloaded(Vec<Bound>),
@@ -62,6 +69,9 @@ struct Serving {
     latest: Latest,
     parent: Option<Parent>,
     pid: Option<PidFile>,
+    /// The first machine serves, and its verdict has yet to come.
+    ready: Option<Ready>,
+    has_verdict: bool,
     is_open: bool,
     is_ending: bool,
 }
@@ -142,6 +152,11 @@ fn start(
     launch.notify = Notify::from_environment();
     let hearer = Hearer {
         log: log.clone(),
+        on_verdict: {
+            let sender = sender.clone();
+            // Nobody listens any more when all is over.
+            Box::new(move || drop(sender.send(Message::Verdict)))
+        },
         place: Arc::clone(&place),
         is_someone: !account.is_nobody_else(),
         is_rootless: net == Net::Rootless,
@@ -165,6 +180,8 @@ fn start(
         latest,
         parent,
         pid: None,
+        ready: None,
+        has_verdict: false,
         is_open: false,
         is_ending: false,
     })
@@ -273,17 +290,16 @@ fn watch(launcher: &Arc<Launcher>, sender: &Sender<Message>) {
 impl Serving {
     fn until_end(mut self) -> u8 {
         loop {
-            let Ok(message) = self.receiver.recv() else {
-                unreachable!("we hold a sender ourselves");
-            };
-            match message {
-                Message::Ready(ready) => {
-                    self.tell_bound(&ready.bound);
-                    if self.open().is_err() {
-                        self.launcher.stop(Duration::ZERO);
-                        return 1;
-                    }
-                }
+            // The image's lines may come a moment after it serves.
+            let patience = if self.ready.is_some() { VERDICT } else { LONG };
+            let message = self.receiver.recv_timeout(patience);
+            if message.is_err() && self.ready.is_some() {
+                self.has_verdict = true;
+            }
+            match message.unwrap_or(Message::Idle) {
+                Message::Idle => {}
+                Message::Ready(ready) => self.ready = Some(ready),
+                Message::Verdict => self.has_verdict = true,
                 Message::Slow => {
                     let text = format!("No image serves yet, after {} s", PATIENCE.as_secs());
                     self.log.say(level::WARNING, &text);
@@ -301,6 +317,15 @@ impl Serving {
                 }
                 Message::Reloaded(bound) => self.adopt(&bound),
                 Message::Ended(end) => return self.ended(&end),
+            }
+            // Where it says less than notices, there is none to wait for.
+            let has_verdict = self.has_verdict || self.global.debug < level::NOTICE;
+            if has_verdict && let Some(ready) = self.ready.take() {
+                self.tell_bound(&ready.bound);
+                if self.open().is_err() {
+                    self.launcher.stop(Duration::ZERO);
+                    return 1;
+                }
             }
         }
     }

@@ -4,8 +4,9 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 use rustix::process::Signal;
-use stockade_tests::PATIENCE;
+use stockade_tests::launcher::processes;
 use stockade_tests::launcher::program::Program;
+use stockade_tests::{PATIENCE, wait_until};
 
 use super::{Kind, lines};
 use crate::scene::Scene;
@@ -59,6 +60,9 @@ fn datagrams(kind: Kind, scene: &Scene) -> Vec<String> {
             .unwrap_or_else(|error| panic!("{error} after {lines:#?}: {}", program.log.text()));
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
         if text.contains("Configuration successful") {
+            // Debian's logs before it heeds signals.
+            let heeds = || processes::heeds(program.pid(), Signal::TERM).then_some(());
+            assert!(wait_until(PATIENCE, heeds).is_some(), "it heeds no signal");
             program.signal(Signal::TERM);
         }
         let is_last = text.ends_with("Terminated");
