@@ -339,7 +339,10 @@ impl Side {
 }
 
 /// What waits on a stream, copied into `window`, and whether nothing more will come behind it.
-fn show<'a, S: Stream>(stream: Option<&mut S>, window: &'a mut [u8]) -> (&'a [u8], bool) {
+pub(crate) fn show<'a, S: Stream>(
+    stream: Option<&mut S>,
+    window: &'a mut [u8],
+) -> (&'a [u8], bool) {
     let Some(stream) = stream else {
         return (&[], false);
     };

@@ -32,6 +32,7 @@ mod run;
 mod source;
 mod stunnel;
 mod supervise;
+mod waiting;
 mod words;
 
 pub use caller::{Caller, Image, Installed};

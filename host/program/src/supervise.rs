@@ -9,19 +9,13 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use stockade_host::Error;
 use stockade_host::launch::{End, Kind, Launcher, Ready, Record};
 
 use crate::free_ports::FreePorts;
 use crate::keeping::Keeping;
 use crate::source::Latest;
+use crate::waiting::{self, PATIENCE};
 use crate::{Result, say, warn};
-
-/// How long we wait quietly for the image; it boots in a second even where it is slow.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// As good as for ever.
-const LONG: Duration = Duration::from_secs(3600);
 
 /// The status when a third signal ends the process at once: 128 and SIGINT, as shells count.
 const INTERRUPTED: i32 = 130;
@@ -198,28 +192,14 @@ pub(crate) fn tell(end: &End) -> ExitCode {
 
 /// Tells when the first machine serves.
 fn await_ready(launcher: &Launcher, tell: &Sender<Message>) {
-    let mut patience = PATIENCE;
-    loop {
-        match launcher.wait_ready(patience) {
-            Ok(ready) => return drop(tell.send(Message::Ready(ready))),
-            Err(Error::TimedOut { .. }) => {
-                if patience == PATIENCE {
-                    let _ = tell.send(Message::Slow);
-                }
-                patience = LONG;
-            }
-            // That is told as the end.
-            Err(_) => return,
-        }
+    let slow = || drop(tell.send(Message::Slow));
+    if let Some(ready) = waiting::for_ready(launcher, slow) {
+        let _ = tell.send(Message::Ready(ready));
     }
 }
 
 fn await_end(launcher: &Launcher, tell: &Sender<Message>) {
-    loop {
-        if let Some(end) = launcher.wait(LONG) {
-            return drop(tell.send(Message::Ended(end)));
-        }
-    }
+    let _ = tell.send(Message::Ended(waiting::for_end(launcher)));
 }
 
 fn watch(

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     dialect::{self, End, Protocol, WINDOW, Wire, proxy::incoming},
     journal::Address,
-    negotiation::Negotiation,
+    negotiation::{Negotiation, show},
     opening::Opening,
     relay::Stream,
     service::Service,
@@ -41,13 +41,8 @@ impl Server {
         let Some(mut stream) = self.stack.stream(active.accepted) else {
             return Err(SessionError::NegotiationAbandoned(End::Client));
         };
-        let window = self.scratch.first(WINDOW);
-        let length = match Stream::recv_len(&stream) {
-            0 => 0,
-            _ => stream.peek(window),
-        };
+        let (seen, _) = show(Some(&mut stream), self.scratch.first(WINDOW));
         let mut unused = alloc::vec::Vec::new();
-        let seen = window.get(..length).unwrap_or_default();
         let mut wire = Wire::new(End::Client, seen, false, &mut unused);
         let read = incoming::read(&mut wire);
         let taken = wire.taken();

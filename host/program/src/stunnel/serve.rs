@@ -22,16 +22,11 @@ use super::{level, signals};
 use crate::caller::{Caller, Installed};
 use crate::cli::{Net, Run};
 use crate::reading::Recipe;
+use crate::waiting::{self, LONG, PATIENCE};
 use crate::{network, plan, run};
-
-/// How long the image may take to serve before the log is opened without it.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long an image that serves may take to say that the configuration is right.
 const VERDICT: Duration = Duration::from_secs(2);
-
-/// As good as for ever.
-const LONG: Duration = Duration::from_secs(3600);
 
 /// How long the image may take to say how it stands.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -262,29 +257,13 @@ fn listen_to_signals(sender: &Sender<Message>) -> std::io::Result<()> {
 fn watch(launcher: &Arc<Launcher>, sender: &Sender<Message>) {
     let (first, tell) = (Arc::clone(launcher), sender.clone());
     thread::spawn(move || {
-        let mut patience = PATIENCE;
-        loop {
-            match first.wait_ready(patience) {
-                Ok(ready) => return drop(tell.send(Message::Ready(ready))),
-                Err(Error::TimedOut { .. }) => {
-                    if patience == PATIENCE {
-                        let _ = tell.send(Message::Slow);
-                    }
-                    patience = LONG;
-                }
-                // That is told as the end.
-                Err(_) => return,
-            }
+        let slow = || drop(tell.send(Message::Slow));
+        if let Some(ready) = waiting::for_ready(&first, slow) {
+            let _ = tell.send(Message::Ready(ready));
         }
     });
     let (last, tell) = (Arc::clone(launcher), sender.clone());
-    thread::spawn(move || {
-        loop {
-            if let Some(end) = last.wait(LONG) {
-                return drop(tell.send(Message::Ended(end)));
-            }
-        }
-    });
+    thread::spawn(move || tell.send(Message::Ended(waiting::for_end(&last))));
 }
 
 impl Serving {
