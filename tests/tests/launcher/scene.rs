@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
 
 use rustix::net::{AddressFamily, SocketType};
 use stockade_tests::PATIENCE;
@@ -169,4 +170,26 @@ pub fn tcp_from(source: IpAddr, server: SocketAddr) -> TcpStream {
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
     limited.expect("a socket option of an open socket");
     stream
+}
+
+/// Opens so many connections from a few threads, and gives each with its number.
+pub fn open_together<S: Send>(
+    connections: usize,
+    open: impl Fn(usize) -> S + Sync,
+) -> Vec<(usize, S)> {
+    const THREADS: usize = 4;
+    let open = &open;
+    let share = move |thread: usize| {
+        let own = (0..connections).filter(move |number| number % THREADS == thread);
+        own.map(|number| (number, open(number))).collect::<Vec<_>>()
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| scope.spawn(move || share(thread)))
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined
+            .flat_map(|streams| streams.expect("its words are above"))
+            .collect()
+    })
 }

@@ -12,7 +12,7 @@ use stockade_tests::client::{self, TlsStream};
 use stockade_tests::pattern::{Hasher, Pattern, Sum};
 use stockade_tests::stunnel::ports;
 
-use crate::scene::{GLOBALS, LOOPBACK, Scene, begin_echo, end, tcp_from};
+use crate::scene::{GLOBALS, LOOPBACK, Scene, begin_echo, end, open_together, tcp_from};
 
 const MEGABYTE: u64 = 1 << 20;
 const GIGABYTE: u64 = 1 << 30;
@@ -52,28 +52,14 @@ fn a_gigabyte_up() {
 #[test]
 fn a_thousand_connections_at_once() {
     const CONNECTIONS: usize = 1000;
-    const THREADS: usize = 4;
     let scene = Scene::new();
     let launcher = scene.start(&["--memory", "768"]);
     let scene = &scene;
-    let open = |thread: usize| {
-        let own = (0..CONNECTIONS).filter(move |number| number % THREADS == thread);
-        own.map(|number| {
-            let mut stream = scene.connect();
-            stream.write_all(b"ECHO\n").expect("the command is taken");
-            crate::scene::echo(&mut stream, &words(number)).expect("an echo");
-            (number, stream)
-        })
-        .collect::<Vec<_>>()
-    };
-    let streams: Vec<(usize, TlsStream)> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|thread| scope.spawn(move || open(thread)))
-            .collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
-        joined
-            .flat_map(|streams| streams.expect("its words are above"))
-            .collect()
+    let streams = open_together(CONNECTIONS, |number| {
+        let mut stream = scene.connect();
+        stream.write_all(b"ECHO\n").expect("the command is taken");
+        crate::scene::echo(&mut stream, &words(number)).expect("an echo");
+        stream
     });
     let status = scene.place.status();
     assert_eq!(status["image"]["sessions"], CONNECTIONS, "{status}");

@@ -10,10 +10,9 @@ use std::thread;
 
 use rustix::process::Signal;
 use stockade_tests::PATIENCE;
-use stockade_tests::client::TlsStream;
 use stockade_tests::stunnel::ports;
 
-use crate::scene::{GLOBALS, LOOPBACK, Scene, echo, end};
+use crate::scene::{GLOBALS, LOOPBACK, Scene, echo, end, open_together};
 use crate::unix::connect;
 
 /// Permission bits of a file's mode.
@@ -127,7 +126,6 @@ fn from_a_socket_through_tls_to_a_socket() {
 #[test]
 fn a_thousand_connections_over_one_path() {
     const CONNECTIONS: usize = 1000;
-    const THREADS: usize = 4;
     let scene = Scene::new();
     let (tls, behind) = (
         scene.place.files.path("tls.sock"),
@@ -140,23 +138,10 @@ fn a_thousand_connections_over_one_path() {
     launcher.wait_until_serving();
     let (scene, tls) = (&scene, &tls);
     let words = |number: usize| format!("connection {number}").into_bytes();
-    let open = |thread: usize| {
-        let own = (0..CONNECTIONS).filter(move |number| number % THREADS == thread);
-        own.map(|number| {
-            let mut stream = connect(scene, client(tls));
-            echo(&mut stream, &words(number)).expect("an echo");
-            (number, stream)
-        })
-        .collect::<Vec<_>>()
-    };
-    let streams: Vec<(usize, TlsStream)> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|thread| scope.spawn(move || open(thread)))
-            .collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
-        joined
-            .flat_map(|streams| streams.expect("its words are above"))
-            .collect()
+    let streams = open_together(CONNECTIONS, |number| {
+        let mut stream = connect(scene, client(tls));
+        echo(&mut stream, &words(number)).expect("an echo");
+        stream
     });
     let status = scene.place.status();
     assert_eq!(status["image"]["sessions"], CONNECTIONS, "{status}");
