@@ -8,7 +8,9 @@ use std::fs;
 use std::sync::Arc;
 
 use stockade_config::archive::Builder;
-use stockade_config::stunnel::{Diagnostic, Examination, Notice, Recorder, Recording, examine};
+use stockade_config::stunnel::{
+    Diagnostic, Examination, Files, Notice, Recorder, Recording, examine,
+};
 
 use crate::Error;
 
@@ -54,11 +56,27 @@ pub struct Found {
 /// notices.
 pub fn find(path: &str, passphrases: Passphrases) -> Found {
     let mut files = HostFiles::new(passphrases);
-    let mut recorder = Recorder::new(&mut files);
+    let mut found = find_in(path, &mut files);
+    let warnings = exposed(&files, &found.examination);
+    let Examination {
+        notices,
+        configuration,
+        ..
+    } = &mut found.examination;
+    notices.extend(warnings);
+    in_order(notices);
+    if let Some(configuration) = configuration {
+        configuration.notices.clone_from(notices);
+    }
+    found
+}
+
+/// Reads a configuration and every file that it names out of these files, which need not all be on
+/// this host.
+pub fn find_in(path: &str, files: impl Files) -> Found {
+    let mut recorder = Recorder::new(files);
     let mut examination = examine(path, &mut recorder);
     let recording = recorder.into_files();
-    let warnings = exposed(&files, &examination);
-    examination.notices.extend(warnings);
     in_order(&mut examination.notices);
     if let Some(configuration) = &mut examination.configuration {
         configuration.notices.clone_from(&examination.notices);

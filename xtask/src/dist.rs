@@ -127,7 +127,7 @@ fn program_with(root: &Path, image: &Path, program: &Path) -> Result<()> {
                 "--profile",
                 "dist",
                 "--package",
-                "stockade",
+                "stockade-program",
             ])
             .args([
                 "--bin",

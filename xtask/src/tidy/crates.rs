@@ -16,7 +16,7 @@ struct Crate {
 
 /// The whole workspace. The machine knows nothing of the product, TCP and TLS nothing of each
 /// other: only `tunnel` joins them.
-const CRATES: [Crate; 12] = [
+const CRATES: [Crate; 13] = [
     Crate {
         name: "stockade-boot",
         may_know: &["stockade-kernel", "stockade-tunnel"],
@@ -60,13 +60,18 @@ const CRATES: [Crate; 12] = [
     },
     // `stockade check` judges certificates and keys with the tunnel's own code: no second opinion.
     Crate {
-        name: "stockade",
+        name: "stockade-program",
         may_know: &[
             "stockade-host",
             "stockade-config",
             "stockade-channel",
             "stockade-tunnel",
+            "stockade",
         ],
+    },
+    Crate {
+        name: "stockade",
+        may_know: &["stockade-host", "stockade-config", "stockade-channel"],
     },
     Crate {
         name: "stockade-tests",
@@ -79,12 +84,13 @@ const CRATES: [Crate; 12] = [
             "stockade-channel",
             "stockade-tunnel",
             "stockade-host",
+            "stockade-program",
             "stockade",
         ],
     },
     Crate {
         name: "xtask",
-        may_know: &["stockade", "stockade-host", "stockade-config"],
+        may_know: &["stockade-program", "stockade-host", "stockade-config"],
     },
 ];
 

@@ -1,0 +1,110 @@
+//! Proxies as what a launcher boots.
+
+use std::sync::Arc;
+
+use stockade_config::Zeroizing;
+use stockade_host::conf::{self, HostFiles, Passphrases, Published};
+use stockade_host::launch::Setup;
+use stockade_host::network::{self, Forward, Listen};
+
+use crate::file::{self, WithText};
+use crate::{Config, Error};
+
+/// Makes one configuration of these proxies, each a service of the name beside it, with everything
+/// that they need of this host: certificates, keys and lists are read now.
+///
+/// The image logs all that it can tell (`debug = 7`).
+///
+/// # Errors
+///
+/// A value is not possible, or the configuration is refused: every reason.
+pub fn setup<'a>(proxies: impl IntoIterator<Item = (&'a str, &'a Config)>) -> Result<Setup, Error> {
+    let mut text = "debug = 7\n".to_owned();
+    let mut listens = Vec::new();
+    for (name, config) in proxies {
+        text += &config.section(name)?;
+        listens.push((name, &config.listen));
+    }
+    let mut files = HostFiles::new(Passphrases::Nobody);
+    let found = conf::find_in(
+        file::NAME,
+        WithText {
+            text,
+            files: &mut files,
+        },
+    );
+    let word = conf::word(&found)?;
+    let Some(configuration) = found.examination.configuration else {
+        let errors = found.examination.errors.iter();
+        let lines = errors.map(|error| error.text.clone()).collect();
+        return Err(Error::ConfigurationFailed(lines));
+    };
+    let publication = conf::publication(&configuration, conf::resolve).map_err(|errors| {
+        Error::ConfigurationFailed(errors.into_iter().map(|error| error.text).collect())
+    })?;
+    let published = publication.ports.into_iter();
+    Ok(Setup {
+        kernel_line: Zeroizing::new(format!("{} {word}", network::options())),
+        conf: Some(Arc::new(found.recording)),
+        forwards: published.map(|port| forward(port, &listens)).collect(),
+        sockets: publication.sockets,
+        ..Setup::default()
+    })
+}
+
+/// A published port with the mode and the owner that its proxy asks for, which a stunnel
+/// configuration can't say.
+fn forward(published: Published, listens: &[(&str, &Listen)]) -> Forward {
+    let Published {
+        mut forward,
+        service,
+        ..
+    } = published;
+    let asked = listens.iter().find(|(name, _)| *name == service);
+    if let (Listen::Unix(socket), Some((_, Listen::Unix(asked)))) = (&mut forward.listen, asked) {
+        socket.mode = asked.mode;
+        socket.user = asked.user;
+        socket.group = asked.group;
+    }
+    forward
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Check, Remote, UnixSocket, Verification};
+
+    fn config(path: &str) -> Config {
+        Config::new(Remote::new("127.0.0.1", 443), path, None)
+    }
+
+    #[test]
+    fn sockets_keep_their_modes_and_owners() {
+        let mut first = config("/run/a.sock");
+        let socket = UnixSocket {
+            mode: Some(0o660),
+            user: Some(7),
+            group: Some(8),
+            ..UnixSocket::at("/run/a.sock")
+        };
+        first.listen = Listen::Unix(socket.clone());
+        let second = config("/run/b.sock");
+        let setup = setup([("a", &first), ("b", &second)]).unwrap();
+        let listens: Vec<&Listen> = setup.forwards.iter().map(|one| &one.listen).collect();
+        let plain = Listen::Unix(UnixSocket::at("/run/b.sock"));
+        assert_eq!(listens, [&Listen::Unix(socket), &plain]);
+        assert!(setup.conf.is_some() && setup.kernel_line.contains("--conf=file:"));
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_told_without_a_place_that_nobody_knows() {
+        let mut config = config("/run/a.sock");
+        config.verification = Some(Verification::new(Check::Peer, "/nonexistent/ca.pem"));
+        let Err(Error::ConfigurationFailed(lines)) = setup([("a", &config)]) else {
+            panic!("it was taken");
+        };
+        let text = lines.join("\n");
+        assert!(text.contains("/nonexistent/ca.pem"), "{text}");
+        assert!(!text.contains(file::NAME), "{text}");
+    }
+}
