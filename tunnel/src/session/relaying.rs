@@ -85,7 +85,12 @@ impl Session {
         Ok(opened.read > 0)
     }
 
-    /// Seals what the plain end has sent; passes its FIN on as close_notify and FIN.
+    /// Seals what the plain end has sent; passes its FIN on as close_notify.
+    ///
+    /// The FIN of the TLS end's TCP connection waits until the other direction has ended too: to
+    /// TLS close_notify says all, and whatever carries the TCP connection (an HTTP proxy after
+    /// CONNECT, a load balancer) may take one FIN for the end of both directions and cut the answer
+    /// off.
     fn seal<T: Stream, P: Stream>(
         &mut self,
         tls: &mut T,
@@ -106,9 +111,11 @@ impl Session {
         if self.outbound == Direction::Ending {
             moved |= relay::transmit(&mut self.connection, tls) > 0;
             if self.connection.pending_output() == 0 {
-                tls.finish();
                 self.outbound = Direction::Ended;
             }
+        }
+        if self.have_both_ended() {
+            tls.finish();
         }
         Ok(moved)
     }
@@ -128,8 +135,7 @@ impl Session {
             self.failed.get_or_insert(SessionError::PlainEndLost(error));
         }
         self.undelivered = !self.is_drained(tls, plain);
-        let both_ended = self.inbound == Direction::Ended && self.outbound == Direction::Ended;
-        if both_ended && !self.undelivered && self.failed.is_none() {
+        if self.have_both_ended() && !self.undelivered && self.failed.is_none() {
             return self.end(Ok(()));
         }
         let late = now >= self.deadline();
@@ -170,6 +176,10 @@ impl Session {
         } else {
             self.timeouts.idle
         }
+    }
+
+    fn have_both_ended(&self) -> bool {
+        self.inbound == Direction::Ended && self.outbound == Direction::Ended
     }
 
     fn is_half_closed(&self) -> bool {

@@ -194,6 +194,8 @@ fn the_application_s_end_of_stream_passes_and_the_backend_goes_on() {
     assert_eq!(chain.backend.read_all(), b"request");
     assert!(chain.backend.peer_finished());
     assert_eq!(chain.server_step, Step::Wait);
+    let message = "a FIN of the carrying connection could be taken for the end of both directions";
+    assert!(!chain.server_tls.peer_finished(), "{message}");
     let answer = pattern(100_000);
     let received = transfer(&mut chain, backend, application, &answer);
     assert!(received == answer);
@@ -203,6 +205,7 @@ fn the_application_s_end_of_stream_passes_and_the_backend_goes_on() {
     assert!(chain.application.peer_finished());
     assert_eq!(chain.client_step, Step::End(Ok(())));
     assert_eq!(chain.server_step, Step::End(Ok(())));
+    assert!(chain.server_tls.peer_finished() && chain.client_tls.peer_finished());
 }
 
 #[test]
@@ -213,6 +216,7 @@ fn the_backend_s_end_of_stream_passes_and_the_application_goes_on() {
     chain.settle();
     assert_eq!(chain.application.read_all(), b"greeting");
     assert!(chain.application.peer_finished());
+    assert!(!chain.client_tls.peer_finished());
     let data = pattern(100_000);
     let received = transfer(&mut chain, application, backend, &data);
     assert!(received == data);
