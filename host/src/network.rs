@@ -73,6 +73,29 @@ const GATEWAY_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x53, 0x74, 0x01];
 /// make up for the segmentation offload that `-netdev stream` does not have.
 pub const MTU: usize = 65_000;
 
+/// Which addresses names have for the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Families {
+    /// All that this host knows.
+    #[default]
+    Both,
+    /// Those of IPv4 alone.
+    Ipv4,
+    /// Those of IPv6 alone.
+    Ipv6,
+}
+
+impl Families {
+    /// Whether addresses of IPv6, or else of IPv4, are among them.
+    pub const fn has(self, ipv6: bool) -> bool {
+        match self {
+            Families::Both => true,
+            Families::Ipv4 => !ipv6,
+            Families::Ipv6 => ipv6,
+        }
+    }
+}
+
 /// The image's words for this network.
 pub fn options() -> String {
     format!(
@@ -183,6 +206,16 @@ impl Network {
     /// they wait until a machine serves.
     pub fn accepting(&self, yes: bool) {
         self.engine.accepting(yes);
+    }
+
+    /// Lets names have these addresses, from the next question on.
+    pub fn families(&self, families: Families) {
+        self.engine.families(families);
+    }
+
+    /// Closes every listener once a client was taken from one of them: nobody comes after it.
+    pub fn take_one(&self) {
+        self.engine.take_one();
     }
 
     /// What has come and gone so far.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stockade_host::network::{Listen, UnixSocket};
+use stockade_host::network::{Families, Listen, UnixSocket};
 
 use crate::{Error, Verification};
 
@@ -35,6 +35,8 @@ pub struct Config {
     pub listen: Listen,
     /// How the remote's certificate is verified; `None`: anybody is trusted.
     pub verification: Option<Verification>,
+    /// Which of the remote's addresses are tried. Proxies of one image have the same.
+    pub families: Families,
     /// The name that the remote is asked for (SNI, RFC 6066 §3): the remote's host when `None`, and
     /// none at all when empty.
     pub server_name: Option<String>,
@@ -78,6 +80,7 @@ impl Config {
             remote,
             listen: Listen::Unix(UnixSocket::at(path)),
             verification,
+            families: Families::default(),
             server_name: None,
             identity: None,
             idle: None,

@@ -17,5 +17,5 @@ mod verification;
 pub use config::{Config, Identity, Remote};
 pub use error::Error;
 pub use setup::setup;
-pub use stockade_host::network::{Listen, UnixSocket};
+pub use stockade_host::network::{Families, Listen, UnixSocket};
 pub use verification::{Check, Verification};

@@ -21,9 +21,14 @@ use crate::{Config, Error};
 pub fn setup<'a>(proxies: impl IntoIterator<Item = (&'a str, &'a Config)>) -> Result<Setup, Error> {
     let mut text = "debug = 7\n".to_owned();
     let mut listens = Vec::new();
+    let mut families = None;
     for (name, config) in proxies {
         text += &config.section(name)?;
         listens.push((name, &config.listen));
+        if *families.get_or_insert(config.families) != config.families {
+            let text = format!("{name}: proxies of one image try addresses of the same families");
+            return Err(Error::InvalidArgument(text));
+        }
     }
     let mut files = HostFiles::new(Passphrases::Nobody);
     let found = conf::find_in(
@@ -48,6 +53,7 @@ pub fn setup<'a>(proxies: impl IntoIterator<Item = (&'a str, &'a Config)>) -> Re
         conf: Some(Arc::new(found.recording)),
         forwards: published.map(|port| forward(port, &listens)).collect(),
         sockets: publication.sockets,
+        families: families.unwrap_or_default(),
         ..Setup::default()
     })
 }
@@ -94,6 +100,22 @@ mod tests {
         let plain = Listen::Unix(UnixSocket::at("/run/b.sock"));
         assert_eq!(listens, [&Listen::Unix(socket), &plain]);
         assert!(setup.conf.is_some() && setup.kernel_line.contains("--conf=file:"));
+    }
+
+    #[test]
+    fn families_are_those_of_all() {
+        use stockade_host::network::Families;
+        let four = Config {
+            families: Families::Ipv4,
+            ..config("/run/a.sock")
+        };
+        let alone = setup([("a", &four)]).unwrap();
+        assert_eq!(alone.families, Families::Ipv4);
+        let other = config("/run/b.sock");
+        assert!(matches!(
+            setup([("a", &four), ("b", &other)]),
+            Err(Error::InvalidArgument(_))
+        ));
     }
 
     #[test]

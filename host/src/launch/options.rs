@@ -9,7 +9,7 @@ use stockade_config::stunnel::Recording;
 
 use super::events::Record;
 use super::notify::Notify;
-use crate::network::{Forward, HostSocket};
+use crate::network::{Families, Forward, HostSocket};
 use crate::{Accel, Error, Firmware, Machine};
 
 /// Memory of a machine, MiB, unless told otherwise.
@@ -54,6 +54,8 @@ pub struct Setup {
     pub forwards: Vec<Forward>,
     /// UNIX sockets of this host that the image may connect to, likewise.
     pub sockets: Vec<HostSocket>,
+    /// Which addresses the image finds for names, likewise.
+    pub families: Families,
 }
 
 /// Reads the configuration: at the start, and again at each reload.
@@ -129,6 +131,9 @@ pub struct Options {
     pub source: Box<dyn Source>,
     /// The pauses before restarts.
     pub pauses: Pauses,
+    /// Whether the listeners close once there was a client, as those of a program that serves one.
+    /// Not to be reloaded.
+    pub takes_one: bool,
     /// Bytes of events that are kept for [`events_since`](super::Launcher::events_since).
     pub event_bytes: usize,
     /// Whom to tell that the service is ready, reloading, stopping.
@@ -159,6 +164,7 @@ impl Options {
             },
             source: Box::new(source),
             pauses: Pauses::default(),
+            takes_one: false,
             event_bytes: DEFAULT_EVENT_BYTES,
             notify: Notify::default(),
             on_bound: Box::new(|| Ok(())),

@@ -160,6 +160,7 @@ impl Run {
             return;
         };
         if let Some(network) = &self.shared.network {
+            network.families(reload.setup.families);
             network.retire(&reload.setup.forwards);
             network.take_back(&reload.setup.sockets);
         }

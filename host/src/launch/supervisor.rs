@@ -95,6 +95,10 @@ pub(super) fn start(options: Options) -> Result<Arc<Shared>, Error> {
     let network = plan.network()?;
     let bound = match &network {
         Some(network) => {
+            network.families(setup.families);
+            if options.takes_one {
+                network.take_one();
+            }
             network.offer(&setup.sockets)?;
             network.bind(&setup.forwards)?
         }

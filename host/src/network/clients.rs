@@ -41,6 +41,8 @@ pub(super) struct Listeners {
     entries: Table<Entry>,
     /// A machine serves.
     pub(super) accepting: bool,
+    /// The first client is the last.
+    pub(super) takes_one: bool,
     /// Descriptors ran out: nobody is taken until then.
     paused: Option<Instant>,
 }
@@ -50,6 +52,7 @@ impl Listeners {
         Listeners {
             entries: Table::new(),
             accepting: false,
+            takes_one: false,
             paused: None,
         }
     }
@@ -162,6 +165,14 @@ impl Listeners {
             return None;
         }
         self.paused = None;
+        let client = self.accept()?;
+        if self.takes_one {
+            self.entries.extract(|_| true);
+        }
+        Some(client)
+    }
+
+    fn accept(&mut self) -> Option<Client> {
         for (_, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.is_due()) {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(&entry.listener.socket, flags) {

@@ -20,7 +20,7 @@ use super::relay::{Relay, Stage, Verdict};
 use super::resolver::Resolver;
 use super::sockets::HostSockets;
 use super::table::{Key, Table};
-use super::{Bound, Counters, Forward, HostSocket, gone, wake};
+use super::{Bound, Counters, Families, Forward, HostSocket, gone, wake};
 use crate::Error;
 
 /// Open files that this process is to have, if its hard limit allows: two for each connection would
@@ -41,6 +41,8 @@ enum Command {
     Retire(Vec<Forward>, Sender<()>),
     Plug(Sender<io::Result<OwnedFd>>),
     Accepting(bool),
+    Families(Families),
+    TakeOne,
     Stop,
 }
 
@@ -122,6 +124,14 @@ impl Handle {
 
     pub(super) fn accepting(&self, yes: bool) {
         self.tell(Command::Accepting(yes));
+    }
+
+    pub(super) fn families(&self, families: Families) {
+        self.tell(Command::Families(families));
+    }
+
+    pub(super) fn take_one(&self) {
+        self.tell(Command::TakeOne);
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -293,6 +303,8 @@ impl Engine {
                 let _ = reply.send(self.plug());
             }
             Command::Accepting(yes) => self.listeners.accepting = yes,
+            Command::Families(families) => self.resolver.families = families,
+            Command::TakeOne => self.listeners.takes_one = true,
             Command::Stop => self.stopped = true,
         }
     }

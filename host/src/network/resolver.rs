@@ -14,7 +14,7 @@ use simple_dns::{
 };
 use stockade_net::Datagram;
 
-use super::{GATEWAY_IPV4, GATEWAY_IPV6, wake};
+use super::{Families, GATEWAY_IPV4, GATEWAY_IPV6, wake};
 
 /// Threads that ask, each one name at a time: getaddrinfo(3) waits.
 const THREADS: usize = 4;
@@ -36,6 +36,7 @@ const TTL: u32 = 10;
 struct Job {
     plug: u64,
     datagram: Datagram,
+    families: Families,
 }
 
 /// An answer, on its way to the guest.
@@ -51,6 +52,8 @@ pub(super) struct Answer {
 
 /// The threads, started with the first question.
 pub(super) struct Resolver {
+    /// Which addresses there are for the guest.
+    pub(super) families: Families,
     jobs: Option<SyncSender<Job>>,
     answers: (Sender<Answer>, Receiver<Answer>),
     wake: Arc<OwnedFd>,
@@ -60,6 +63,7 @@ impl Resolver {
     /// A resolver that signals `wake`, an eventfd(2), when there is an answer.
     pub(super) fn new(wake: Arc<OwnedFd>) -> Resolver {
         Resolver {
+            families: Families::default(),
             jobs: None,
             answers: channel(),
             wake,
@@ -74,7 +78,12 @@ impl Resolver {
         let Some(jobs) = self.jobs.take().or_else(|| self.start()) else {
             return;
         };
-        if let Ok(()) | Err(TrySendError::Full(_)) = jobs.try_send(Job { plug, datagram }) {
+        let job = Job {
+            plug,
+            datagram,
+            families: self.families,
+        };
+        if let Ok(()) | Err(TrySendError::Full(_)) = jobs.try_send(job) {
             self.jobs = Some(jobs);
         }
     }
@@ -96,10 +105,15 @@ impl Resolver {
             let run = move || {
                 loop {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(Job { plug, datagram }) = job else {
+                    let Ok(Job {
+                        plug,
+                        datagram,
+                        families,
+                    }) = job
+                    else {
                         return;
                     };
-                    let Some(payload) = answer(&datagram.payload, look_up) else {
+                    let Some(payload) = answer(&datagram.payload, families, look_up) else {
                         continue;
                     };
                     let answer = Answer {
@@ -187,6 +201,7 @@ fn addresses(
 /// The answer to a message; `None` for what is no question, and must not be answered.
 fn answer(
     question: &[u8],
+    families: Families,
     look_up: impl Fn(&str, Family) -> Result<Vec<IpAddr>, Failure>,
 ) -> Option<Vec<u8>> {
     let query = Packet::parse(question).ok()?;
@@ -213,7 +228,12 @@ fn answer(
         (QCLASS::CLASS(CLASS::IN), QTYPE::TYPE(TYPE::AAAA)) => Some(true),
         _ => None,
     };
-    match ipv6.map(|ipv6| addresses(&name, ipv6, look_up)) {
+    let found = ipv6.map(|ipv6| match families.has(ipv6) {
+        true => addresses(&name, ipv6, look_up),
+        // As of a name without such addresses; the other question tells whether it is known.
+        false => Ok(Vec::new()),
+    });
+    match found {
         Some(Ok(found)) => {
             for address in found {
                 let data = match seen_by_the_guest(address) {

@@ -94,6 +94,26 @@ fn a_file_has_its_mode_carries_both_ways_and_goes_with_the_network() {
     assert!(!path.exists());
 }
 
+/// Who waits beside the only client is refused with its listener, and the file is gone.
+#[test]
+fn a_listener_can_be_for_one_client() {
+    let setup = Setup::new();
+    let folder = Folder::new();
+    let path = folder.file("s");
+    setup.guest.listen(7, Service::Echo);
+    setup.network.take_one();
+    setup.network.bind(&[unix(&path, None)]).unwrap();
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(b"alone").unwrap();
+    let mut heard = [0; 5];
+    std::io::Read::read_exact(&mut client, &mut heard).unwrap();
+    assert_eq!(&heard, b"alone");
+    assert!(!path.exists() && UnixStream::connect(&path).is_err());
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&client), b"");
+}
+
 #[test]
 fn a_file_can_be_given_to_a_group_of_one_s_own() {
     let setup = Setup::new();
