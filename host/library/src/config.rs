@@ -111,6 +111,9 @@ impl Config {
         if let Some(identity) = &self.identity {
             section.path("cert", &identity.certificate)?;
             section.path("key", &identity.key)?;
+            // A server of OpenSSL that names no session context, as socat's does not, refuses every
+            // resumed handshake of a client that has a certificate (SSL_CTX_set_session_id_context(3)).
+            section.line("sessionResume", "no")?;
         }
         for (option, time) in [
             ("TIMEOUTidle", self.idle),
@@ -191,6 +194,21 @@ mod tests {
             "[db]\nclient = yes\naccept = /run/db.sock\nconnect = db.example:3307\n\
              CAfile = /etc/ca.pem\nverifyChain = yes\ncheckHost = db\nTIMEOUTidle = 2\n\
              sslVersion = TLSv1.2\n"
+        );
+    }
+
+    #[test]
+    fn who_shows_a_certificate_resumes_no_session() {
+        let mut config = Config::new(Remote::new("a.example", 443), "/s", None);
+        assert!(!config.section("x").unwrap().contains("sessionResume"));
+        config.identity = Some(Identity {
+            certificate: "/c.pem".into(),
+            key: "/k.pem".into(),
+        });
+        let section = config.section("x").unwrap();
+        assert!(
+            section.contains("key = /k.pem\nsessionResume = no\n"),
+            "{section}"
         );
     }
 
