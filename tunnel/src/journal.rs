@@ -10,7 +10,7 @@
 use alloc::string::String;
 use core::{fmt, time::Duration};
 
-pub(crate) use channel::Kind;
+pub(crate) use channel::{CertificateProblem, Kind};
 
 use net::{Instant, Stack};
 use tls::WallClock;
@@ -44,6 +44,9 @@ use text::Text;
 /// Lines about connections that went well, per second: some 100 KB on the console. Those beyond
 /// are counted. (Failures have a stricter bound where they are found.)
 const LINES_PER_SECOND: u32 = 1000;
+
+/// Events about failures, per second: those of a thousand clients. Those beyond are counted as lost.
+const FAILURES_PER_SECOND: u32 = 4000;
 
 /// What the log needs to know of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +93,41 @@ pub struct Journal {
     left_out: u64,
     /// Lines for whoever manages the image.
     events: Option<Events>,
+    /// Of those about failures, how many may still be kept in this second.
+    failures: u32,
+}
+
+/// What is known of a line beside its text.
+pub(crate) struct Entry<'a> {
+    kind: Kind,
+    severity: Severity,
+    service: &'a str,
+    id: Id,
+    problems: &'a [CertificateProblem],
+    /// Whether it is written to the log; an event may be more than that.
+    is_logged: bool,
+    /// Whether the log's level leaves it out.
+    beyond_log: bool,
+}
+
+impl Entry<'_> {
+    /// A line about the tunnel as a whole.
+    pub(crate) fn of_tunnel(kind: Kind, severity: Severity) -> Entry<'static> {
+        Entry {
+            kind,
+            severity,
+            service: "",
+            id: Id::TUNNEL,
+            problems: &[],
+            is_logged: true,
+            beyond_log: false,
+        }
+    }
+
+    /// Whether it tells of a failure, which noise must not displace.
+    fn is_failure(&self) -> bool {
+        self.severity < Severity::Notice || self.kind.is_failure()
+    }
 }
 
 impl Journal {
@@ -105,6 +143,7 @@ impl Journal {
             refill: Instant::ZERO,
             left_out: 0,
             events: None,
+            failures: FAILURES_PER_SECOND,
         }
     }
 
@@ -159,6 +198,7 @@ impl Journal {
         if now >= self.refill {
             self.refill = now + Duration::from_secs(1);
             self.budget = LINES_PER_SECOND;
+            self.failures = FAILURES_PER_SECOND;
             let left_out = core::mem::take(&mut self.left_out);
             if left_out > 0 {
                 self.tunnel().lines_left_out(left_out);
@@ -190,6 +230,7 @@ impl Journal {
             level: self.level,
             service: "",
             id: Id::TUNNEL,
+            is_restrained: false,
             journal: self,
         }
     }
@@ -200,6 +241,7 @@ impl Journal {
             level: channel.level,
             service: &channel.name,
             id: Id::TUNNEL,
+            is_restrained: false,
             journal: self,
         }
     }
@@ -210,19 +252,14 @@ impl Journal {
             level: channel.level,
             service: &channel.name,
             id,
+            is_restrained: false,
             journal: self,
         }
     }
 
-    fn write(
-        &mut self,
-        kind: Kind,
-        severity: Severity,
-        service: &str,
-        id: Id,
-        arguments: fmt::Arguments<'_>,
-    ) {
-        if id != Id::TUNNEL && severity >= Severity::Notice {
+    fn write(&mut self, entry: &Entry<'_>, arguments: fmt::Arguments<'_>) {
+        let is_failure = entry.is_failure();
+        if entry.id != Id::TUNNEL && !is_failure {
             if self.budget == 0 {
                 self.left_out += 1;
                 return;
@@ -230,19 +267,29 @@ impl Journal {
             self.budget -= 1;
         }
         let text = Text::new(arguments);
-        let mut target = id::Target::default();
-        log::logger().log(
-            &log::Record::builder()
-                .level(severity.log_level())
-                .target(id.target(&mut target))
-                .args(format_args!("{}", text.as_str()))
-                .build(),
-        );
-        if let Some(syslog) = &mut self.syslog {
-            syslog.push(self.clock.now(), severity, id, text.as_str());
+        let Entry { severity, id, .. } = *entry;
+        if entry.is_logged {
+            let mut target = id::Target::default();
+            log::logger().log(
+                &log::Record::builder()
+                    .level(severity.log_level())
+                    .target(id.target(&mut target))
+                    .args(format_args!("{}", text.as_str()))
+                    .build(),
+            );
+            if let Some(syslog) = &mut self.syslog {
+                syslog.push(self.clock.now(), severity, id, text.as_str());
+            }
         }
-        if let Some(events) = &mut self.events {
-            events.push(kind, severity, service, id, text.as_str());
+        let Some(events) = &mut self.events else {
+            return;
+        };
+        match self.failures.checked_sub(u32::from(is_failure)) {
+            None => events.lose(),
+            Some(left) => {
+                self.failures = left;
+                events.push(entry, text.as_str());
+            }
         }
     }
 }
@@ -253,6 +300,8 @@ pub struct Lines<'a> {
     level: Severity,
     service: &'a str,
     id: Id,
+    /// Whether the log has had enough of such lines: they are events alone.
+    is_restrained: bool,
 }
 
 impl Lines<'_> {
@@ -266,11 +315,48 @@ impl Lines<'_> {
         self.tell(Kind::Line, severity, arguments);
     }
 
+    /// Keeps the lines that follow out of the log, or no longer; whoever manages the image gets them
+    /// all the same.
+    pub(crate) fn restrain(&mut self, restrain: bool) {
+        self.is_restrained = restrain;
+    }
+
     /// Writes a line that tells programs what has happened.
     fn tell(&mut self, kind: Kind, severity: Severity, arguments: fmt::Arguments<'_>) {
+        self.tell_of(kind, severity, &[], arguments);
+    }
+
+    /// The same of a peer's certificate.
+    fn tell_of(
+        &mut self,
+        kind: Kind,
+        severity: Severity,
+        problems: &[CertificateProblem],
+        arguments: fmt::Arguments<'_>,
+    ) {
+        let is_written = self.writes(severity);
+        let is_logged = is_written && !self.is_restrained;
+        let is_kept = is_written || kind.is_failure();
+        if is_logged || (is_kept && self.journal.events.is_some()) {
+            let entry = Entry {
+                kind,
+                severity,
+                service: self.service,
+                id: self.id,
+                problems,
+                is_logged,
+                beyond_log: !is_written,
+            };
+            self.journal.write(&entry, arguments);
+        }
+    }
+
+    /// Writes a line that only the log needs.
+    fn log_only(&mut self, severity: Severity, arguments: fmt::Arguments<'_>) {
         if self.writes(severity) {
-            let Self { service, id, .. } = *self;
-            self.journal.write(kind, severity, service, id, arguments);
+            let events = self.journal.events.take();
+            self.tell(Kind::LinesLeftOut, severity, arguments);
+            self.journal.events = events;
         }
     }
 }

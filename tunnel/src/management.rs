@@ -12,7 +12,7 @@ use net::Instant;
 
 use crate::{
     Machine,
-    journal::{Events, Id, Journal, Severity},
+    journal::{Entry, Events, Journal, Severity},
     limits::ChannelMemory,
     setup::Standing,
 };
@@ -266,7 +266,7 @@ impl Management {
             for error in errors {
                 let kind = channel::Kind::ConfigurationFailed;
                 // The console has them.
-                events.push(kind, Severity::Error, "", Id::TUNNEL, &error);
+                events.push(&Entry::of_tunnel(kind, Severity::Error), &error);
             }
         }
         for _ in 0..FAREWELL_TURNS {

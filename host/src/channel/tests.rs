@@ -68,6 +68,8 @@ fn event(number: u64) -> ToHost {
         connection: number.to_string(),
         kind: Kind::Accepted,
         text: "x".repeat(1000),
+        beyond_log: false,
+        problems: Vec::new(),
     })
 }
 

@@ -109,6 +109,16 @@ fn record(record: &Record) -> Value {
     if !record.connection.is_empty() {
         value["connection"] = json!(record.connection);
     }
+    if !record.problems.is_empty() {
+        let problems = record.problems.iter().map(|problem| {
+            json!({
+                "depth": problem.depth,
+                "reason": problem.reason.words(),
+                "subject": problem.subject,
+            })
+        });
+        value["certificate"] = problems.collect();
+    }
     if let Kind::Lost(events) = record.kind {
         value["lost"] = json!(events);
     }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::SystemTime;
 
+use stockade_channel::CertificateProblem;
+
 /// syslog's severities that the launcher's own events have (RFC 5424 §6.2.1).
 pub(super) const ERROR: u8 = 3;
 pub(super) const WARNING: u8 = 4;
@@ -76,6 +78,11 @@ pub struct Record {
     pub connection: String,
     /// In words.
     pub text: String,
+    /// Whether the image's own log is less detailed than this: it tells of failures whatever it
+    /// logs.
+    pub beyond_log: bool,
+    /// What was wrong with a peer's certificate.
+    pub problems: Vec<CertificateProblem>,
 }
 
 impl fmt::Display for Record {
@@ -152,7 +159,11 @@ impl Ring {
 }
 
 fn size(record: &Record) -> usize {
-    OVERHEAD + record.text.len() + record.service.len() + record.connection.len()
+    let problems = record.problems.iter();
+    let problems: usize = problems
+        .map(|problem| size_of::<CertificateProblem>() + problem.subject.len())
+        .sum();
+    OVERHEAD + problems + record.text.len() + record.service.len() + record.connection.len()
 }
 
 /// Cuts a text to at most this many bytes, between characters.

@@ -285,6 +285,8 @@ impl Run {
             service: event.service,
             connection: event.connection,
             text: event.text,
+            beyond_log: event.beyond_log,
+            problems: event.problems,
         });
     }
 

@@ -417,6 +417,8 @@ impl Run {
             service: String::new(),
             connection: String::new(),
             text,
+            beyond_log: false,
+            problems: Vec::new(),
         });
     }
 

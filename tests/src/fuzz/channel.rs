@@ -4,7 +4,8 @@ use std::fmt::Debug;
 use std::iter;
 
 use stockade_channel::{
-    Bounds, Endpoint, Event, Kind, Message, SendError, Status, ToGuest, ToHost,
+    Bounds, CertificateProblem, CertificateReason, Endpoint, Event, Kind, Message, SendError,
+    Status, ToGuest, ToHost,
 };
 
 use super::input::Input;
@@ -263,6 +264,11 @@ fn displayed(message: &impl Message) -> Option<String> {
 }
 
 fn to_host(choice: usize) -> ToHost {
+    let problem = CertificateProblem {
+        depth: 1,
+        reason: CertificateReason::from_number(choice as u8),
+        subject: "CN=a".into(),
+    };
     match choice % 5 {
         0 => ToHost::Status {
             request: 1,
@@ -280,6 +286,8 @@ fn to_host(choice: usize) -> ToHost {
             connection: "1".into(),
             kind: Kind::Accepted,
             text: "x".repeat(choice * 7 % 9000),
+            beyond_log: choice.is_multiple_of(3),
+            problems: vec![problem; choice % 4],
         }),
     }
 }

@@ -9,6 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use zeroize::Zeroizing;
 
+use crate::certificate::{CertificateProblem, CertificateReason};
 use crate::event::{Event, Kind};
 use crate::message::{BadMessage, Listening, Message, ServiceStatus, Status, ToGuest, ToHost};
 
@@ -23,6 +24,8 @@ const LOST: u8 = 4;
 const CONFIGURED: u8 = 5;
 const STATUS_IS: u8 = 6;
 const STOPPING: u8 = 7;
+/// An event with more in it than a line of the log.
+const DETAILED_EVENT: u8 = 8;
 
 /// Bytes of a `Configure` before its archive: what it is, and the revision.
 const BEFORE_ARCHIVE: usize = 5;
@@ -106,6 +109,11 @@ impl Message for ToHost {
                 });
                 writer.u32(*boot_ms);
             }
+            Self::Event(event) if event.beyond_log || !event.problems.is_empty() => {
+                writer.u8(DETAILED_EVENT);
+                writer.event(event);
+                writer.details(event);
+            }
             Self::Event(event) => {
                 writer.u8(EVENT);
                 writer.event(event);
@@ -157,6 +165,7 @@ impl Message for ToHost {
                 boot_ms: reader.u32()?,
             },
             EVENT => Self::Event(reader.event()?),
+            DETAILED_EVENT => Self::Event(reader.detailed_event()?),
             LOST => Self::Lost {
                 events: reader.u64()?,
             },
@@ -241,6 +250,15 @@ impl Writer<'_> {
         self.text(&event.connection);
         self.u8(event.kind.number());
         self.text(&event.text);
+    }
+
+    fn details(&mut self, event: &Event) {
+        self.u8(event.beyond_log.into());
+        self.list(&event.problems, |writer, problem| {
+            writer.u8(problem.depth);
+            writer.u8(problem.reason.number());
+            writer.text(&problem.subject);
+        });
     }
 
     fn status(&mut self, status: &Status) {
@@ -338,6 +356,27 @@ impl Reader<'_> {
             connection: self.text()?,
             kind: Kind::from_number(self.u8()?),
             text: self.text()?,
+            beyond_log: false,
+            problems: Vec::new(),
+        })
+    }
+
+    fn detailed_event(&mut self) -> Result<Event, BadMessage> {
+        let event = self.event()?;
+        Ok(Event {
+            beyond_log: match self.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(BadMessage::Malformed),
+            },
+            problems: self.list(|reader| {
+                Ok(CertificateProblem {
+                    depth: reader.u8()?,
+                    reason: CertificateReason::from_number(reader.u8()?),
+                    subject: reader.text()?,
+                })
+            })?,
+            ..event
         })
     }
 

@@ -1,7 +1,10 @@
 //! One line of the log, with what a program wants to know of it.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
+
+use crate::certificate::CertificateProblem;
 
 /// Something that happened in the image, or to it.
 ///
@@ -24,6 +27,11 @@ pub struct Event {
     pub kind: Kind,
     /// What happened, for people: the log's text.
     pub text: String,
+    /// Whether the log is less detailed than this: a failure is told of here, whatever is logged.
+    pub beyond_log: bool,
+    /// What was wrong with the peer's certificate; none with all kinds but
+    /// [`Kind::VerificationFailed`].
+    pub problems: Vec<CertificateProblem>,
 }
 
 /// What programs tell events apart by.
@@ -52,7 +60,7 @@ pub enum Kind {
     BackendUnreachable = 8,
     /// A backend's name has no address.
     NameNotResolved = 9,
-    /// Something did not happen in time.
+    /// What a connection needs to begin, an answer of a backend or of a TLS peer, did not come in time.
     Timeout = 10,
     /// A configuration is in force.
     ConfigurationSuccessful = 11,
@@ -72,11 +80,15 @@ pub enum Kind {
     MachineFailed = 18,
     /// The launcher's own: a machine ended as it was asked to.
     MachineStopped = 19,
+    /// A backend's address is none that can be connected to.
+    InvalidArgument = 20,
+    /// Nothing moved in a connection for too long, or its other direction did not end too.
+    Idle = 21,
 }
 
 impl Kind {
     /// Every kind, each at its number's place, with its name in the reports of programs.
-    const NAMES: [(Kind, &str); 20] = [
+    const NAMES: [(Kind, &str); 22] = [
         (Kind::Line, "line"),
         (Kind::Accepted, "accepted"),
         (Kind::Connected, "connected"),
@@ -97,6 +109,8 @@ impl Kind {
         (Kind::MachineStarted, "machine-started"),
         (Kind::MachineFailed, "machine-failed"),
         (Kind::MachineStopped, "machine-stopped"),
+        (Kind::InvalidArgument, "invalid-argument"),
+        (Kind::Idle, "idle"),
     ];
 
     /// Its number on the wire.
@@ -109,6 +123,25 @@ impl Kind {
         Self::NAMES
             .get(usize::from(number))
             .map_or(Kind::Line, |(kind, _)| *kind)
+    }
+
+    /// Whether it is about something that failed: such events are told of whatever the log's level
+    /// and rate, as far as there is room for them.
+    pub const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Kind::HandshakeFailed
+                | Kind::VerificationFailed
+                | Kind::BackendRefused
+                | Kind::BackendUnreachable
+                | Kind::NameNotResolved
+                | Kind::Timeout
+                | Kind::ConfigurationFailed
+                | Kind::AddressInUse
+                | Kind::Overloaded
+                | Kind::MachineFailed
+                | Kind::InvalidArgument
+        )
     }
 
     /// Its name in the reports of programs: `backend-refused`.

@@ -21,6 +21,7 @@
 
 extern crate alloc;
 
+mod certificate;
 mod codec;
 mod crc;
 mod endpoint;
@@ -30,6 +31,7 @@ mod inbound;
 mod message;
 mod queue;
 
+pub use certificate::{CertificateProblem, CertificateReason};
 pub use endpoint::{Bounds, Counters, Endpoint, Micros, SendError};
 pub use event::{Event, Kind};
 pub use message::{

@@ -5,10 +5,10 @@ use alloc::{
     string::{String, ToString},
 };
 
-use channel::{Event, Kind, ToHost};
+use channel::{CertificateProblem, Event, ToHost};
 use net::Instant;
 
-use super::{Id, Severity};
+use super::{Entry, Id};
 
 /// What an event takes besides its texts: itself, and three small pieces of the heap.
 const OVERHEAD: usize = size_of::<ToHost>() + 3 * 16;
@@ -59,37 +59,42 @@ impl Events {
         self.power_on = self.time.saturating_sub(now.as_micros());
     }
 
-    pub(crate) fn push(
-        &mut self,
-        kind: Kind,
-        severity: Severity,
-        service: &str,
-        id: Id,
-        text: &str,
-    ) {
-        self.number += 1;
+    /// Keeps one more. What is no failure leaves a quarter of the room to failures.
+    pub(crate) fn push(&mut self, entry: &Entry<'_>, text: &str) {
         let event = Event {
-            number: self.number,
+            number: self.number + 1,
             unix_micros: self.time,
-            severity: severity.number(),
-            service: service.into(),
-            connection: match id {
+            severity: entry.severity.number(),
+            service: entry.service.into(),
+            connection: match entry.id {
                 Id::TUNNEL => String::new(),
                 id => id.to_string(),
             },
-            kind,
+            kind: entry.kind,
             text: text.into(),
+            beyond_log: entry.beyond_log,
+            problems: entry.problems.to_vec(),
         };
         let bytes = size(&event);
         let gap = if self.lost > 0 { OVERHEAD } else { 0 };
-        if self.bytes + gap + bytes > self.most {
-            self.lost += 1;
-            self.lost_total += 1;
-            return;
+        let most = match entry.is_failure() {
+            true => self.most,
+            false => self.most - self.most / 4,
+        };
+        if self.bytes + gap + bytes > most {
+            return self.lose();
         }
+        self.number += 1;
         self.tell_lost();
         self.bytes += bytes;
         self.waiting.push_back(ToHost::Event(event));
+    }
+
+    /// Counts one that is not kept.
+    pub(super) fn lose(&mut self) {
+        self.number += 1;
+        self.lost += 1;
+        self.lost_total += 1;
     }
 
     fn tell_lost(&mut self) {
@@ -131,13 +136,17 @@ impl Events {
 }
 
 fn size(event: &Event) -> usize {
-    OVERHEAD + event.service.len() + event.connection.len() + event.text.len()
+    let problems = event.problems.iter();
+    let problems: usize = problems
+        .map(|problem| size_of::<CertificateProblem>() + problem.subject.len())
+        .sum();
+    OVERHEAD + event.service.len() + event.connection.len() + event.text.len() + problems
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Channel, Journal, LogId};
+    use crate::journal::{Channel, FAILURES_PER_SECOND, Journal, Kind, LogId, Severity};
     use alloc::vec::Vec;
     use tls::WallClock;
 
@@ -177,6 +186,8 @@ mod tests {
                 connection: "0".into(),
                 kind: Kind::Accepted,
                 text: "Service [svc] accepted connection from 192.0.2.1:40000".into(),
+                beyond_log: false,
+                problems: Vec::new(),
             }),
             ToHost::Event(Event {
                 number: 2,
@@ -186,6 +197,8 @@ mod tests {
                 connection: String::new(),
                 kind: Kind::ConfigurationFailed,
                 text: "Configuration failed".into(),
+                beyond_log: false,
+                problems: Vec::new(),
             }),
         ];
         assert_eq!(events, expected);
@@ -208,7 +221,7 @@ mod tests {
         let mut events = Events::new(3 * (OVERHEAD + 100));
         let push = |events: &mut Events, count| {
             for _ in 0..count {
-                events.push(Kind::Line, Severity::Notice, "", Id::TUNNEL, &text);
+                events.push(&Entry::of_tunnel(Kind::Line, Severity::Error), &text);
             }
         };
         push(&mut events, 10);
@@ -229,5 +242,130 @@ mod tests {
         let all = taken(&mut events);
         // Those lost at the end are told of without waiting for a next one.
         assert_eq!(all.last(), Some(&ToHost::Lost { events: 2 }));
+    }
+
+    #[test]
+    fn failures_find_room_that_noise_leaves_them() {
+        let text = "x".repeat(100);
+        let mut events = Events::new(8 * (OVERHEAD + 100));
+        let push = |events: &mut Events, severity, count| {
+            for _ in 0..count {
+                events.push(&Entry::of_tunnel(Kind::Line, severity), &text);
+            }
+        };
+        push(&mut events, Severity::Notice, 10);
+        assert_eq!(events.total_lost(), 4);
+        // What is missing is told of between them, which takes some room.
+        push(&mut events, Severity::Error, 1);
+        push(&mut events, Severity::Notice, 1);
+        assert_eq!(events.total_lost(), 5);
+        let numbers: Vec<_> = taken(&mut events).iter().map(number).collect();
+        let kept = [1, 2, 3, 4, 5, 6].map(Some).into_iter();
+        let expected: Vec<_> = kept.chain([None, Some(11), None]).collect();
+        assert_eq!(numbers, expected);
+    }
+
+    /// A journal that keeps events, one service of this level, and a connection of it.
+    fn service(level: Severity) -> (Journal, Channel, Id) {
+        let mut journal = Journal::new(WallClock::new(0), level);
+        journal.keep_events(Events::new(usize::MAX), Instant::ZERO);
+        let channel = Channel::new("svc", level, LogId::Sequential);
+        let id = journal.begin(&channel, [0; 8]);
+        (journal, channel, id)
+    }
+
+    fn events_of(journal: &mut Journal) -> Vec<ToHost> {
+        taken(journal.events().expect("kept"))
+    }
+
+    #[test]
+    fn a_refused_certificate_is_told_with_depth_and_reason() {
+        let (mut journal, channel, id) = service(Severity::Notice);
+        let refusal = tls::Refusal {
+            depth: 1,
+            subject: "CN=x".into(),
+            reason: tls::RefusalReason::SelfSigned,
+        };
+        let error = tls::Error::Refused(refusal.into());
+        let handshake = crate::journal::Operation::Handshake(crate::journal::Role::Client);
+        let mut lines = journal.connection(&channel, id);
+        lines.tls_failed(handshake, &error);
+        lines.tls_failed(handshake, &tls::Error::NoCertificate);
+        let problems: Vec<_> = events_of(&mut journal)
+            .into_iter()
+            .map(|event| match event {
+                ToHost::Event(event) if event.kind == Kind::VerificationFailed => event.problems,
+                event => panic!("{event:?}"),
+            })
+            .collect();
+        let problem = |depth, reason, subject: &str| {
+            Vec::from([CertificateProblem {
+                depth,
+                reason,
+                subject: subject.into(),
+            }])
+        };
+        use channel::CertificateReason::{Missing, SelfSignedInChain};
+        assert_eq!(
+            problems,
+            [
+                problem(1, SelfSignedInChain, "CN=x"),
+                problem(0, Missing, "")
+            ]
+        );
+    }
+
+    /// Failures are events whatever the log's level, and beyond what it takes; of other lines, those
+    /// alone that it has.
+    #[test]
+    fn failures_are_told_of_even_where_the_log_is_not() {
+        let (mut journal, channel, id) = service(Severity::Emergency);
+        let mut lines = journal.connection(&channel, id);
+        lines.timed_out(crate::journal::Timeout::Busy);
+        lines.timed_out(crate::journal::Timeout::Idle);
+        lines.no_more_addresses();
+        lines.restrain(true);
+        lines.no_remote_host();
+        let kinds: Vec<_> = events_of(&mut journal)
+            .into_iter()
+            .map(|event| match event {
+                ToHost::Event(event) => (event.kind, event.beyond_log),
+                event => panic!("{event:?}"),
+            })
+            .collect();
+        assert_eq!(
+            kinds,
+            [(Kind::Timeout, true), (Kind::NameNotResolved, true)]
+        );
+
+        let (mut journal, channel, id) = service(Severity::Notice);
+        let mut lines = journal.connection(&channel, id);
+        lines.restrain(true);
+        lines.no_more_addresses();
+        lines.left_out(7);
+        let events = events_of(&mut journal);
+        assert!(
+            matches!(&*events, [ToHost::Event(event)] if !event.beyond_log),
+            "{events:?}"
+        );
+    }
+
+    #[test]
+    fn a_flood_displaces_no_failure_and_what_is_too_much_is_counted() {
+        let (mut journal, channel, id) = service(Severity::Notice);
+        let mut lines = journal.connection(&channel, id);
+        let peer: core::net::SocketAddr = "192.0.2.1:40000".parse().expect("an address");
+        for _ in 0..5000 {
+            lines.accepted(peer);
+        }
+        for _ in 0..FAILURES_PER_SECOND + 5 {
+            lines.no_remote_host();
+        }
+        let events = events_of(&mut journal);
+        let failures = events.iter().filter(
+            |event| matches!(event, ToHost::Event(event) if event.kind == Kind::NameNotResolved),
+        );
+        assert_eq!(failures.count(), FAILURES_PER_SECOND as usize);
+        assert_eq!(events.last(), Some(&ToHost::Lost { events: 5 }));
     }
 }

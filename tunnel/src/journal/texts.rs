@@ -6,10 +6,11 @@ use core::{
     time::Duration,
 };
 
-use net::StreamError;
+use channel::CertificateReason;
+use net::{ConnectError, StreamError};
 
 use super::{
-    Address, Kind, Lines, Severity, certificate,
+    Address, CertificateProblem, Kind, Lines, Severity, certificate,
     text::Shown,
     words::{Group, Reason, Suite, key_bits},
 };
@@ -227,18 +228,8 @@ impl Lines<'_> {
     /// The peer's certificate was refused: the lines from which scanners learn why.
     /// [`tls_failed`](Self::tls_failed) comes after them.
     pub fn certificate_refused(&mut self, refusal: &tls::Refusal) {
-        match refusal.reason {
-            tls::RefusalReason::Name { .. } => {
-                self.warning(format_args!("CERT: Subject checks failed"));
-            }
-            tls::RefusalReason::NotPinned => self.warning(format_args!(
-                "CERT: Certificate not found in local repository"
-            )),
-            _ => self.warning(format_args!(
-                "CERT: Pre-verification error: {}",
-                certificate::words(refusal)
-            )),
-        }
+        let words = certificate::reason(refusal).log_words();
+        self.warning(format_args!("CERT: {words}"));
         self.warning(format_args!(
             "Rejected by CERT at depth={}: {}",
             refusal.depth,
@@ -297,23 +288,22 @@ impl Lines<'_> {
 
     /// TLS failed, in a handshake or later.
     pub fn tls_failed(&mut self, operation: Operation, error: &tls::Error) {
-        let unverified = Kind::VerificationFailed;
         let failed = match operation {
             Operation::Handshake(_) => Kind::HandshakeFailed,
             Operation::Read | Operation::Write => Kind::Line,
         };
         match error {
-            tls::Error::Refused(refusal) => self.failure(
-                unverified,
+            tls::Error::Refused(refusal) => self.unverified(
+                certificate::problem(refusal),
                 format_args!("{operation}: certificate verify failed: {refusal}"),
             ),
             // OpenSSL's words, for which people and scanners look.
-            tls::Error::NoCertificate => self.failure(
-                unverified,
+            tls::Error::NoCertificate => self.unverified(
+                certificate::of_leaf(CertificateReason::Missing),
                 format_args!("{operation}: peer did not return a certificate"),
             ),
-            tls::Error::Certificate { reason } => self.failure(
-                unverified,
+            tls::Error::Certificate { reason } => self.unverified(
+                certificate::of_leaf(CertificateReason::Rejected),
                 format_args!("{operation}: certificate verify failed: {}", Shown(reason)),
             ),
             tls::Error::Decrypt => self.failure(
@@ -342,9 +332,18 @@ impl Lines<'_> {
 
     /// What was found of a client that failed its authentication.
     pub fn client_unverified(&mut self, verdict: &tls::Verdict) {
-        self.tell(
+        let problem = match verdict {
+            tls::Verdict::Refused {
+                refusal: Some(refusal),
+                ..
+            } => certificate::problem(refusal),
+            tls::Verdict::Missing => certificate::of_leaf(CertificateReason::Missing),
+            _ => certificate::of_leaf(CertificateReason::Rejected),
+        };
+        self.tell_of(
             Kind::VerificationFailed,
             Severity::Warning,
+            &[problem],
             format_args!("{verdict}"),
         );
     }
@@ -418,6 +417,7 @@ impl Lines<'_> {
         }
         let kind = match error {
             DialError::Failed(StreamError::Refused | StreamError::Reset) => Kind::BackendRefused,
+            DialError::Refused(ConnectError::Unaddressable) => Kind::InvalidArgument,
             _ => Kind::BackendUnreachable,
         };
         let reason = Reason {
@@ -446,8 +446,12 @@ impl Lines<'_> {
 impl Lines<'_> {
     /// A time ran out.
     pub fn timed_out(&mut self, timeout: Timeout) {
+        let kind = match timeout {
+            Timeout::Busy | Timeout::Connect => Kind::Timeout,
+            Timeout::Idle | Timeout::Close => Kind::Idle,
+        };
         self.tell(
-            Kind::Timeout,
+            kind,
             Severity::Info,
             format_args!(
                 "{}",
@@ -515,7 +519,10 @@ impl Lines<'_> {
 
     /// Lines about failures were left out so that the log is not flooded.
     pub fn left_out(&mut self, lines: u64) {
-        self.omission(format_args!("{lines} more lines like the next left out"));
+        self.log_only(
+            Severity::Warning,
+            format_args!("{lines} more lines like the next left out"),
+        );
     }
 
     /// Lines about connections were left out so that the console is not flooded.
@@ -546,6 +553,11 @@ pub(crate) fn binding<'a>(
 impl Lines<'_> {
     fn failure(&mut self, kind: Kind, arguments: fmt::Arguments<'_>) {
         self.tell(kind, Severity::Error, arguments);
+    }
+
+    fn unverified(&mut self, problem: CertificateProblem, arguments: fmt::Arguments<'_>) {
+        let kind = Kind::VerificationFailed;
+        self.tell_of(kind, Severity::Error, &[problem], arguments);
     }
 
     fn omission(&mut self, arguments: fmt::Arguments<'_>) {

@@ -59,9 +59,7 @@ impl Server {
             return;
         };
         let mut lines = self.journal.connection(&service.channel, active.id);
-        if !lines.writes(Severity::Error) || !admit(&mut self.throttle, &mut lines, now) {
-            return;
-        }
+        restrain(&mut self.throttle, &mut lines, Severity::Error, now);
         let waited = now.saturating_duration_since(since);
         let backend = service.backend_for(active.redirected);
         lines.connect_failed(backend.shown(address), error, waited);
@@ -84,10 +82,8 @@ impl Server {
             Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. } => (0, 0),
         };
         let role = role(service.tls.mode());
-        if let Err(error) = result
-            && lines.writes(severity(error))
-            && admit(&mut self.throttle, &mut lines, now)
-        {
+        if let Err(error) = result {
+            restrain(&mut self.throttle, &mut lines, severity(error), now);
             explain(&mut lines, role, error);
             if matches!(service.tls, Tls::KeyClient { .. }) && is_about_key(error) {
                 lines.key_doubted();
@@ -101,6 +97,7 @@ impl Server {
                 SessionError::Destination(_) | SessionError::NegotiationAbandoned(_) => {}
                 _ => lines.line(Severity::Info, format_args!("{error}")),
             }
+            lines.restrain(false);
         }
         let how = match result {
             Ok(()) => {
@@ -205,13 +202,16 @@ fn is_about_key(error: &SessionError) -> bool {
     [40, 47, 109, 115].contains(code)
 }
 
-/// Whether one more line that peers can provoke may be written.
-fn admit(throttle: &mut Throttle, lines: &mut Lines<'_>, now: Instant) -> bool {
-    let Some(left_out) = throttle.admit(now) else {
-        return false;
+/// Keeps lines that peers can provoke out of the log when there were too many of them. As events
+/// they are wanted all the same.
+fn restrain(throttle: &mut Throttle, lines: &mut Lines<'_>, severity: Severity, now: Instant) {
+    let left_out = match lines.writes(severity) {
+        true => throttle.admit(now),
+        false => None,
     };
-    if left_out > 0 {
-        lines.left_out(left_out);
+    match left_out {
+        None => lines.restrain(true),
+        Some(0) => {}
+        Some(left_out) => lines.left_out(left_out),
     }
-    true
 }

@@ -27,6 +27,9 @@ impl Hearer {
     /// stunnel's order is not said twice.
     pub(super) fn hear(&self, record: &Record) {
         let log = &self.log;
+        if record.beyond_log {
+            return;
+        }
         match record.kind {
             Kind::Image(Said::Listening) => {}
             Kind::Image(said) => {

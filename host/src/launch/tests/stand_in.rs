@@ -161,6 +161,8 @@ fn event(number: u64) -> ToHost {
         connection: "7".to_owned(),
         kind: Kind::BackendRefused,
         text: format!("image event {number}"),
+        beyond_log: false,
+        problems: Vec::new(),
     })
 }
 

@@ -37,6 +37,8 @@ fn event() -> Event {
         connection: "17".into(),
         kind: Kind::BackendRefused,
         text: "s_connect: connect 192.0.2.1:80: Connection refused (111)".into(),
+        beyond_log: false,
+        problems: Vec::new(),
     }
 }
 
@@ -87,6 +89,23 @@ fn every_message_to_the_host() {
         boot_ms: 40,
     });
     check(&ToHost::Event(event()));
+    check(&ToHost::Event(Event {
+        beyond_log: true,
+        ..event()
+    }));
+    let problem = |depth, reason| CertificateProblem {
+        depth,
+        reason,
+        subject: "CN=a.example".into(),
+    };
+    check(&ToHost::Event(Event {
+        kind: Kind::VerificationFailed,
+        problems: vec![
+            problem(0, CertificateReason::Expired),
+            problem(255, CertificateReason::UnknownIssuer),
+        ],
+        ..event()
+    }));
     check(&ToHost::Lost { events: u64::MAX });
     check(&ToHost::Configured {
         revision: 1,
@@ -131,6 +150,15 @@ fn the_form_of_an_event() {
         &[7],
         b"\x01\0\0\0x",
     ];
+    assert_eq!(encoded(&ToHost::Event(event.clone())), expect.concat());
+    event.problems = vec![CertificateProblem {
+        depth: 1,
+        reason: CertificateReason::SelfSigned,
+        subject: "CN=b".into(),
+    }];
+    let details: &[u8] = b"\0\x01\0\0\0\x01\x02\x04\0\0\0CN=b";
+    let mut expect = [expect, &[details]].concat();
+    expect[0] = &[8];
     assert_eq!(encoded(&ToHost::Event(event)), expect.concat());
 }
 

@@ -34,6 +34,8 @@ fn event(number: u64, text: usize) -> ToHost {
         connection: String::new(),
         kind: Kind::Line,
         text: "x".repeat(text),
+        beyond_log: false,
+        problems: Vec::new(),
     })
 }
 

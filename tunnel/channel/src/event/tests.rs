@@ -13,6 +13,8 @@ fn check(unix_seconds: u64, connection: &str, text: &str, expect: &str) {
         connection: connection.into(),
         kind: Kind::Line,
         text: text.into(),
+        beyond_log: false,
+        problems: Vec::new(),
     };
     assert_eq!(event.to_string(), expect);
 }
@@ -53,6 +55,8 @@ fn the_last_moment_is_no_trouble() {
         connection: "".into(),
         kind: Kind::Line,
         text: "".into(),
+        beyond_log: false,
+        problems: Vec::new(),
     };
     assert_eq!(event.to_string(), "586524.01.19 08:01:49 LOG255[]: ");
 }
