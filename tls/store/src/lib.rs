@@ -1,4 +1,4 @@
-//! The certificate store: a Git repository on another machine.
+//! The certificate store: a Git repository on another machine, with a file for each host.
 //!
 //! Nothing here does I/O, reads a clock or keeps a secret: bytes come in, bytes go out, and whoever
 //! owns a conversation has its deadlines.
@@ -19,3 +19,4 @@
 extern crate alloc;
 
 pub mod git;
+pub mod host;

@@ -1,0 +1,397 @@
+//! One host's file: its certificates, keys and backend, as contruno writes them.
+//!
+//! The file has the host's name and lies at the repository's root:
+//!
+//! ```json
+//! {"own_cert":[["<certificate PEM>","<issuer PEM>"],"<key PEM>"],"ip":"10.0.0.3","port":8080,"alpn":["h2"]}
+//! ```
+//!
+//! `own_cert` is one such pair, a list of pairs, or a pair followed by a list of pairs, of which the
+//! pair alone is the default. `port` is left out where it is 80 and `alpn` where it is both. What else
+//! is in a file stays in it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+
+use serde_json::{Map, Value, json};
+
+/// Most bytes of a file.
+const MOST: usize = 1 << 20;
+
+/// The port of a backend, unless the file says otherwise.
+const DEFAULT_PORT: u16 = 80;
+
+/// A certificate chain with its key. For debugging it displays how many certificates there are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The chain, PEM, with the host's own certificate first; one text each.
+    pub chain: Vec<String>,
+    /// The private key, PEM (PKCS #8).
+    pub key: String,
+}
+
+/// Protocols inside TLS that the backend speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/2.
+    pub http2: bool,
+    /// HTTP/1.1.
+    pub http1: bool,
+}
+
+/// A host and what is served for it. For debugging it displays neither keys nor what is not
+/// understood.
+#[derive(Clone, PartialEq)]
+pub struct Host {
+    /// Its certificates, the default first; never empty.
+    pub pairs: Vec<Pair>,
+    /// How the file lists them.
+    form: Form,
+    /// The backend's address.
+    pub backend: IpAddr,
+    /// The backend's port.
+    pub port: u16,
+    /// What the backend speaks.
+    pub protocols: Protocols,
+    /// What else is in the file.
+    rest: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A pair.
+    One,
+    /// A list of pairs.
+    Several,
+    /// A pair and a list of pairs.
+    Default,
+}
+
+/// What is wrong with a host's file. It never says what is in the file: there is a key in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostError {
+    /// It has more bytes than any needs.
+    TooLong,
+    /// It is no JSON (RFC 8259): the line and column, from 1.
+    Json {
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// This is missing.
+    Missing(&'static str),
+    /// This is not what it should be.
+    Wrong {
+        /// What.
+        what: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostError::TooLong => write!(f, "it has more than {MOST} bytes"),
+            HostError::Json { line, column } => {
+                write!(f, "it is no JSON at line {line}, column {column}")
+            }
+            HostError::Missing(what) => write!(f, "it has no \"{what}\""),
+            HostError::Wrong { what, expected } => write!(f, "\"{what}\" is not {expected}"),
+        }
+    }
+}
+
+impl core::error::Error for HostError {}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} certificates and a key", self.chain.len())
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Host { backend, port, .. } = self;
+        write!(f, "{:?} for {backend} port {port}", self.pairs)
+    }
+}
+
+impl Protocols {
+    /// Both.
+    pub const ALL: Protocols = Protocols {
+        http2: true,
+        http1: true,
+    };
+
+    fn to_json(self) -> Value {
+        let names = [(self.http2, "h2"), (self.http1, "http/1.1")];
+        let offered = names.into_iter().filter(|(is_offered, _)| *is_offered);
+        offered.map(|(_, name)| name).collect()
+    }
+}
+
+impl Host {
+    /// A host with one certificate.
+    pub fn new(pair: Pair, backend: IpAddr, port: u16) -> Host {
+        Host {
+            pairs: alloc::vec![pair],
+            form: Form::One,
+            backend,
+            port,
+            protocols: Protocols::ALL,
+            rest: Map::new(),
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn parse(file: &[u8]) -> Result<Host, HostError> {
+        if file.len() > MOST {
+            return Err(HostError::TooLong);
+        }
+        let mut rest: Map<String, Value> =
+            serde_json::from_slice(file).map_err(|error| HostError::Json {
+                line: error.line(),
+                column: error.column(),
+            })?;
+        let own_cert = rest
+            .remove("own_cert")
+            .ok_or(HostError::Missing("own_cert"))?;
+        let (form, pairs) = certificates(&own_cert).ok_or(HostError::Wrong {
+            what: "own_cert",
+            expected: "a pair of certificates and key, nor a list of such pairs",
+        })?;
+        let ip = rest.remove("ip").ok_or(HostError::Missing("ip"))?;
+        let backend = ip.as_str().and_then(|text| text.parse().ok());
+        let backend = backend.ok_or(HostError::Wrong {
+            what: "ip",
+            expected: "an address",
+        })?;
+        let port = rest
+            .remove("port")
+            .map_or(Some(DEFAULT_PORT), |port| self::port(&port));
+        let port = port.ok_or(HostError::Wrong {
+            what: "port",
+            expected: "a port from 1 to 65535",
+        })?;
+        let alpn = rest.remove("alpn");
+        let protocols = alpn.map_or(Some(Protocols::ALL), |alpn| self::protocols(&alpn));
+        let protocols = protocols.ok_or(HostError::Wrong {
+            what: "alpn",
+            expected: "a list of \"h2\" and \"http/1.1\"",
+        })?;
+        Ok(Host {
+            pairs,
+            form,
+            backend,
+            port,
+            protocols,
+            rest,
+        })
+    }
+
+    /// Puts this certificate in the place of the default one.
+    pub fn replace(&mut self, pair: Pair) {
+        match self.pairs.first_mut() {
+            Some(first) => *first = pair,
+            None => self.pairs.push(pair),
+        }
+    }
+
+    /// The file.
+    pub fn to_file(&self) -> Vec<u8> {
+        let pair = |pair: &Pair| json!([pair.chain, pair.key]);
+        let mut pairs: Vec<Value> = self.pairs.iter().map(pair).collect();
+        let own_cert = match self.form {
+            Form::Several => Value::Array(pairs),
+            Form::One if pairs.len() == 1 => pairs.remove(0),
+            Form::One | Form::Default => {
+                let others = pairs.split_off(pairs.len().min(1));
+                pairs.push(Value::Array(others));
+                Value::Array(pairs)
+            }
+        };
+        let mut file = self.rest.clone();
+        file.insert("own_cert".into(), own_cert);
+        file.insert("ip".into(), json!(self.backend));
+        if self.port != DEFAULT_PORT {
+            file.insert("port".into(), json!(self.port));
+        }
+        if self.protocols != Protocols::ALL {
+            file.insert("alpn".into(), self.protocols.to_json());
+        }
+        alloc::format!("{}", Value::Object(file)).into_bytes()
+    }
+}
+
+/// See [`Form`].
+fn certificates(value: &Value) -> Option<(Form, Vec<Pair>)> {
+    let list = value.as_array()?;
+    if let Some(pair) = pair(value) {
+        return Some((Form::One, alloc::vec![pair]));
+    }
+    if let [default, Value::Array(others)] = list.as_slice()
+        && let Some(default) = pair(default)
+        && let Some(others) = others.iter().map(pair).collect::<Option<Vec<Pair>>>()
+    {
+        let all = core::iter::once(default).chain(others);
+        return Some((Form::Default, all.collect()));
+    }
+    let pairs: Vec<Pair> = list.iter().map(pair).collect::<Option<_>>()?;
+    (!pairs.is_empty()).then_some((Form::Several, pairs))
+}
+
+fn pair(value: &Value) -> Option<Pair> {
+    let [chain, key] = value.as_array()?.as_slice() else {
+        return None;
+    };
+    let text = |value: &Value| value.as_str().map(String::from);
+    let chain: Vec<String> = chain.as_array()?.iter().map(text).collect::<Option<_>>()?;
+    let key = text(key)?;
+    (!chain.is_empty()).then_some(Pair { chain, key })
+}
+
+/// A port; contruno keeps it in 16 bits with a sign, so those beyond 32,767 may have come out
+/// negative.
+fn port(value: &Value) -> Option<u16> {
+    let number = value.as_i64()?;
+    let number = match number {
+        -32_768..=-1 => number + 65_536,
+        _ => number,
+    };
+    u16::try_from(number).ok().filter(|port| *port != 0)
+}
+
+fn protocols(value: &Value) -> Option<Protocols> {
+    let mut protocols = Protocols {
+        http2: false,
+        http1: false,
+    };
+    for name in value.as_array()? {
+        match name.as_str()? {
+            "h2" => protocols.http2 = true,
+            "http/1.1" => protocols.http1 = true,
+            _ => return None,
+        }
+    }
+    Some(protocols)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::ToString;
+
+    const PAIR: &str = r#"[["A","B"],"K"]"#;
+    const OTHER: &str = r#"[["C"],"L"]"#;
+
+    fn file(own_cert: &str, rest: &str) -> String {
+        format!(r#"{{"ip":"10.0.0.3","own_cert":{own_cert}{rest}}}"#)
+    }
+
+    fn read(file: &str) -> Host {
+        Host::parse(file.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_form_is_read_and_written_as_it_was() {
+        for (own_cert, count) in [
+            (PAIR.to_string(), 1),
+            (format!("[{PAIR}]"), 1),
+            (format!("[{PAIR},{OTHER}]"), 2),
+            (format!("[{PAIR},{OTHER},{OTHER}]"), 3),
+            (format!("[{PAIR},[{OTHER}]]"), 2),
+            (format!("[{PAIR},[]]"), 1),
+            (format!("[{PAIR},[{OTHER},{OTHER}]]"), 3),
+        ] {
+            let text = file(&own_cert, "");
+            let host = read(&text);
+            assert_eq!(host.pairs.len(), count, "{own_cert}");
+            assert_eq!(host.pairs[0].chain, ["A", "B"]);
+            assert_eq!(host.pairs[0].key, "K");
+            assert_eq!((host.port, host.protocols), (80, Protocols::ALL));
+            assert_eq!(String::from_utf8(host.to_file()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn ports_of_all_16_bits_are_kept() {
+        for (written, port) in [
+            ("1", 1),
+            ("32768", 32_768),
+            ("65535", 65_535),
+            ("-32768", 32_768),
+            ("-1", 65_535),
+        ] {
+            let host = read(&file(PAIR, &format!(r#","port":{written}"#)));
+            assert_eq!(host.port, port);
+            let again = Host::parse(&host.to_file()).unwrap();
+            assert_eq!(again, host);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_stays() {
+        let rest = r#","alpn":["h2"],"note":{"a":[1,2]},"port":8080"#;
+        let mut host = read(&file(PAIR, rest));
+        assert!(host.protocols.http2 && !host.protocols.http1);
+        let chain = alloc::vec!["N".to_string()];
+        host.replace(Pair {
+            chain,
+            key: "M".into(),
+        });
+        let text = String::from_utf8(host.to_file()).unwrap();
+        assert!(text.contains(r#""note":{"a":[1,2]}"#), "{text}");
+        assert!(text.contains(r#""own_cert":[["N"],"M"]"#), "{text}");
+        assert!(text.contains(r#""alpn":["h2"]"#), "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_what_is_in_it() {
+        let wrong = |file: &str| Host::parse(file.as_bytes()).unwrap_err().to_string();
+        assert_eq!(wrong("{}"), "it has no \"own_cert\"");
+        assert_eq!(wrong("{\n  ]"), "it is no JSON at line 2, column 3");
+        assert_eq!(wrong("[1]"), "it is no JSON at line 1, column 0");
+        assert_eq!(
+            wrong(&format!(r#"{{"own_cert":{PAIR}}}"#)),
+            "it has no \"ip\""
+        );
+        let secret = r#"[["A"],{"secret":"K"}]"#;
+        assert!(wrong(&file(secret, "")).starts_with("\"own_cert\" is not a pair"));
+        for (own_cert, rest) in [
+            ("[]", ""),
+            (r#"[[],"K"]"#, ""),
+            ("7", ""),
+            (PAIR, r#","port":0"#),
+            (PAIR, r#","port":65536"#),
+            (PAIR, r#","port":-32769"#),
+            (PAIR, r#","port":"80""#),
+            (PAIR, r#","alpn":["h3"]"#),
+            (PAIR, r#","alpn":"h2""#),
+        ] {
+            wrong(&file(own_cert, rest));
+        }
+        let long = alloc::vec![b' '; MOST + 1];
+        assert_eq!(Host::parse(&long), Err(HostError::TooLong));
+        let deep = "[".repeat(100_000);
+        wrong(&file(&deep, ""));
+    }
+
+    #[test]
+    fn no_secret_is_displayed() {
+        let host = read(&file(PAIR, r#","token":"KEEP""#));
+        assert_eq!(
+            format!("{host:?}"),
+            "[2 certificates and a key] for 10.0.0.3 port 80"
+        );
+    }
+}
