@@ -19,7 +19,7 @@ tests, which give stunnel.conf files to the tunnel and have real stunnels as its
 tests, which have real mail, directory, news, database and proxy servers and clients around it, the
 boot tests, which boot the image under QEMU, and the launcher tests, which run the `stockade` program
 as its users do. Installs what they need first, but for those servers: their packages of Debian or
-Ubuntu are unpacked in target/peers (about 75 MB of downloads, once), and never installed.
+Ubuntu are unpacked in target/peers (about 85 MB of downloads, once), and never installed.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 

@@ -115,6 +115,12 @@ impl Place {
         command
     }
 
+    /// What a file of the packages holds; its path is below the tree.
+    pub fn packaged(&self, path: &str) -> Vec<u8> {
+        let path = self.tree.join(path);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
     /// Starts a server that stays in the foreground, and waits until somebody listens on the port.
     /// It must be nobody else's.
     pub fn serve(&self, command: &mut Command, port: u16) -> Daemon {

@@ -10,6 +10,7 @@ mod directory;
 mod header;
 mod impostor;
 mod mail;
+mod mariadb;
 #[path = "../boot/name_server.rs"]
 mod name_server;
 mod news;
@@ -21,6 +22,8 @@ mod starttls;
 
 use stockade_tests::stunnel::subject::Kind;
 use stockade_tests::vm::Machine;
+
+use mariadb::{Ends, SideCar, Terminator};
 
 /// The tunnel as a process.
 const HOSTED: Kind = Kind::Hosted(env!("CARGO_BIN_EXE_stockade-hosted"));
@@ -106,4 +109,63 @@ scenarios! {
     directory: search;
     news: reading;
     database: server_mode, intruders;
+}
+
+/// What a side-car does for clients of MariaDB.
+macro_rules! side_car {
+    ($then:ident!($($first:tt)*)) => {
+        $then! { $($first)*
+            mariadb: transfers, many_short_ones, a_hundred_at_once, idle, restarts, refusals;
+        }
+    };
+}
+
+/// Debian's stunnel at both ends.
+const STUNNELS: Ends = Ends {
+    side_car: SideCar::Stunnel(Kind::Debian),
+    terminator: Terminator::Stunnel(Kind::Debian),
+};
+/// Debian's socat at both ends.
+const SOCATS: Ends = Ends {
+    side_car: SideCar::Socat,
+    terminator: Terminator::Socat,
+};
+/// The image with a `stunnel.conf` as the side-car.
+const SIDE_CAR: Ends = Ends {
+    side_car: SideCar::Stunnel(LAUNCHED),
+    ..STUNNELS
+};
+/// The image at both ends.
+const BOTH: Ends = Ends {
+    terminator: Terminator::Stunnel(LAUNCHED),
+    ..SIDE_CAR
+};
+/// Debian's socat before and behind the image.
+const FROM_SOCAT: Ends = Ends {
+    terminator: Terminator::Stunnel(HOSTED),
+    ..SOCATS
+};
+const TO_SOCAT: Ends = Ends {
+    terminator: Terminator::Socat,
+    ..SIDE_CAR
+};
+
+side_car!(scenarios!(reference_stunnels crate::STUNNELS;));
+// A hundred at once are more than the five that socat's listeners let wait: some are turned away.
+scenarios! {
+    reference_socats crate::SOCATS;
+    mariadb: transfers, many_short_ones, idle, restarts;
+}
+side_car!(scenarios!(launched_side_car crate::SIDE_CAR;));
+scenarios! {
+    launched_both_ends crate::BOTH;
+    mariadb: transfers, a_hundred_at_once, restarts;
+}
+scenarios! {
+    from_socat crate::FROM_SOCAT;
+    mariadb: transfers, refusals;
+}
+scenarios! {
+    launched_to_socat crate::TO_SOCAT;
+    mariadb: transfers, refusals;
 }

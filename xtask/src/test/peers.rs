@@ -35,6 +35,8 @@ const WANTED: Wanted<'static> = Wanted {
         "tinyproxy-bin",
         // danted
         "dante-server",
+        // socat, as a side-car and in front of a server
+        "socat",
         // sh, by which some of them start others
         "dash",
         // PostgreSQL's time zones
@@ -50,6 +52,16 @@ const WANTED: Wanted<'static> = Wanted {
         Pointer {
             names: &["postgresql-client"],
             prefix: "postgresql-client-",
+        },
+        // mariadbd; Ubuntu 22.04 has a version in the name
+        Pointer {
+            names: &["mariadb-server", "mariadb-server-10.6"],
+            prefix: "mariadb-server-core",
+        },
+        // mariadb
+        Pointer {
+            names: &["mariadb-client", "mariadb-client-10.6"],
+            prefix: "mariadb-client-core",
         },
     ],
     // PostgreSQL compiles long queries with these, and nnrpd offers them to its filters.
