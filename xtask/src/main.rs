@@ -13,6 +13,7 @@ mod bench;
 mod check;
 mod clippy;
 mod debian;
+mod deploy_lint;
 mod dist;
 mod fuzz;
 mod image;
@@ -32,17 +33,18 @@ cargo xtask: build, run and test Stockade
 Usage: cargo xtask COMMAND [OPTIONS]
 
 Commands:
-  run      Build the image and serve TLS with it on this machine
-  check    Tell what becomes of a stunnel configuration file
-  image    Build target/image/stockade and print its size by part
-  dist     Build the program `stockade` with the image inside, for hosts without a checkout
-  install  Install that program, its manual page, completions and unit
-  test     Install what the tests need, then run all of them
-  bench    Measure the image beside Debian's stunnel and nginx
-  fuzz     Fuzz what strangers' bytes reach, with AddressSanitizer
-  clippy   Lint the host crates, then the image with its own flags
-  tidy     Check the conventions of the source tree
-  help     Show this text
+  run          Build the image and serve TLS with it on this machine
+  check        Tell what becomes of a stunnel configuration file
+  image        Build target/image/stockade and print its size by part
+  dist         Build the program `stockade` with the image inside, for hosts without a checkout
+  install      Install that program, its manual page, completions and unit
+  test         Install what the tests need, then run all of them
+  bench        Measure the image beside Debian's stunnel and nginx
+  fuzz         Fuzz what strangers' bytes reach, with AddressSanitizer
+  clippy       Lint the host crates, then the image with its own flags
+  tidy         Check the conventions of the source tree
+  deploy-lint  Check the container recipe and the Kubernetes manifests with their linters
+  help         Show this text
 
 `cargo xtask COMMAND --help` shows a command's options.
 ";
@@ -83,6 +85,7 @@ fn dispatch_to(command: &OsStr, root: &Path, parser: lexopt::Parser) -> Result<E
         Some("bench") => bench::main(root, parser),
         Some("fuzz") => fuzz::main(root, parser),
         Some("clippy") => clippy::main(root, parser),
+        Some("deploy-lint") => deploy_lint::main(root, parser),
         Some("tidy") => tidy_main(root, parser),
         Some("help") => help(root, parser),
         _ => Err(format!("no command {command:?}; `cargo xtask help` lists them").into()),

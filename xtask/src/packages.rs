@@ -77,6 +77,26 @@ const TCPDUMP: Tool = Tool {
     program: "tcpdump",
     packages: ["tcpdump", "tcpdump", "tcpdump", "tcpdump", "tcpdump"],
 };
+const PIP: Tool = Tool {
+    program: "pip3",
+    packages: [
+        "python3-pip",
+        "python3-pip",
+        "python-pip",
+        "python3-pip",
+        "py3-pip",
+    ],
+};
+const SHELLCHECK: Tool = Tool {
+    program: "shellcheck",
+    packages: [
+        "shellcheck",
+        "ShellCheck",
+        "shellcheck",
+        "ShellCheck",
+        "shellcheck",
+    ],
+};
 
 /// What building the image takes. Rust's own linker driver is gcc, too.
 pub(crate) const BUILD: &[Tool] = &[GCC, OBJCOPY];
@@ -86,6 +106,8 @@ pub(crate) const RUN: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, CURL];
 pub(crate) const RUN_ON_BRIDGE: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, CURL, IP];
 /// What the measurements take, besides what they unpack and do not install.
 pub(crate) const BENCH: &[Tool] = &[GCC, OBJCOPY, QEMU, SETPRIV, UNSHARE, IP];
+/// What the linters of `deploy/` take, besides those that come by themselves.
+pub(crate) const DEPLOY_LINT: &[Tool] = &[PIP, SHELLCHECK];
 /// What the tests take.
 pub(crate) const TEST: &[Tool] = &[
     GCC,
