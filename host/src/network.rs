@@ -40,8 +40,7 @@ mod sockets;
 mod table;
 mod wake;
 
-pub use forward::{Bound, Forward, Listen, UnixSocket};
-pub(crate) use forward::{group, user};
+pub use forward::{Bound, Forward, Listen, UnixSocket, group, user};
 pub(crate) use listener::try_listen;
 pub use sockets::HostSocket;
 

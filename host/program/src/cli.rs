@@ -16,8 +16,16 @@ use stockade_host::{Accel, Firmware, Machine};
 
 use crate::{caller, plan};
 
+mod proxy;
+
+pub use proxy::{Destination, Hosting, Proxy, Socat, Source};
+pub(crate) use proxy::{LONGEST, destination, tcp};
+
 /// The command with stunnel's command line.
 pub(crate) const STUNNEL: &str = "stunnel";
+
+/// The command with socat's command line.
+pub(crate) const SOCAT: &str = "socat";
 
 /// Most MiB that a machine can be given: a terabyte.
 const MAX_MEMORY_MIB: u32 = 1_048_576;
@@ -70,6 +78,17 @@ pub enum Task {
     /// The latest events are kept, numbered across restarts of the machine; after a crash, the
     /// machine's last words are among them.
     Diagnose(Diagnose),
+    /// Carry what programs say in the clear to one server, in TLS
+    ///
+    /// Programs connect to a socket of this host, usually a UNIX socket, and each connection is carried
+    /// to the server over TLS of its own; the server's certificate is verified. The socket is there,
+    /// with its owner and mode, before anyone can connect, and goes at the end. Whatever becomes of the
+    /// server, of its name, or of the machine, the socket stays: a client that can't be served sees an
+    /// end of stream, and the log has the reason.
+    ///
+    /// Certificates and keys are read anew when their files change, and on SIGHUP. SIGTERM and SIGINT
+    /// end it, with the status that --exit-code says.
+    Proxy(Box<Proxy>),
     /// Do what stunnel would do with this command line
     ///
     /// Takes stunnel's words, reads its configuration file, logs as it does, heeds its signals and
@@ -77,6 +96,13 @@ pub enum Task {
     /// does the same. Unless the file says foreground = yes, the command returns once the image
     /// serves. Options of `run` such as --image can be given in STOCKADE_OPTIONS.
     Stunnel(Stunnel),
+    /// Do what socat would do with this command line
+    ///
+    /// Takes socat's options and two addresses, UNIX-LISTEN or TCP-LISTEN and OPENSSL, logs as it does
+    /// and ends with its statuses, but for SIGTERM and SIGINT: then it ends with 0. A link to this program
+    /// that is called socat does the same. What is not supported is refused by its name. Options of `proxy`
+    /// such as --exit-code and --image can be given in STOCKADE_OPTIONS.
+    Socat(Socat),
 }
 
 /// What is served, on which machine and network.
@@ -286,7 +312,7 @@ fn memory(text: &str) -> Result<u32, String> {
 pub fn command() -> Command {
     // A command that is changed goes to the end of the list, so all go there, in their order.
     let order = [
-        "run", "check", "status", "stop", "reload", "diagnose", STUNNEL,
+        "run", "proxy", "check", "status", "stop", "reload", "diagnose", STUNNEL, SOCAT,
     ];
     order.into_iter().fold(Cli::command(), |commands, name| {
         commands.mut_subcommand(name, |command| match name {

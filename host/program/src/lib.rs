@@ -27,6 +27,7 @@ mod keeping;
 pub mod manual;
 mod network;
 mod plan;
+mod proxy;
 mod reading;
 mod run;
 mod source;
@@ -52,6 +53,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some((program, words)) = as_stunnel(&arguments) {
         return stunnel::main(program, words);
     }
+    if let Some(words) = as_socat(&arguments) {
+        return proxy::as_socat(words);
+    }
     let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         Err(answer) => return tell(&answer),
@@ -59,6 +63,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         cli::Task::Run(options) => run(&options, &mut Installed::default()),
         cli::Task::Check(options) => check(&options),
+        cli::Task::Proxy(options) => return proxy::main(&options),
+        cli::Task::Socat(options) => return proxy::as_socat(&options.words),
         cli::Task::Status(options) => ask::status(&options),
         cli::Task::Stop(options) => ask::stop(&options),
         cli::Task::Reload(options) => ask::reload(&options),
@@ -83,6 +89,17 @@ fn as_stunnel(arguments: &[OsString]) -> Option<(&OsStr, &[OsString])> {
     let (command, words) = words.split_first()?;
     let asks_us = words.first().is_some_and(|word| word == "--help");
     (command == cli::STUNNEL && !asks_us).then_some((program, words))
+}
+
+/// The same for socat's, whose words are not like ours either.
+fn as_socat(arguments: &[OsString]) -> Option<&[OsString]> {
+    let (program, words) = arguments.split_first()?;
+    if proxy::is_socat(program) {
+        return Some(words);
+    }
+    let (command, words) = words.split_first()?;
+    let asks_us = words.first().is_some_and(|word| word == "--help");
+    (command == cli::SOCAT && !asks_us).then_some(words)
 }
 
 /// Writes lines to standard output. A terminal that has gone away, or a reader that has seen enough,

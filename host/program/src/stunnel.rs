@@ -18,13 +18,13 @@ use clap::FromArgMatches;
 use crate::cli::{self, Run};
 
 mod daemon;
-mod hearer;
+pub(crate) mod hearer;
 mod help;
-mod log;
+pub(crate) mod log;
 mod serve;
 mod signals;
 mod source;
-mod syslog;
+pub(crate) mod syslog;
 mod words;
 
 use daemon::Parent;

@@ -149,7 +149,7 @@ fn unix_socket(text: &str) -> Result<UnixSocket, Option<&'static str>> {
 }
 
 /// A user's number: given as it is, or by name.
-pub(crate) fn user(text: &str) -> Option<u32> {
+pub fn user(text: &str) -> Option<u32> {
     let named = || User::from_name(text).ok().flatten();
     text.parse()
         .ok()
@@ -157,7 +157,7 @@ pub(crate) fn user(text: &str) -> Option<u32> {
 }
 
 /// A group's number: given as it is, or by name.
-pub(crate) fn group(text: &str) -> Option<u32> {
+pub fn group(text: &str) -> Option<u32> {
     let named = || Group::from_name(text).ok().flatten();
     text.parse()
         .ok()

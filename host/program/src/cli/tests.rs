@@ -28,7 +28,7 @@ fn commands_are_told_in_the_order_in_which_they_are_needed() {
     assert_eq!(
         names,
         [
-            "run", "check", "status", "stop", "reload", "diagnose", "stunnel"
+            "run", "proxy", "check", "status", "stop", "reload", "diagnose", "stunnel", "socat"
         ]
     );
 }

@@ -7,7 +7,9 @@ no other operating system in it, no file system and no second process beside the
 stockade run starts it and stays in the foreground. It gives the image a network, publishes its \
 services on this host, starts another machine when one ends unasked, and ends in order when it is \
 asked to. QEMU never outlives it. stockade stunnel does the same as stunnel(8) would: its words, its log, \
-its signals, its daemon; so does a link to this program that is called stunnel. The other commands speak to one that runs, over a UNIX socket that \
+its signals, its daemon; so does a link to this program that is called stunnel. stockade proxy carries what \
+programs say in the clear to one server, over a UNIX socket most often, and stockade socat or a link called \
+socat does that with socat(1)'s words. The other commands speak to one that runs, over a UNIX socket that \
 only its user and root may use.
 
 Configuration, certificates and keys are handed over in memory: they are neither on a command line \
@@ -54,13 +56,24 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
                 "Where control sockets are; see FILES.",
             ),
             (
+                "DEST_HOST, DEST_PORT, DEST_CN, CAFILE, CLIENT_CERT, CLIENT_KEY",
+                "For stockade proxy, where --connect, --commonname, --cafile, --cert and --key are not given. \
+                 Empty ones are as good as none.",
+            ),
+            (
+                "SSL_CERT_FILE",
+                "The authorities that stockade proxy trusts where nothing names others, instead of this \
+                 system's.",
+            ),
+            (
                 "STATE_DIRECTORY, XDG_STATE_HOME, HOME",
                 "Where the development certificate is; see FILES.",
             ),
             (
                 "STOCKADE_OPTIONS",
                 "Options of stockade run, separated by blanks, for stockade stunnel and the links with \
-                 stunnel's name, whose command line is stunnel's.",
+                 stunnel's name, whose command line is stunnel's; those of stockade proxy about its machine, \
+                 --exit-code and --drain for stockade socat and the link called socat.",
             ),
             (
                 "PATH",
@@ -89,6 +102,10 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
                 "Under stunnel's name: log how many connections each service has. There, SIGTERM, SIGINT and \
                  SIGQUIT end open connections at once, as stunnel does.",
             ),
+            (
+                "SIGTERM, SIGINT, SIGQUIT, to stockade proxy",
+                "End, with the status that --exit-code says. Under socat's name open connections end at once.",
+            ),
         ],
     ),
     (
@@ -111,7 +128,7 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
 ];
 
 /// What to do, and the line that does it.
-pub(super) const EXAMPLES: [(&str, &str); 9] = [
+pub(super) const EXAMPLES: [(&str, &str); 10] = [
     (
         "Try it out, with a development certificate and a small HTTP server behind it:",
         "stockade run",
@@ -127,6 +144,10 @@ pub(super) const EXAMPLES: [(&str, &str); 9] = [
     (
         "Let what calls stunnel find this program instead:",
         "ln -s $(command -v stockade) /usr/local/bin/stunnel",
+    ),
+    (
+        "Let programs of the group www-data reach a database over TLS, by a socket:",
+        "stockade proxy --listen unix:/run/db.sock,mode=0660,group=www-data --connect db.example:3306 --cafile ca.pem",
     ),
     (
         "Serve on a UNIX socket that the group www-data may use:",

@@ -60,23 +60,28 @@ impl Hearer {
 
     /// A line of the image with this host's loopback as this host knows it.
     fn by_host(&self, text: String) -> String {
-        if !self.is_rootless {
-            return text;
+        match self.is_rootless {
+            true => by_host(&text),
+            false => text,
         }
-        let words = text.split(' ').map(|word| {
-            for (gateway, loopback) in [
-                (format!("{GATEWAY_IPV4}:"), "127.0.0.1:"),
-                (format!("{GATEWAY_IPV6}:"), "::1:"),
-                (format!("[{GATEWAY_IPV6}]:"), "[::1]:"),
-            ] {
-                if let Some(port) = word.strip_prefix(&gateway) {
-                    return format!("{loopback}{port}");
-                }
-            }
-            word.to_owned()
-        });
-        words.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// A line of an image on the rootless network, with this host's loopback as this host knows it.
+pub(crate) fn by_host(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        for (gateway, loopback) in [
+            (format!("{GATEWAY_IPV4}:"), "127.0.0.1:"),
+            (format!("{GATEWAY_IPV6}:"), "::1:"),
+            (format!("[{GATEWAY_IPV6}]:"), "[::1]:"),
+        ] {
+            if let Some(port) = word.strip_prefix(&gateway) {
+                return format!("{loopback}{port}");
+            }
+        }
+        word.to_owned()
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// How the image ends its line about a backend on this host.

@@ -288,7 +288,7 @@ fn subject(line: &Line) -> String {
 }
 
 /// A time as this host shows it.
-pub(super) fn date(time: SystemTime, zone: &TimeZone, format: &str) -> String {
+pub(crate) fn date(time: SystemTime, zone: &TimeZone, format: &str) -> String {
     let time = Timestamp::try_from(time).unwrap_or_default();
     time.to_zoned(zone.clone()).strftime(format).to_string()
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use jiff::tz::TimeZone;
-use stockade_config::stunnel::Global;
+use stockade_config::stunnel::{Facility, Global};
 
 use super::log::date;
 
@@ -14,7 +14,7 @@ use super::log::date;
 const SOCKET: &str = "/dev/log";
 
 /// The way to the system's log.
-pub(super) struct Syslog {
+pub(crate) struct Syslog {
     tag: String,
     facility: u8,
     /// None while nobody listens: each line tries again.
@@ -24,17 +24,28 @@ pub(super) struct Syslog {
 impl Syslog {
     /// The way there, if the configuration wants it.
     pub(super) fn wanted(global: &Global) -> Option<Syslog> {
-        global.syslog.then(|| Syslog {
-            tag: global.service.clone(),
-            facility: global.facility as u8,
+        let of = || Syslog::of(global.service.clone(), global.facility);
+        global.syslog.then(of)
+    }
+
+    /// The way there for who speaks by this tag.
+    pub(crate) fn of(tag: String, facility: Facility) -> Syslog {
+        Syslog {
+            tag,
+            facility: facility as u8,
             socket: Mutex::new(None),
-        })
+        }
     }
 
     /// Sends a line. What nobody takes is lost: the tunnel must not wait for its log.
     pub(super) fn send(&self, time: SystemTime, level: u8, subject: &str, text: &str) {
+        self.tell(time, level, &format!("{subject}: {text}"));
+    }
+
+    /// The same without a subject.
+    pub(crate) fn tell(&self, time: SystemTime, level: u8, text: &str) {
         let line = self.line(&date(time, &TimeZone::system(), "%b %e %H:%M:%S"), level);
-        let line = format!("{line}{subject}: {text}");
+        let line = format!("{line}{text}");
         let Ok(mut socket) = self.socket.lock() else {
             return;
         };
