@@ -29,6 +29,7 @@ pub use error::Error;
 pub use fetch::{Fetch, Fetched};
 pub use object::{Kind, Object, ObjectId, Objects};
 pub use pack::{pack, unpack};
+pub(crate) use packet::words;
 pub use push::Push;
 pub use tree::{Entry, Mode, Tree};
 

@@ -20,3 +20,4 @@ extern crate alloc;
 
 pub mod git;
 pub mod host;
+pub mod ssh;

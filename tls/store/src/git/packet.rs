@@ -92,7 +92,7 @@ pub(super) fn packet(line: &[u8]) -> Vec<u8> {
 const WORDS: usize = 400;
 
 /// What a server says, as it may stand in a log: one line, without control characters.
-pub(super) fn words(bytes: &[u8]) -> String {
+pub(crate) fn words(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_end();
     let letters = text.chars().take(WORDS);
