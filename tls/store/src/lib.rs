@@ -20,4 +20,7 @@ extern crate alloc;
 
 pub mod git;
 pub mod host;
+pub mod remote;
+pub mod snapshot;
 pub mod ssh;
+pub mod visit;
