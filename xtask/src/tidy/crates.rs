@@ -16,7 +16,7 @@ struct Crate {
 
 /// The whole workspace. The machine knows nothing of the product, TCP and TLS nothing of each
 /// other: only `tunnel` joins them.
-const CRATES: [Crate; 14] = [
+const CRATES: [Crate; 15] = [
     Crate {
         name: "stockade-boot",
         may_know: &["stockade-kernel", "stockade-tunnel"],
@@ -31,6 +31,10 @@ const CRATES: [Crate; 14] = [
     },
     Crate {
         name: "stockade-tls",
+        may_know: &[],
+    },
+    Crate {
+        name: "stockade-acme",
         may_know: &[],
     },
     Crate {

@@ -1,0 +1,29 @@
+//! Certificates from an authority that hands them out by itself (ACME, RFC 8555).
+//!
+//! Nothing here does I/O or reads a clock: what is to be sent comes out as bytes, with every secret
+//! wiped when it is dropped.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used
+    )
+)]
+
+extern crate alloc;
+
+mod identifier;
+mod jws;
+mod key;
+mod request;
+
+pub use identifier::{Identifier, NoIdentifier};
+pub use jws::{Binding, Payload, Signer, sign};
+pub use key::{Key, NoKey, Purpose};
+pub use request::certificate_request;
