@@ -65,6 +65,10 @@ const STUNNEL: Tool = Tool {
     program: "stunnel",
     packages: ["stunnel4", "stunnel", "stunnel", "stunnel", "stunnel"],
 };
+const SOCAT: Tool = Tool {
+    program: "socat",
+    packages: ["socat", "socat", "socat", "socat", "socat"],
+};
 const REDIS_SERVER: Tool = Tool {
     program: "redis-server",
     packages: ["redis-server", "redis", "redis", "redis", "redis"],
@@ -119,6 +123,7 @@ pub(crate) const TEST: &[Tool] = &[
     OPENSSL,
     CURL,
     STUNNEL,
+    SOCAT,
     REDIS_SERVER,
     REDIS_CLI,
     TCPDUMP,

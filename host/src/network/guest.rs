@@ -214,7 +214,12 @@ impl Engine {
     /// The guest wants a connection.
     fn requested(&mut self, request: RequestId, to: SocketAddr) {
         match route(to) {
-            Route::To(first, next) => self.dial(request, first, next),
+            Route::To(first, next) => {
+                // Of one family alone, nothing of the other is tried.
+                let families = self.resolver.families;
+                let next = next.filter(|next| families.has(next.is_ipv6()));
+                self.dial(request, first, next)
+            }
             Route::Socket(port) => self.dial_socket(request, port),
             // Names are asked for over UDP.
             Route::Resolver => self.refuse(request, Refusal::Reset),

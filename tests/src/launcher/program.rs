@@ -115,6 +115,9 @@ impl Program {
 fn in_own_session(command: &Command) -> Command {
     let mut wrapped = Command::new("setsid");
     wrapped.arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => wrapped.env(name, value),

@@ -16,7 +16,7 @@ use stockade_tests::client::{self, TlsStream};
 use crate::scene::{Scene, echo, end};
 
 /// Permission bits of a file's mode.
-const PERMISSIONS: u32 = 0o777;
+pub const PERMISSIONS: u32 = 0o777;
 
 /// Words of a run that leads a UNIX socket to TLS before the scene's backend.
 pub fn words(scene: &Scene, socket: &str) -> Vec<String> {
@@ -53,7 +53,7 @@ pub fn connect(scene: &Scene, socket: UnixStream) -> TlsStream {
 }
 
 /// A group that is not the one that files of ours have anyway, if this user may choose.
-fn other_group() -> u32 {
+pub fn other_group() -> u32 {
     let map = fs::read_to_string("/proc/self/gid_map").expect("proc is mounted");
     let count = map
         .split_whitespace()
@@ -68,7 +68,7 @@ fn other_group() -> u32 {
 
 /// A client from the first moment on that there can be one, and what the file is like then. It never
 /// sleeps: that moment is short.
-fn first_client(socket: &str) -> (UnixStream, fs::Metadata) {
+pub fn first_client(socket: &str) -> (UnixStream, fs::Metadata) {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         if let Ok(client) = UnixStream::connect(socket) {

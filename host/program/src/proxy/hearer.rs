@@ -78,6 +78,11 @@ fn line(record: &Record) -> (Level, String) {
         true => Level::Debug,
         false => Level::of(record.severity),
     };
+    let level = match said {
+        // At the usual level, a connection's end must have its reason before it.
+        Said::Timeout => level.min(Level::Notice),
+        _ => level,
+    };
     let text = by_host(&record.text);
     let text = match record.connection.as_str() {
         "" => text,

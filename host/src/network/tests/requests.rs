@@ -53,6 +53,19 @@ fn the_gateway_s_ipv6_address_leads_to_either_loopback() {
     }
 }
 
+/// One that is to know IPv6 alone does not get there by IPv4.
+#[test]
+fn of_one_family_alone_it_leads_to_one_loopback() {
+    let setup = Setup::new();
+    setup.network.families(Families::Ipv6);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let outcome = setup
+        .guest
+        .call(call(SocketAddr::new(GATEWAY_IPV6.into(), port), b""));
+    assert_eq!(outcome.error, Some(StreamError::Refused));
+}
+
 #[test]
 fn the_server_may_end_first_and_still_read() {
     let setup = Setup::new();
