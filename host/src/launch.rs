@@ -110,6 +110,21 @@ impl Launcher {
     ///
     /// Every line of what is wrong; nothing has changed then.
     pub fn reload(&self) -> Result<Reloaded, Vec<String>> {
+        self.shared.reload().map_err(|error| match error {
+            Error::Refused(lines) => lines,
+            Error::Stopped => vec!["the launcher is being stopped".to_owned()],
+            error => vec![error.to_string()],
+        })
+    }
+
+    /// As [`reload`](Self::reload), for programs that want to know what kind of error it is.
+    ///
+    /// # Errors
+    ///
+    /// A listener can't be had ([`Error::Listen`], [`Error::SocketPort`]), the configuration is
+    /// refused ([`Error::Refused`]), nothing was heard of it in time ([`Error::TimedOut`]), or the
+    /// launcher is being stopped ([`Error::Stopped`]). But for the third, nothing has changed then.
+    pub fn try_reload(&self) -> Result<Reloaded, Error> {
         self.shared.reload()
     }
 

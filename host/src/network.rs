@@ -104,6 +104,23 @@ pub fn options() -> String {
     )
 }
 
+/// A line of the image with this host's loopback as this host knows it, and not as the guest does.
+pub fn by_host(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        for (gateway, loopback) in [
+            (format!("{GATEWAY_IPV4}:"), "127.0.0.1:"),
+            (format!("{GATEWAY_IPV6}:"), "::1:"),
+            (format!("[{GATEWAY_IPV6}]:"), "[::1]:"),
+        ] {
+            if let Some(port) = word.strip_prefix(&gateway) {
+                return format!("{loopback}{port}");
+            }
+        }
+        word.to_owned()
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// What has come and gone, since the network was started unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

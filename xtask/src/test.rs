@@ -17,9 +17,10 @@ Runs every test: the unit tests of all host crates and the simulation, then, in 
 of their own, the hosted tests, which run the tunnel as a process on a TAP device, the stunnel
 tests, which give stunnel.conf files to the tunnel and have real stunnels as its peers, the protocol
 tests, which have real mail, directory, news, database and proxy servers and clients around it, the
-boot tests, which boot the image under QEMU, and the launcher tests, which run the `stockade` program
-as its users do. Installs what they need first, but for those servers: their packages of Debian or
-Ubuntu are unpacked in target/peers (about 85 MB of downloads, once), and never installed.
+boot tests, which boot the image under QEMU, the launcher tests, which run the `stockade` program as
+its users do, and the library tests, which start proxies as other programs do. Installs what they need
+first, but for those servers: their packages of Debian or Ubuntu are unpacked in target/peers (about
+85 MB of downloads, once), and never installed.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 
@@ -33,6 +34,7 @@ Options:
       --protocols   Run the protocol tests only; they need Debian or Ubuntu
       --boot        Run the boot tests only
       --launcher    Run the launcher tests only
+      --library     Run the library tests only
   -h, --help        Show this text
 ";
 
@@ -54,6 +56,7 @@ enum Stage {
     Protocols,
     Boot,
     Launcher,
+    Library,
 }
 
 pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> {
@@ -71,6 +74,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Long("protocols") => options.stages.push(Stage::Protocols),
             Long("boot") => options.stages.push(Stage::Boot),
             Long("launcher") => options.stages.push(Stage::Launcher),
+            Long("library") => options.stages.push(Stage::Library),
             Long("help") | Short('h') => {
                 print!("{HELP}");
                 return Ok(ExitCode::SUCCESS);
@@ -93,6 +97,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Stage::Protocols,
             Stage::Boot,
             Stage::Launcher,
+            Stage::Library,
         ];
     }
     packages::require(packages::TEST, options.install)?;
@@ -140,6 +145,12 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     if options.stages.contains(&Stage::Launcher) {
         stage("launcher tests", &|| {
             isolated_tests(root, "launcher", &image.path, &[], filter)
+        });
+    }
+
+    if options.stages.contains(&Stage::Library) {
+        stage("library tests", &|| {
+            isolated_tests(root, "library", &image.path, &[], filter)
         });
     }
 

@@ -89,6 +89,19 @@ impl Config {
         }
     }
 
+    /// The same with a path that nobody else knows: [`socket_path`](crate::socket_path).
+    ///
+    /// # Errors
+    ///
+    /// The system gives no entropy.
+    pub fn with_new_socket(
+        remote: Remote,
+        verification: Option<Verification>,
+    ) -> Result<Config, Error> {
+        let path = crate::socket_path(&remote)?;
+        Ok(Config::new(remote, path, verification))
+    }
+
     /// This proxy as a service of a stunnel configuration, section line and all.
     ///
     /// # Errors
@@ -99,10 +112,12 @@ impl Config {
         section.line("client", "yes")?;
         match &self.listen {
             Listen::Tcp(address) => section.line("accept", &address.to_string())?,
-            Listen::Unix(socket) => section.path("accept", &socket.path)?,
+            Listen::Unix(socket) => section.socket(&socket.path)?,
         }
         section.line("connect", &self.remote.to_string())?;
-        if let Some(name) = &self.server_name {
+        let verification = self.verification.as_ref();
+        let of_verification = || verification.and_then(|it| it.server_name.as_ref());
+        if let Some(name) = self.server_name.as_ref().or_else(of_verification) {
             section.line("sni", name)?;
         }
         if let Some(verification) = &self.verification {
@@ -133,6 +148,9 @@ impl Config {
     }
 }
 
+/// Bytes of a socket's path at most (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
 /// Whole seconds, as stunnel counts, and never less than asked for.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
@@ -155,6 +173,21 @@ impl Section {
         }
         self.0 += &format!("{option} = {value}\n");
         Ok(())
+    }
+
+    /// Adds the socket that is listened on.
+    ///
+    /// # Errors
+    ///
+    /// As [`path`](Self::path); or it is too long for a socket.
+    fn socket(&mut self, path: &std::path::Path) -> Result<(), Error> {
+        let length = path.as_os_str().len();
+        if length > MAX_SOCKET_PATH {
+            let path = path.display();
+            let text = format!("{path}: a socket's path has at most {MAX_SOCKET_PATH} bytes");
+            return Err(Error::InvalidArgument(text));
+        }
+        self.path("accept", path)
     }
 
     /// Adds an option that is a path, as an absolute one.

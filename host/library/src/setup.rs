@@ -7,8 +7,11 @@ use stockade_host::conf::{self, HostFiles, Passphrases, Published};
 use stockade_host::launch::Setup;
 use stockade_host::network::{self, Forward, Listen};
 
-use crate::file::{self, WithText};
+use crate::file::{self, Remembered, Remembering, WithText};
 use crate::{Config, Error};
+
+/// stunnel's most detailed level.
+const DEBUG: u8 = 7;
 
 /// Makes one configuration of these proxies, each a service of the name beside it, with everything
 /// that they need of this host: certificates, keys and lists are read now.
@@ -19,7 +22,16 @@ use crate::{Config, Error};
 ///
 /// A value is not possible, or the configuration is refused: every reason.
 pub fn setup<'a>(proxies: impl IntoIterator<Item = (&'a str, &'a Config)>) -> Result<Setup, Error> {
-    let mut text = "debug = 7\n".to_owned();
+    setup_with(proxies, DEBUG, &mut Remembered::new())
+}
+
+/// The same with this `debug` level, and with files that have gone as they were.
+pub(crate) fn setup_with<'a>(
+    proxies: impl IntoIterator<Item = (&'a str, &'a Config)>,
+    level: u8,
+    remembered: &mut Remembered,
+) -> Result<Setup, Error> {
+    let mut text = format!("debug = {level}\n");
     let mut listens = Vec::new();
     let mut families = None;
     for (name, config) in proxies {
@@ -35,7 +47,10 @@ pub fn setup<'a>(proxies: impl IntoIterator<Item = (&'a str, &'a Config)>) -> Re
         file::NAME,
         WithText {
             text,
-            files: &mut files,
+            files: Remembering {
+                files: &mut files,
+                remembered,
+            },
         },
     );
     let word = conf::word(&found)?;

@@ -6,6 +6,7 @@ use super::events::{ERROR, Kind, NOTICE};
 use super::reload::Reload;
 use super::run::{Run, Stage};
 use super::{End, LastWords};
+use crate::Error;
 
 /// Lines of the console that a final failure shows, when none of them is an error.
 const SHOWN: usize = 12;
@@ -49,7 +50,7 @@ impl Run {
             format!("Machine {number} ended: {}", in_full(&words)),
         );
         if self.stage == Stage::Trying {
-            self.refuse_reload(blame(&words));
+            self.refuse_reload(Error::Refused(blame(&words)));
             if words.outcome == Outcome::Image(ExitStatus::Configuration) {
                 return self.start_next();
             }
@@ -66,7 +67,7 @@ impl Run {
                     .to_owned(),
             ];
             lines.extend(blame(&words));
-            self.refuse_reload(lines);
+            self.refuse_reload(Error::Refused(lines));
         }
         if self.reload.is_some() {
             return self.try_reload();

@@ -10,6 +10,7 @@ use super::machine::Talk;
 use super::options::Setup;
 use super::run::{Run, Stage};
 use super::supervisor::Reply;
+use crate::Error;
 use crate::network::Bound;
 
 /// How long an image may take to boot and to judge a configuration, under QEMU's translator too,
@@ -48,8 +49,12 @@ impl Reload {
                 "no image has served"
             };
             let seconds = PATIENCE.as_secs();
-            let text = format!("{why} within {seconds} s; it may still take the configuration");
-            let _ = reply.send(Err(vec![text]));
+            let what = format!("{why} within {seconds} s and may still do so: its answer");
+            let _ = reply.send(Err(Error::TimedOut {
+                what,
+                after: PATIENCE,
+                messages: String::new(),
+            }));
         }
     }
 }
@@ -58,24 +63,25 @@ impl Run {
     /// Binds the new listeners, and sends the configuration as soon as an image serves.
     pub(super) fn begin_reload(&mut self, setup: Result<Setup, Vec<String>>, reply: Reply) {
         if matches!(self.stage, Stage::Stopping(_) | Stage::Over) {
-            let _ = reply.send(Err(vec!["the launcher is being stopped".to_owned()]));
+            let _ = reply.send(Err(Error::Stopped));
             return;
         }
         let setup = match setup {
             Ok(setup) => setup,
             Err(lines) => {
-                self.tell_refusal(&lines);
-                let _ = reply.send(Err(lines));
+                let error = Error::Refused(lines);
+                self.tell_refusal(&error);
+                let _ = reply.send(Err(error));
                 return;
             }
         };
         match &self.reload {
             Some(earlier) if earlier.is_sent() || self.stage == Stage::Trying => {
                 let text = "the image has yet to take an earlier configuration; try again later";
-                let _ = reply.send(Err(vec![text.to_owned()]));
+                let _ = reply.send(Err(Error::Refused(vec![text.to_owned()])));
                 return;
             }
-            Some(_) => self.refuse_reload(vec!["a newer one takes its place".to_owned()]),
+            Some(_) => self.refuse_reload(refused("a newer one takes its place")),
             None => {}
         }
         let bound = match &self.shared.network {
@@ -86,7 +92,7 @@ impl Run {
         };
         let (bound, refused) = match bound {
             Ok(bound) => (bound, None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
+            Err(error) => (Vec::new(), Some(error)),
         };
         self.reload = Some(Reload {
             setup,
@@ -96,8 +102,8 @@ impl Run {
             asked: Instant::now(),
             sent: false,
         });
-        if let Some(line) = refused {
-            return self.refuse_reload(vec![line]);
+        if let Some(error) = refused {
+            return self.refuse_reload(error);
         }
         match self.stage {
             Stage::Serving(_) => self.send_reload(),
@@ -111,7 +117,7 @@ impl Run {
         let (Some(reload), Some(machine)) = (&mut self.reload, &mut self.machine) else {
             return;
         };
-        let refused = if machine.talk == Talk::Channel {
+        let problem = if machine.talk == Talk::Channel {
             match self.plan.archive(&self.setup, &reload.setup) {
                 Ok(archive) if archive.len() > machine.archive_most => Some(format!(
                     "the configuration has {} bytes with its files, of which the image has room \
@@ -134,8 +140,8 @@ impl Run {
             )
         };
         reload.sent = true;
-        match refused {
-            Some(line) => self.refuse_reload(vec![line]),
+        match problem {
+            Some(line) => self.refuse_reload(refused(line)),
             None => {
                 self.listen();
             }
@@ -149,7 +155,7 @@ impl Run {
         };
         self.stage = Stage::Trying;
         if let Err(error) = self.start(&setup) {
-            self.refuse_reload(vec![format!("the machine can't be started: {error}")]);
+            self.refuse_reload(refused(format!("the machine can't be started: {error}")));
             self.start_next();
         }
     }
@@ -179,7 +185,7 @@ impl Run {
     }
 
     /// The configuration that waited, if any, will not be in force.
-    pub(super) fn refuse_reload(&mut self, lines: Vec<String>) {
+    pub(super) fn refuse_reload(&mut self, error: Error) {
         let Some(reload) = self.reload.take() else {
             return;
         };
@@ -187,14 +193,14 @@ impl Run {
             network.retire(&self.setup.forwards);
             network.take_back(&self.setup.sockets);
         }
-        self.tell_refusal(&lines);
+        self.tell_refusal(&error);
         if let Some(reply) = reload.reply {
-            let _ = reply.send(Err(lines));
+            let _ = reply.send(Err(error));
         }
     }
 
-    fn tell_refusal(&mut self, lines: &[String]) {
-        let text = format!("The new configuration is refused: {}", lines.join("\n"));
+    fn tell_refusal(&mut self, error: &Error) {
+        let text = format!("The new configuration is refused: {error}");
         self.event(ERROR, Kind::ReloadRefused, text);
     }
 
@@ -254,7 +260,7 @@ impl Run {
                 }
                 match result {
                     Ok(()) => self.taken(),
-                    Err(lines) => self.refuse_reload(lines),
+                    Err(lines) => self.refuse_reload(Error::Refused(lines)),
                 }
             }
             ToHost::Status { request, status } => machine.answered(request, &status),
@@ -294,4 +300,9 @@ impl Run {
         let text = format!("{events} events are missing here: more came than could be kept");
         self.event(WARNING, Kind::Lost(events), text);
     }
+}
+
+/// That a configuration is refused, for this reason.
+pub(super) fn refused(line: impl Into<String>) -> Error {
+    Error::Refused(vec![line.into()])
 }

@@ -16,7 +16,7 @@ use super::machine::{Machine, Talk};
 use super::options::{OnEvent, Pauses, Setup};
 use super::pause::Pause;
 use super::plan::Plan;
-use super::reload::Reload;
+use super::reload::{Reload, refused};
 use super::supervisor::{Order, Shared};
 use super::{End, Phase};
 use crate::{Channel, Error, READY};
@@ -365,7 +365,7 @@ impl Run {
                 until
             }
         };
-        self.refuse_reload(vec!["the launcher is being stopped".to_owned()]);
+        self.refuse_reload(Error::Stopped);
         if let Some(network) = &self.shared.network {
             network.retire(&[]);
         }
@@ -391,7 +391,7 @@ impl Run {
     }
 
     pub(super) fn over(&mut self, end: End) {
-        self.refuse_reload(vec![format!("the launcher has ended: {end}")]);
+        self.refuse_reload(refused(format!("the launcher has ended: {end}")));
         if let Some(network) = &self.shared.network {
             network.accepting(false);
             network.retire(&[]);

@@ -28,7 +28,7 @@ const MAX_LINES: usize = 2000;
 pub(super) const MAX_LINE: usize = 4096;
 
 /// What a reload ends with.
-pub(super) type Reply = Sender<Result<Reloaded, Vec<String>>>;
+pub(super) type Reply = Sender<Result<Reloaded, Error>>;
 
 /// What the launcher's thread is told.
 pub(super) enum Order {
@@ -266,7 +266,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn reload(&self) -> Result<Reloaded, Vec<String>> {
+    pub(super) fn reload(&self) -> Result<Reloaded, Error> {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         // A service that has never been ready must not say that it is.
         let tells = self.lock().ever_ready;
@@ -275,8 +275,7 @@ impl Shared {
         }
         let (reply, answer) = channel();
         self.order(Order::Reload(source.read(), reply));
-        let ended = || vec!["the launcher has ended".to_owned()];
-        let result = answer.recv().unwrap_or_else(|_| Err(ended()));
+        let result = answer.recv().unwrap_or(Err(Error::Stopped));
         let goes_on = !matches!(self.lock().phase, Phase::Stopping | Phase::Ended);
         if tells && goes_on {
             self.notify.ready(match &result {

@@ -46,7 +46,8 @@ impl Pair {
 pub struct Leaf {
     common_name: String,
     names: Vec<SanType>,
-    expired: bool,
+    /// The years in which it is valid, from the first day of one to that of the other.
+    valid: (i32, i32),
 }
 
 impl Leaf {
@@ -55,7 +56,7 @@ impl Leaf {
         Leaf {
             common_name: common_name.to_owned(),
             names: Vec::new(),
-            expired: false,
+            valid: (2020, 2120),
         }
     }
 
@@ -81,7 +82,13 @@ impl Leaf {
 
     /// Valid in 2020 only.
     pub fn expired(mut self) -> Leaf {
-        self.expired = true;
+        self.valid = (2020, 2021);
+        self
+    }
+
+    /// Valid from 2100 on.
+    pub fn not_yet_valid(mut self) -> Leaf {
+        self.valid = (2100, 2120);
         self
     }
 
@@ -98,13 +105,8 @@ impl Leaf {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        if self.expired {
-            params.not_before = date_time_ymd(2020, 1, 1);
-            params.not_after = date_time_ymd(2020, 12, 31);
-        } else {
-            params.not_before = date_time_ymd(2020, 1, 1);
-            params.not_after = date_time_ymd(2120, 1, 1);
-        }
+        params.not_before = date_time_ymd(self.valid.0, 1, 1);
+        params.not_after = date_time_ymd(self.valid.1, 1, 1);
         params
     }
 }

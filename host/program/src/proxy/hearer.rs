@@ -2,9 +2,9 @@
 
 use stockade_channel::Kind as Said;
 use stockade_host::launch::{Kind, Record};
+use stockade_host::network::by_host;
 
 use super::log::{Level, Log};
-use crate::stunnel::hearer::by_host;
 
 /// What only the configuration's machinery has to say: it is made here, and nobody has seen it.
 const INNER: [&str; 6] = [

@@ -156,7 +156,7 @@ fn read(wish: &Wish) -> Result<Setup, Vec<String>> {
     let config = wish.config().map_err(|text| vec![text])?;
     stockade::setup([(SERVICE, &config)]).map_err(|error| match error {
         stockade::Error::ConfigurationFailed(lines) => lines,
-        other => vec![other.to_string()],
+        other => vec![other.detail()],
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockade_channel::Kind as Said;
 use stockade_host::launch::{Kind, Record};
-use stockade_host::network::{GATEWAY_IPV4, GATEWAY_IPV6};
+use stockade_host::network::by_host;
 
 use super::level;
 use super::log::Log;
@@ -67,23 +67,6 @@ impl Hearer {
     }
 }
 
-/// A line of an image on the rootless network, with this host's loopback as this host knows it.
-pub(crate) fn by_host(text: &str) -> String {
-    let words = text.split(' ').map(|word| {
-        for (gateway, loopback) in [
-            (format!("{GATEWAY_IPV4}:"), "127.0.0.1:"),
-            (format!("{GATEWAY_IPV6}:"), "::1:"),
-            (format!("[{GATEWAY_IPV6}]:"), "[::1]:"),
-        ] {
-            if let Some(port) = word.strip_prefix(&gateway) {
-                return format!("{loopback}{port}");
-            }
-        }
-        word.to_owned()
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 /// How the image ends its line about a backend on this host.
 const REACHED: &str = "is on the host, reached by the gateway";
 
@@ -106,6 +89,7 @@ fn is_told_here(text: &str, is_someone: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stockade_host::network::{GATEWAY_IPV4, GATEWAY_IPV6};
 
     #[test]
     fn this_hosts_loopback_is_called_so() {

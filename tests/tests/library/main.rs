@@ -1,0 +1,8 @@
+//! The library as its users have it: proxies in this process, and real servers behind them.
+
+mod certificates;
+mod example;
+mod failures;
+mod lifetime;
+mod pool;
+mod scene;
