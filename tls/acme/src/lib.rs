@@ -18,12 +18,20 @@
 
 extern crate alloc;
 
+mod directory;
+mod error;
 mod identifier;
+mod issue;
 mod jws;
 mod key;
 mod request;
+mod response;
 
+pub use directory::Directory;
+pub use error::{Error, Stage};
 pub use identifier::{Identifier, NoIdentifier};
+pub use issue::{Challenge, ChallengeKind, Issue, Order, Step};
 pub use jws::{Binding, Payload, Signer, sign};
 pub use key::{Key, NoKey, Purpose};
 pub use request::certificate_request;
+pub use response::{Problem, Response};

@@ -1,0 +1,49 @@
+//! Where an authority's services are (RFC 8555 §7.1.1).
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+
+use serde_json::Value;
+
+/// An authority's services by their addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Where fresh nonces are.
+    pub new_nonce: String,
+    /// Where accounts are made and found.
+    pub new_account: String,
+    /// Where certificates are ordered.
+    pub new_order: String,
+    /// Where it says when to renew (RFC 9773), if it does.
+    pub renewal_info: Option<String>,
+    /// Its terms, for a person.
+    pub terms: Option<String>,
+    /// Whether an account must be bound to another one.
+    pub needs_binding: bool,
+    /// Kinds of certificates, by name, with what it says of each.
+    pub profiles: BTreeMap<String, String>,
+}
+
+impl Directory {
+    /// Reads it; `None` where it is none.
+    pub fn parse(json: &Value) -> Option<Directory> {
+        let text = |name: &str| json.get(name)?.as_str().map(String::from);
+        let meta = json.get("meta");
+        let profiles = meta.and_then(|meta| meta.get("profiles")?.as_object());
+        let profiles = profiles.into_iter().flatten();
+        let said = |value: &Value| value.as_str().unwrap_or_default().into();
+        Some(Directory {
+            new_nonce: text("newNonce")?,
+            new_account: text("newAccount")?,
+            new_order: text("newOrder")?,
+            renewal_info: text("renewalInfo"),
+            terms: meta.and_then(|meta| meta.get("termsOfService")?.as_str().map(String::from)),
+            needs_binding: meta
+                .and_then(|meta| meta.get("externalAccountRequired")?.as_bool())
+                .unwrap_or(false),
+            profiles: profiles
+                .map(|(name, value)| (name.clone(), said(value)))
+                .collect(),
+        })
+    }
+}
