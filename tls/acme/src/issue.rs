@@ -3,7 +3,7 @@
 //! ```text
 //! Step::Request ──► the owner ──► answer(Response) ─┐
 //!       ▲                                           │
-//!       └────────────────── next ◄──────────────────┘
+//!       └────────────────── step ◄──────────────────┘
 //! ```
 
 use alloc::collections::VecDeque;
