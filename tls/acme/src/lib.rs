@@ -24,6 +24,7 @@ mod identifier;
 mod issue;
 mod jws;
 mod key;
+pub mod renewal;
 mod request;
 mod response;
 
