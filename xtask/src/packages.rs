@@ -81,6 +81,10 @@ const TCPDUMP: Tool = Tool {
     program: "tcpdump",
     packages: ["tcpdump", "tcpdump", "tcpdump", "tcpdump", "tcpdump"],
 };
+const PKILL: Tool = Tool {
+    program: "pkill",
+    packages: ["procps", "procps-ng", "procps-ng", "procps", "procps-ng"],
+};
 const PIP: Tool = Tool {
     program: "pip3",
     packages: [
@@ -127,6 +131,7 @@ pub(crate) const TEST: &[Tool] = &[
     REDIS_SERVER,
     REDIS_CLI,
     TCPDUMP,
+    PKILL,
 ];
 
 /// The package managers that we know.

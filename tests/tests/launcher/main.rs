@@ -8,6 +8,7 @@ mod as_stunnel;
 mod channel;
 mod control;
 mod crash;
+mod job;
 mod names;
 mod proxy;
 mod reload;
