@@ -7,10 +7,19 @@ tree=$1
 # What is started: the program, QEMU, and what ties QEMU's life to the program's (setpriv through sh).
 programs="/usr/local/bin/stockade /usr/bin/qemu-system-x86_64 /usr/bin/setpriv /usr/bin/dash"
 
-# What QEMU opens for the machine `microvm`: how it emulates (one module a target), its firmware, and
-# what starts a PVH kernel. kvmvapic.bin is for KVM alone.
-modules="$(dpkg-query --listfiles qemu-system-x86 qemu-system-common | grep '/accel-tcg-x86_64\.so$')"
-data="/usr/share/qemu/bios-microvm.bin /usr/share/qemu/pvh.bin /usr/share/qemu/kvmvapic.bin"
+# What QEMU opens for the machine `microvm`: how it emulates (a module where it is not built in), its
+# firmware, and what starts a PVH kernel. kvmvapic.bin is for KVM alone.
+modules=$(find /usr/lib -path '*/qemu/accel-tcg-x86_64.so')
+data="bios-microvm.bin pvh.bin kvmvapic.bin"
+
+# Where one of these files is: packages of firmware have folders of their own.
+firmware() {
+    for folder in /usr/share/qemu /usr/share/seabios /usr/share/qboot; do
+        [ -e "$folder/$1" ] && echo "$folder/$1" && return
+    done
+    echo "$1: in none of the folders that QEMU's firmware is known to be in" >&2
+    return 1
+}
 
 # Programs name their loader by this folder, and scripts their shell by the other.
 mkdir -p "$tree/usr/bin" "$tree/usr/lib" "$tree/usr/lib64" "$tree/usr/local/bin" "$tree/etc"
@@ -44,7 +53,10 @@ for file in $programs $modules; do
     # Libraries, and the loader itself.
     for library in $(ldd "$file" | grep -o '/[^ ]*'); do keep "$library"; done
 done
-for file in $data; do keep "$file"; done
+for name in $data; do
+    file=$(firmware "$name")
+    keep "$file"
+done
 ln -s dash "$tree/usr/bin/sh"
 
 # Names that look the same as another program's, so that command lines and `pkill` stay as they are.
