@@ -194,8 +194,40 @@ fn pkill_ends_the_side_car_and_the_job_succeeds() {
     assert!(!log.is_empty());
 }
 
-/// A container without a script, whose first process it is: it is asked by its probe, and ends by a
-/// signal as containers do.
+/// A file of `deploy/`.
+fn deployed(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy")
+        .join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The words behind `instruction` in the container recipe, the last time that it stands there.
+fn recipe(instruction: &str) -> Vec<String> {
+    let recipe = deployed("container/Containerfile");
+    let mut lines = recipe.lines().rev();
+    let words = lines.find_map(|line| line.strip_prefix(instruction));
+    let words = words.unwrap_or_else(|| panic!("the recipe has no {instruction}"));
+    serde_json::from_str(words).expect("words as JSON has them")
+}
+
+/// Both Deployments say what the container says by itself.
+#[test]
+fn the_manifests_and_the_recipe_have_the_same_arguments() {
+    let expected = recipe("CMD ");
+    for name in ["deployment", "deployment-classic"] {
+        let manifest = deployed(&format!("kubernetes/{name}/deployment.yaml"));
+        let lines = manifest.lines().map(str::trim);
+        let arguments: Vec<&str> = lines
+            .filter_map(|line| line.strip_prefix("- "))
+            .filter(|word| word.starts_with("--"))
+            .collect();
+        assert_eq!(arguments, expected, "{name}");
+    }
+}
+
+/// A container as the recipe starts it, without a script: it is its first process, is asked by its
+/// probe, and ends by a signal as containers do.
 #[test]
 fn it_may_be_the_first_process_of_its_container() {
     let place = Place::new(env!("CARGO_BIN_EXE_stockade-launched"));
@@ -203,10 +235,15 @@ fn it_may_be_the_first_process_of_its_container() {
     let socket = place.files.path("mysqld.sock");
     let image = vm::image();
     let image = image.to_str().expect("a path in UTF-8");
-    let listen = format!("unix:{socket},mode=0660");
-    let mut command = place.command(&[
-        "proxy", "--listen", &listen, "--ip4", "--accel", "tcg", "--image", image,
-    ]);
+    let entry = recipe("ENTRYPOINT ");
+    assert_eq!(entry, ["/usr/local/bin/stockade", "proxy"]);
+    let arguments: Vec<String> = recipe("CMD ")
+        .iter()
+        .map(|word| word.replace("/SOCK/mysqld.sock", &socket))
+        .collect();
+    let mut words = vec!["proxy", "--accel", "tcg", "--image", image];
+    words.extend(arguments.iter().map(String::as_str));
+    let mut command = place.command(&words);
     command.envs(database.variables(&place));
     let mut container = Program::spawn(&contained(&command));
     let first = wait_until(PATIENCE, || {
