@@ -29,7 +29,7 @@ mod protocol;
 mod server;
 
 pub use client::{diagnose, reload, status, stop};
-pub use place::{Name, running};
+pub use place::{Name, place, running};
 pub use server::Server;
 
 /// Longest request, bytes.

@@ -200,6 +200,11 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).collect()
 }
 
+/// Where the control socket of a launcher with this name is made.
+pub fn place(name: &Name) -> PathBuf {
+    Surroundings::ours().own().join(file_name(name))
+}
+
 pub(super) fn file_name(name: &Name) -> String {
     format!("{name}.sock")
 }

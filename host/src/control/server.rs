@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::{FlockOperation, Mode, chmod, flock};
+use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 use serde_json::{Value, json};
 
@@ -159,10 +160,10 @@ fn take_lock(directory: &Path, name: &Name) -> Result<File, Error> {
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => {
                 thread::sleep(LOCK_PATIENCE / 10);
             }
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Errno::WOULDBLOCK) => {
                 return Err(Error::AlreadyRunning {
                     name: name.to_string(),
                 });
@@ -178,11 +179,18 @@ fn take_lock(directory: &Path, name: &Name) -> Result<File, Error> {
 }
 
 /// A listening socket with mode 0600 from its first moment. What a crashed launcher left gives
-/// way; anything that is no socket does not.
+/// way; a socket that is in use and anything that is no socket do not.
 fn listen_at(path: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::FileTypeExt;
     match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
+        Ok(found) if found.file_type().is_socket() => {
+            if is_in_use(path)? {
+                let words =
+                    "somebody listens there; choose another name, or another place for that";
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, words));
+            }
+            fs::remove_file(path)?;
+        }
         Ok(_) => {
             return Err(io::Error::other(
                 "there is something that is no socket; move it away",
@@ -204,6 +212,17 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
+/// Whether somebody listens at a socket's path. Waits for nobody.
+fn is_in_use(path: &Path) -> io::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &SocketAddrUnix::new(path)?) {
+        // With a full backlog it is in use, too (unix(7)).
+        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+        Err(_) => Ok(false),
+    }
+}
+
 fn accept(listener: &UnixListener, wake: &OwnedFd, desk: &Arc<Desk>) {
     loop {
         let mut fds = [
@@ -211,7 +230,7 @@ fn accept(listener: &UnixListener, wake: &OwnedFd, desk: &Arc<Desk>) {
             PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN),
         ];
         match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return,
         }
         if !fds[1].revents().is_empty() {

@@ -245,6 +245,16 @@ fn a_name_that_runs_is_refused_and_a_stale_socket_gives_way() {
         "{error}"
     );
     assert_eq!(fs::read(&path).unwrap(), b"something else");
+
+    fs::remove_file(&path).unwrap();
+    let others = UnixListener::bind(&path).unwrap();
+    let error = again(&trial).err().unwrap();
+    assert!(
+        error.to_string().contains("somebody listens there"),
+        "{error}"
+    );
+    drop(UnixStream::connect(&path).unwrap());
+    drop(others);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The proxy itself: a launcher, and what signals and files ask of it.
 
+use std::fs;
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -11,7 +14,7 @@ use signal_hook::iterator::Signals;
 use stockade::Listen;
 use stockade_host::Error;
 use stockade_host::conf::PidFile;
-use stockade_host::control::{Name, Server};
+use stockade_host::control::{self, Name, Server};
 use stockade_host::launch::{End, Image, Launcher, Link, Notify, Options, Setup};
 
 use super::changes::Changes;
@@ -180,6 +183,13 @@ fn control(
 ) -> Result<Option<Server>, String> {
     let start = |name: &Name| Server::start(name, Arc::clone(launcher), drain);
     if let Some(name) = asked {
+        if is_own(&name, listen) {
+            return Err(format!(
+                "--name {name}: its control socket would be {}, which is the proxy's own; choose \
+                 another name or another path",
+                control::place(&name).display()
+            ));
+        }
         return start(&name).map(Some).map_err(|error| error.to_string());
     }
     let stem = match listen {
@@ -187,16 +197,35 @@ fn control(
         Listen::Tcp(_) => None,
     };
     let stem = stem.unwrap_or(SERVICE);
-    let server = match stem.parse().and_then(|name| start(&name)) {
-        Err(Error::AlreadyRunning { .. }) => format!("{stem}-{}", std::process::id())
+    let first = match stem.parse() {
+        Ok(name) if is_own(&name, listen) => None,
+        name => Some(name.and_then(|name| start(&name))),
+    };
+    let server = match first {
+        None | Some(Err(Error::AlreadyRunning { .. })) => format!("{stem}-{}", std::process::id())
             .parse()
             .and_then(|name| start(&name)),
-        other => other,
+        Some(other) => other,
     };
     let told = server.inspect_err(|error| {
         log.say(Level::Info, &format!("no control socket: {error}"));
     });
     Ok(told.ok())
+}
+
+/// Whether the control socket of this name would take the place of the proxy's own, which is there.
+fn is_own(name: &Name, listen: &Listen) -> bool {
+    let file = |path: &Path| {
+        let found = fs::symlink_metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    match listen {
+        Listen::Unix(socket) => {
+            let own = file(&socket.path);
+            own.is_some() && own == file(&control::place(name))
+        }
+        Listen::Tcp(_) => false,
+    }
 }
 
 fn listen_to_signals(sender: &Sender<Message>) -> std::io::Result<()> {
