@@ -28,7 +28,9 @@ use mariadb::{Ends, SideCar, Terminator};
 /// The tunnel as a process.
 const HOSTED: Kind = Kind::Hosted(env!("CARGO_BIN_EXE_stockade-hosted"));
 /// The image as its users run it, on the rootless network.
-const LAUNCHED: Kind = Kind::Launched(env!("CARGO_BIN_EXE_stockade-launched"));
+const LAUNCHED: Kind = Kind::Launched(PROGRAM);
+/// The program `stockade`.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_stockade-launched");
 /// The image on the smallest machine.
 const BOOTED: Kind = Kind::Booted(Machine::Microvm);
 
@@ -135,6 +137,21 @@ const SIDE_CAR: Ends = Ends {
     side_car: SideCar::Stunnel(LAUNCHED),
     ..STUNNELS
 };
+/// The image as the side-car of the command line.
+const PROXY: Ends = Ends {
+    side_car: SideCar::Proxy(PROGRAM),
+    ..STUNNELS
+};
+/// The image as socat.
+const CALLED_SOCAT: Ends = Ends {
+    side_car: SideCar::CalledSocat(PROGRAM),
+    ..STUNNELS
+};
+/// The same before socat itself.
+const CALLED_SOCAT_TO_SOCAT: Ends = Ends {
+    terminator: Terminator::Socat,
+    ..CALLED_SOCAT
+};
 /// The image at both ends.
 const BOTH: Ends = Ends {
     terminator: Terminator::Stunnel(LAUNCHED),
@@ -154,9 +171,21 @@ side_car!(scenarios!(reference_stunnels crate::STUNNELS;));
 // A hundred at once are more than the five that socat's listeners let wait: some are turned away.
 scenarios! {
     reference_socats crate::SOCATS;
-    mariadb: transfers, many_short_ones, idle, restarts;
+    mariadb: transfers, idle, restarts;
 }
 side_car!(scenarios!(launched_side_car crate::SIDE_CAR;));
+scenarios! {
+    launched_proxy crate::PROXY;
+    mariadb: transfers, a_hundred_at_once, idle, refusals;
+}
+scenarios! {
+    launched_as_socat crate::CALLED_SOCAT;
+    mariadb: a_hundred_at_once, idle;
+}
+scenarios! {
+    launched_as_socat_to_socat crate::CALLED_SOCAT_TO_SOCAT;
+    mariadb: transfers, many_short_ones, restarts, refusals;
+}
 scenarios! {
     launched_both_ends crate::BOTH;
     mariadb: transfers, a_hundred_at_once, restarts;

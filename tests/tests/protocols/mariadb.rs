@@ -189,6 +189,10 @@ pub fn restarts(ends: Ends) {
         let mut session = database.session(&side.socket);
         session.ask("SELECT 'a first', 'answer';", "a first\tanswer");
         session.say("SELECT SLEEP(600);");
+        database.wait_for(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'SELECT SLEEP(600)'",
+            "1",
+        );
         session
     };
     database.run_well(
@@ -197,10 +201,6 @@ pub fn restarts(ends: Ends) {
     );
 
     let mut session = begun();
-    database.wait_for(
-        "SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'SELECT SLEEP(600)'",
-        "1",
-    );
     database.shut_down(server);
     assert!(!session.finish().success());
     for _ in 0..3 {

@@ -2,12 +2,15 @@
 //! database.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use stockade_tests::stunnel::authority::{Authority, Leaf};
 use stockade_tests::stunnel::daemon::Daemon;
 use stockade_tests::stunnel::debian::GLOBALS;
 use stockade_tests::stunnel::ports;
 use stockade_tests::stunnel::subject::{Kind, Scene, Subject};
+use stockade_tests::{PATIENCE, vm, wait_until};
 
 use crate::mariadb::server::Database;
 
@@ -33,6 +36,10 @@ pub enum SideCar {
     Stunnel(Kind),
     /// Debian's socat.
     Socat,
+    /// `stockade proxy`.
+    Proxy(&'static str),
+    /// The program under socat's name, with the words that socat is given.
+    CalledSocat(&'static str),
 }
 
 /// What stands before the database and demands a certificate.
@@ -114,13 +121,16 @@ impl Stage {
         let path = |name: &str| self.scene.files.path(name);
         let [cert, key, authority] = ["server.x509", "server.pem", "ca.x509"].map(path);
         match self.terminator {
-            Terminator::Stunnel(_) => Running::Stunnel(self.scene.start(&format!(
-                "{GLOBALS}[server]\naccept = {}:{}\nconnect = {}:{}\ncert = {cert}\nkey = {key}\n\
+            // The launcher reaches what only this host has.
+            Terminator::Stunnel(kind) => Running::Stunnel(self.scene.start(&format!(
+                "{GLOBALS}[server]\naccept = {}:{}\nconnect = {}\ncert = {cert}\nkey = {key}\n\
                  CAfile = {authority}\nverifyChain = yes\n",
                 self.front.ip(),
                 self.front.port(),
-                self.server.ip(),
-                self.server.port(),
+                match kind {
+                    Kind::Launched(_) => self.database.direct.clone(),
+                    _ => format!("{}:{}", self.server.ip(), self.server.port()),
+                },
             ))),
             Terminator::Socat => {
                 let mut command = self.database.place.command("socat");
@@ -142,7 +152,7 @@ impl Stage {
     pub fn start(&self, side_car: SideCar, wishes: &Wishes) -> Side {
         let scene = match side_car {
             SideCar::Stunnel(kind) => Scene::new(kind),
-            SideCar::Socat => Scene::new(Kind::Debian),
+            _ => Scene::new(Kind::Debian),
         };
         write_certificates(&scene);
         let socket = scene.files.path("mysqld.sock");
@@ -172,10 +182,26 @@ impl Stage {
             SideCar::Socat => {
                 let mut command = self.database.place.command("socat");
                 command.args(socat(&scene, &socket, self.front, wishes));
-                let mut daemon = Daemon::spawn_as("socat".to_owned(), &mut command);
-                daemon.log.wait_for("listening on");
-                assert!(daemon.is_running(), "{}", daemon.log.text());
-                Running::Socat(daemon)
+                Running::Socat(listening(&mut command))
+            }
+            SideCar::Proxy(program) => {
+                let mut command = Command::new(program);
+                command.args(proxy(&scene, &socket, self.front, wishes));
+                command.args(["--accel", "tcg", "--image"]).arg(vm::image());
+                // Where its control socket goes, too.
+                command.env("RUNTIME_DIRECTORY", scene.files.folder());
+                Running::Proxy(listening(&mut command))
+            }
+            SideCar::CalledSocat(program) => {
+                let link = scene.files.path("socat");
+                symlink(program, &link).unwrap_or_else(|error| panic!("{link}: {error}"));
+                let mut command = Command::new(link);
+                command.args(socat(&scene, &socket, self.front, wishes));
+                let options = format!("--accel tcg --image {}", vm::image().display());
+                command.env("STOCKADE_OPTIONS", options);
+                // Where its control socket goes, too.
+                command.env("RUNTIME_DIRECTORY", scene.files.folder());
+                Running::Proxy(listening(&mut command))
             }
         };
         Side {
@@ -205,6 +231,41 @@ fn socat(scene: &Scene, socket: &str, front: SocketAddr, wishes: &Wishes) -> Vec
     words
 }
 
+/// The words of `stockade proxy`.
+fn proxy(scene: &Scene, socket: &str, front: SocketAddr, wishes: &Wishes) -> Vec<String> {
+    let folder = scene.files.folder();
+    let mut words = vec!["proxy".to_owned()];
+    let mut add = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    add(
+        "--listen",
+        format!("unix:{socket},mode=0660,user=root,group=root"),
+    );
+    add("--connect", front.to_string());
+    if let Some([cert, key]) = wishes.identity {
+        add("--cert", format!("{folder}/{cert}"));
+        add("--key", format!("{folder}/{key}"));
+    }
+    add("--cafile", format!("{folder}/{}", wishes.authority));
+    add("--verify", "1".to_owned());
+    add("--commonname", wishes.name.to_owned());
+    add("--idle", wishes.idle.to_string());
+    add("--half-close", "50".to_owned());
+    // What is cut for its silence is told from here on.
+    words.extend(["--ip4", "--debug"].map(str::to_owned));
+    words
+}
+
+/// Starts one that says when it listens.
+fn listening(command: &mut Command) -> Daemon {
+    let mut daemon = Daemon::spawn(command);
+    let listens = wait_until(PATIENCE, || {
+        let listens = daemon.log.find(0, "listening on").is_some();
+        (listens || !daemon.is_running()).then_some(listens)
+    });
+    assert_eq!(listens, Some(true), "{}", daemon.log.text());
+    daemon
+}
+
 /// A side-car that serves. Ended when dropped.
 pub struct Side {
     /// The application's way to the database.
@@ -218,8 +279,10 @@ pub struct Side {
 pub enum Running {
     /// With a `stunnel.conf`.
     Stunnel(Subject),
-    /// Debian's.
+    /// Debian's socat.
     Socat(Daemon),
+    /// The image, as a proxy or under socat's name.
+    Proxy(Daemon),
 }
 
 /// What an end may have to say.
@@ -279,7 +342,7 @@ impl Running {
     pub fn lines(&self) -> usize {
         match self {
             Running::Stunnel(subject) => subject.lines(),
-            Running::Socat(daemon) => daemon.log.len(),
+            Running::Socat(daemon) | Running::Proxy(daemon) => daemon.log.len(),
         }
     }
 
@@ -288,6 +351,9 @@ impl Running {
         match self {
             Running::Stunnel(subject) => {
                 subject.wait_for_after(from, words(subject, event));
+            }
+            Running::Proxy(daemon) => {
+                daemon.log.wait_for_after(from, event.of_image());
             }
             Running::Socat(daemon) => {
                 let words = event.of_socat();
@@ -300,6 +366,7 @@ impl Running {
     pub fn count(&self, event: Event) -> usize {
         match self {
             Running::Stunnel(subject) => subject.count(words(subject, event)),
+            Running::Proxy(daemon) => daemon.log.count(event.of_image()),
             Running::Socat(daemon) => {
                 let words = event.of_socat();
                 words.map_or(0, |words| daemon.log.count(words))
@@ -311,7 +378,7 @@ impl Running {
     pub fn is_running(&mut self) -> bool {
         match self {
             Running::Stunnel(subject) => subject.is_running(),
-            Running::Socat(daemon) => daemon.is_running(),
+            Running::Socat(daemon) | Running::Proxy(daemon) => daemon.is_running(),
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct Database {
     pub place: Place,
     folder: String,
     /// The socket by which one comes to the server itself.
-    direct: String,
+    pub direct: String,
 }
 
 impl Database {
