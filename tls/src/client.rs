@@ -16,7 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::connection::Side;
 use crate::identity::certificates_in;
-use crate::path::{PathVerifier, RefusalSlot};
+use crate::path::PathVerifier;
 use crate::sessions::{ClientSessions, KeyedSessions};
 use crate::verifier::AnyCertificate;
 use crate::{
@@ -52,6 +52,9 @@ pub struct ClientOptions {
     pub roots: Vec<Vec<u8>>,
     /// How the server's certificate is judged.
     pub verify: VerifyMode,
+    /// Whether what servers staple to their certificates is kept for
+    /// [`Connection::take_staple`]; with [`VerifyMode::Path`] alone.
+    pub keep_staples: bool,
     /// Certificate and key to show when the server asks.
     pub identity: Option<Identity>,
     /// Application protocols to offer, most wanted first (RFC 7301).
@@ -81,6 +84,7 @@ impl ClientOptions {
             provider: Provider::Ring,
             roots,
             verify: VerifyMode::ChainAndName,
+            keep_staples: false,
             identity: None,
             alpn: Vec::new(),
             versions: Versions::default(),
@@ -100,7 +104,8 @@ pub struct Client {
     config: Arc<ClientConfig>,
     sessions: Option<Arc<ClientSessions>>,
     needs_name: bool,
-    refusals: Option<RefusalSlot>,
+    /// Path validation, when it is ours.
+    paths: Option<Arc<PathVerifier>>,
     provider: Provider,
 }
 
@@ -128,7 +133,7 @@ impl Client {
                 .with_protocol_versions(options.versions.list()?)
                 .map_err(ConfigError::internal)?;
         let mut needs_name = false;
-        let mut refusals = None;
+        let mut paths = None;
         let builder = match options.verify {
             VerifyMode::ChainAndName => {
                 needs_name = true;
@@ -154,11 +159,12 @@ impl Client {
                     path,
                 )?;
                 needs_name = validator.needs_name();
-                let verifier = PathVerifier::new(validator);
-                refusals = Some(verifier.refusals());
+                let verifier = PathVerifier::new(validator).keeping_staples(options.keep_staples);
+                let verifier = Arc::new(verifier);
+                paths = Some(verifier.clone());
                 builder
                     .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(verifier))
+                    .with_custom_certificate_verifier(verifier)
             }
         };
         let mut config = match options.identity {
@@ -184,7 +190,7 @@ impl Client {
             config: Arc::new(config),
             sessions,
             needs_name,
-            refusals,
+            paths,
             provider: options.provider,
         })
     }
@@ -234,8 +240,9 @@ impl Client {
             _ => self.config.clone(),
         };
         let connection =
-            UnbufferedClientConnection::new(config, name).map_err(Error::from_rustls)?;
-        let side = Side::client(connection, sent, self.refusals.clone());
+            UnbufferedClientConnection::new(config, name.clone()).map_err(Error::from_rustls)?;
+        let paths = self.paths.clone().map(|verifier| (verifier, name));
+        let side = Side::client(connection, sent, paths);
         let mut connection = Connection::new(side, self.provider);
         connection.start()?;
         Ok(connection)

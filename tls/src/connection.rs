@@ -85,6 +85,8 @@ pub struct Connection {
     /// Why nothing works any more, once that is so.
     failed: Option<Error>,
     verdict: Option<Verdict>,
+    /// What the server has sent with its certificate.
+    staple: Option<Vec<u8>>,
     resumed_data: Option<Vec<u8>>,
     /// Whether the first record has come.
     greeted: bool,
@@ -105,6 +107,7 @@ impl Connection {
             sending: Ok(()),
             failed: None,
             verdict: None,
+            staple: None,
             resumed_data: None,
             greeted: false,
             old_version: None,
@@ -381,6 +384,11 @@ impl Connection {
         self.peer_closed |= hands.peer_closed;
         if self.staged.is_empty() {
             self.staged = Vec::new();
+        }
+        if self.handshake.is_none()
+            && let Some(staple) = self.side.take_staple()
+        {
+            self.staple = Some(staple);
         }
         match result {
             Ok(()) => self.note_handshake(),

@@ -51,8 +51,9 @@ pub use handshake::{Handshake, Version, Versions};
 pub use hello::{ClientHello, MAX_CLIENT_HELLO, Peek, peek_client_hello};
 pub use identity::{Identity, IdentityError, IdentityWarning, PemText};
 pub use path::{
-    MAX_PATH, MAX_SENT, NameCheck, PathOptions, PathValidator, PeerName, Purpose, Refusal,
-    RefusalReason, Trust,
+    CertificateStatus, MAX_OCSP_RESPONSE, MAX_PATH, MAX_SENT, NameCheck, OCSP_NONCE, OcspError,
+    PathOptions, PathValidator, PeerName, Purpose, Refusal, RefusalReason, Status, StatusQuery,
+    Trust, ocsp_nonce,
 };
 pub use peer::PeerCertificate;
 pub use provider::Provider;

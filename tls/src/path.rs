@@ -18,6 +18,7 @@ mod fields;
 mod general;
 mod matching;
 mod name;
+mod ocsp;
 mod refusal;
 mod search;
 mod signature;
@@ -35,14 +36,17 @@ use rustls::pki_types::CertificateDer;
 use crate::identity::certificates_in;
 use crate::{ConfigError, Provider};
 use crl::RevocationList;
-use search::Search;
+use search::{Path, Search};
 use signature::{MAX_RSA_BITS, MIN_RSA_BITS};
 use store::Store;
 
-pub(crate) use adapter::{PathVerifier, RefusalSlot};
+pub(crate) use adapter::PathVerifier;
 pub(crate) use certificate::Outline;
 pub(crate) use facts::{Facts, common_name};
 pub use matching::PeerName;
+pub use ocsp::{
+    CertificateStatus, MAX_OCSP_RESPONSE, OCSP_NONCE, OcspError, Status, StatusQuery, ocsp_nonce,
+};
 pub use refusal::{Refusal, RefusalReason};
 
 /// Most certificates in a path, the peer's and the trust anchor included. The web's have three or
@@ -206,6 +210,33 @@ impl PathValidator {
         server: Option<PeerName>,
         now: u64,
     ) -> Result<(), Refusal> {
+        self.find(leaf, sent, server, now, |_| ())
+    }
+
+    /// Judges a peer once more, and gives the questions about its path: each certificate but the
+    /// trust anchor. None where the peer's own certificate is trusted, whoever issued it.
+    fn status_queries(
+        &self,
+        leaf: &[u8],
+        sent: &[CertificateDer<'_>],
+        server: Option<PeerName>,
+        now: u64,
+    ) -> Result<Vec<StatusQuery>, Refusal> {
+        let algorithms = &self.algorithms;
+        self.find(leaf, sent, server, now, |path| {
+            ocsp::queries(path, algorithms)
+        })
+    }
+
+    /// Judges a peer, and hands its path over if it is good.
+    fn find<R>(
+        &self,
+        leaf: &[u8],
+        sent: &[CertificateDer<'_>],
+        server: Option<PeerName>,
+        now: u64,
+        take: impl FnOnce(&Path<'_>) -> R,
+    ) -> Result<R, Refusal> {
         // Without a name to check none can match.
         let server: Vec<PeerName> = server.into_iter().collect();
         let mut search = Search::new(&self.store, self.trust, self.purpose, &self.algorithms, now);
@@ -215,7 +246,8 @@ impl PathValidator {
             NameCheck::AnyOf(names) => Some(names),
             NameCheck::Nobody => None,
         };
-        search.judge(leaf, sent)
+        let path = search.judge(leaf, sent)?;
+        Ok(take(&path))
     }
 }
 

@@ -10,7 +10,9 @@ use core::time::Duration;
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::UnbufferedServerConnection;
+use rustls::sign::CertifiedKey;
 use rustls::{ConfigBuilder, ServerConfig, WantsVerifier};
+use spin::Mutex;
 
 use crate::connection::Side;
 use crate::sessions::ServerSessions;
@@ -187,7 +189,7 @@ impl Server {
             .map_err(ConfigError::internal)?;
         let asks = judge.asks();
         let shared = Arc::new(Shared {
-            key: options.identity.certified_key(),
+            key: Mutex::new(options.identity.certified_key()),
             clock: options.clock,
             lifetime,
             tickets,
@@ -213,6 +215,17 @@ impl Server {
             builder: asks.then_some(builder),
             provider: options.identity.provider(),
         })
+    }
+
+    /// Has this OCSP response sent with the certificate from now on, to clients that ask for one
+    /// (RFC 6066 §8, RFC 8446 §4.4.2.1), or none. Nothing is checked.
+    pub fn set_staple(&self, response: Option<Vec<u8>>) {
+        let mut key = self.shared.key.lock();
+        *key = Arc::new(CertifiedKey {
+            cert: key.cert.clone(),
+            key: key.key.clone(),
+            ocsp: response,
+        });
     }
 
     /// A connection that waits for a ClientHello.

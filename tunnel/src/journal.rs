@@ -22,6 +22,7 @@ mod events;
 mod id;
 mod lifecycle;
 mod negotiation;
+mod revocation;
 mod severity;
 mod syslog;
 #[cfg(test)]

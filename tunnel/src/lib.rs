@@ -37,6 +37,7 @@ mod management;
 pub mod negotiation;
 pub mod opening;
 pub mod relay;
+pub mod revocation;
 pub mod server;
 pub mod service;
 pub mod session;

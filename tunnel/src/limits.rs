@@ -50,6 +50,13 @@ pub const MAX_SESSION_CACHE: usize = 20_000;
 /// at most 32, the rest of [`FIXED_RESERVE`] has to do.
 pub const KEPT_SESSION: usize = 512;
 
+/// The largest number of OCSP responders that are asked at once; others wait for their turn.
+pub const MAX_INQUIRIES: usize = 8;
+
+/// Heap that asking one takes besides its stream, in bytes: the longest response while it grows,
+/// and once more while it is judged.
+const INQUIRY: usize = 3 * tls::MAX_OCSP_RESPONSE;
+
 /// Stream buffers on a machine with memory to spare, in bytes: the most that TCP can announce
 /// without window scaling (RFC 9293 §3.1), and about what one segmentation-offload frame holds.
 /// A byte more and the window's edge, rounded to the scale, would move back now and then, so that
@@ -70,6 +77,8 @@ pub struct Needs {
     pub peer_certificates: bool,
     /// TLS sessions kept for resumption beyond those of [`FIXED_RESERVE`], by all together.
     pub kept_sessions: usize,
+    /// Any of them asks OCSP responders.
+    pub inquiries: bool,
 }
 
 /// How the heap is divided among sessions.
@@ -121,7 +130,12 @@ fn sessions(heap: usize, stream_buffer: usize, needs: &Needs) -> usize {
         session += tls::CLIENT_CERTIFICATE_MEMORY;
     }
     let kept = needs.kept_sessions.saturating_mul(KEPT_SESSION);
-    heap.saturating_sub(FIXED_RESERVE).saturating_sub(kept) / session
+    let asking = match needs.inquiries {
+        true => MAX_INQUIRIES * (2 * stream_buffer + INQUIRY),
+        false => 0,
+    };
+    let reserved = FIXED_RESERVE.saturating_add(kept).saturating_add(asking);
+    heap.saturating_sub(reserved) / session
 }
 
 /// What a management channel may take of the heap.
@@ -187,6 +201,7 @@ mod tests {
         let needs = Needs {
             peer_certificates: true,
             kept_sessions: 100,
+            inquiries: false,
         };
         assert_eq!(Memory::for_services(heap, &needs).sessions, 10);
         let more = Needs {
@@ -194,6 +209,13 @@ mod tests {
             ..needs
         };
         assert_eq!(Memory::for_services(heap, &more).sessions, 9);
+        let asking = Needs {
+            inquiries: true,
+            ..needs
+        };
+        let more = MAX_INQUIRIES * (2 * SMALL_BUFFER + INQUIRY);
+        assert_eq!(Memory::for_services(heap + more, &asking).sessions, 10);
+        assert_eq!(Memory::for_services(heap + more - 1, &asking).sessions, 9);
     }
 
     #[test]
@@ -202,7 +224,7 @@ mod tests {
         let memory = Memory::for_heap(heap);
         let needs = Needs {
             peer_certificates: true,
-            kept_sessions: 0,
+            ..Needs::default()
         };
         assert_eq!(memory.sessions_with(heap, &needs), 4);
         assert_eq!(memory.sessions_with(2 * heap, &Needs::default()), 10);

@@ -20,18 +20,23 @@ use crate::{
     throttle::Throttle,
 };
 use active::Active;
+use inquiries::Inquiries;
 use listening::Listening;
 use services::Services;
+use stapling::Staples;
 
 mod active;
 mod destination;
 mod dialling;
 mod entrance;
+mod inquiries;
 mod listening;
 mod orders;
 mod reload;
 mod report;
+mod revocation;
 mod services;
+mod stapling;
 #[cfg(test)]
 mod tests;
 
@@ -83,6 +88,9 @@ pub struct Server {
     /// Connections that there was said to be memory for at once.
     promised: usize,
     management: Option<Box<Management>>,
+    /// Questions about peers' certificates, and about the services' own.
+    inquiries: Inquiries,
+    staples: Staples,
     /// For what need not be secret: connections' ids, where round robin begins.
     random: Option<u64>,
 }
@@ -129,7 +137,7 @@ impl Server {
     ) -> Self {
         stack.set_admission(memory.sessions);
         let services = Services::new(services);
-        Self {
+        let mut server = Self {
             stack,
             listening: Listening::new(&services),
             services,
@@ -147,8 +155,12 @@ impl Server {
             heap: usize::MAX,
             promised: memory.sessions,
             management: None,
+            inquiries: Inquiries::default(),
+            staples: Staples::default(),
             random: None,
-        }
+        };
+        server.gather_staples(now);
+        server
     }
 
     /// What is in use now.
@@ -182,6 +194,8 @@ impl Server {
             self.handle(event, now);
         }
         self.run_timers(now);
+        self.renew_staples(now);
+        self.advance_inquiries(now);
         let mut management = self.management.take();
         if let Some(management) = &mut management {
             more |= self.obey(management, machine, now);
@@ -204,6 +218,8 @@ impl Server {
             reports,
             self.names_due,
             self.listening.due(),
+            self.inquiries.due(),
+            self.staples_due(),
             self.stack.poll_at(),
         ];
         Some(wakes.into_iter().flatten().min())
@@ -257,6 +273,8 @@ impl Server {
             Event::Ready(stream) => {
                 if let Some(&index) = self.owners.get(&stream) {
                     self.run(index, now);
+                } else {
+                    self.inquiry_ready(stream, now);
                 }
             }
             Event::Resolved { query, result } => self.resolved(query, &result, now),

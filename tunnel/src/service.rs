@@ -18,6 +18,7 @@ use crate::{
     dialect::Setup,
     journal::{Address, Channel, LogId, Severity},
     limits::{Needs, Timeouts},
+    revocation::{Revocation, Stapling},
     session::Mode,
 };
 
@@ -68,6 +69,10 @@ pub struct Service {
     pub requires_client: bool,
     /// The peer's certificate is judged, not only looked at.
     pub verifies: bool,
+    /// How it is found out whether peers' certificates are revoked, where that is wanted.
+    pub revocation: Option<Revocation>,
+    /// What to ask about its own certificate, so that the answer can be sent along with it.
+    pub stapling: Option<Stapling>,
     /// TLS sessions that it keeps for resumption at most.
     pub kept_sessions: usize,
 }
@@ -187,6 +192,8 @@ impl Service {
             asks_clients: false,
             requires_client: false,
             verifies: false,
+            revocation: None,
+            stapling: None,
             kept_sessions: DEFAULT_KEPT_SESSIONS,
         }
     }
@@ -259,6 +266,7 @@ pub fn needs<'a>(services: impl IntoIterator<Item = &'a Service>) -> Needs {
     for service in services {
         count += 1;
         needs.peer_certificates |= takes_certificates(service);
+        needs.inquiries |= inquires(service);
         needs.kept_sessions += service.kept_sessions;
     }
     if count == 1 {
@@ -270,6 +278,11 @@ pub fn needs<'a>(services: impl IntoIterator<Item = &'a Service>) -> Needs {
 /// Whether peers of a service show it certificates.
 pub(crate) fn takes_certificates(service: &Service) -> bool {
     service.asks_clients || service.tls.mode() == Mode::Client
+}
+
+/// Whether a service asks OCSP responders.
+pub(crate) fn inquires(service: &Service) -> bool {
+    service.revocation.as_ref().is_some_and(Revocation::asks) || service.stapling.is_some()
 }
 
 /// Whose cryptography the option means.

@@ -8,8 +8,10 @@
 //! Client:  Connecting ──► Handshaking ──► Relaying ──► ended
 //! ```
 //!
-//! A service with a dialect puts a `Negotiating` between any two of these. (What a server's client
-//! says before TLS, and who is dialled for that, is an [`Opening`](crate::opening::Opening)'s.)
+//! A service that asks whether its peers' certificates are revoked has a `Judging` after its
+//! `Handshaking`. A service with a dialect puts a `Negotiating` between any two of these. (What a
+//! server's client says before TLS, and who is dialled for that, is an
+//! [`Opening`](crate::opening::Opening)'s.)
 
 use alloc::{boxed::Box, vec::Vec};
 use core::{net::SocketAddr, time::Duration};
@@ -27,7 +29,7 @@ use crate::{
 mod error;
 mod relaying;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{DialError, SessionError};
 
@@ -71,11 +73,14 @@ pub struct Session {
     dialled_first: bool,
     /// Plaintext that came out of TLS during the negotiation and belongs to the plain end.
     rest: Vec<u8>,
+    /// Whether somebody has yet to say that the peer's certificate is good.
+    unjudged: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Handshaking { until: Instant },
+    Judging { until: Instant },
     Connecting { until: Instant },
     Negotiating { stage: Stage, until: Instant },
     Relaying,
@@ -104,6 +109,9 @@ pub enum Step {
     /// Dial what the client has asked for, then [`Session::dialling`], or
     /// [`Session::refuse_destination`].
     ConnectTo(Destination),
+    /// Find out whether the peer's certificate is revoked, then [`Session::judged`], or
+    /// [`Session::refuse_peer`].
+    Judge,
     /// What an [`Opening`](crate::opening::Opening) had to do is done.
     BeginTls,
     /// The session has ended: release its streams.
@@ -138,7 +146,15 @@ impl Session {
             negotiation: None,
             dialled_first: false,
             rest: Vec::new(),
+            unjudged: false,
         }
+    }
+
+    /// Has nothing relayed, nor a backend dialled, until the peer's certificate was
+    /// [judged](Step::Judge).
+    pub fn with_judge(mut self) -> Self {
+        self.unjudged = true;
+        self
     }
 
     /// Has something said before the relay.
@@ -178,6 +194,7 @@ impl Session {
     pub fn deadline(&self) -> Instant {
         match self.state {
             State::Handshaking { until }
+            | State::Judging { until }
             | State::Connecting { until }
             | State::Negotiating { until, .. } => until,
             State::Relaying | State::Ended => self.active + self.patience(),
@@ -190,6 +207,44 @@ impl Session {
         self.state = State::Connecting {
             until: now + patience,
         };
+    }
+
+    /// Whether the peer's certificate is being [judged](Step::Judge).
+    pub fn is_judging(&self) -> bool {
+        matches!(self.state, State::Judging { .. })
+    }
+
+    /// The TLS connection, of which the judge may want what came with the certificate.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// The verdict on the peer's certificate comes by then.
+    pub fn judging(&mut self, until: Instant) {
+        self.state = State::Judging { until };
+    }
+
+    /// The peer's certificate is good enough: [`poll`](Self::poll) goes on.
+    pub fn judged(&mut self, now: Instant) {
+        if self.is_judging() {
+            self.unjudged = false;
+            self.state = State::Handshaking {
+                until: now + self.timeouts.handshake,
+            };
+        }
+    }
+
+    /// The peer's certificate is not good enough: ends the session.
+    pub fn refuse_peer<S: Stream>(
+        &mut self,
+        ends: [Option<&mut S>; 2],
+        refusal: tls::Refusal,
+    ) -> SessionError {
+        for end in ends.into_iter().flatten() {
+            self.abort(end);
+        }
+        self.state = State::Ended;
+        SessionError::Revocation(refusal)
     }
 
     /// Speaks TLS by `connection` from the beginning, because another address is dialled.
@@ -248,6 +303,9 @@ impl Session {
                 (State::Handshaking { until }, Some(tls), plain) => {
                     self.handshaking(*tls, plain.as_deref_mut(), until, scratch, now)
                 }
+                (State::Judging { until }, Some(tls), plain) => {
+                    self.waiting_for_judge(*tls, plain.as_deref_mut(), until, now)
+                }
                 (State::Connecting { until }, tls, plain) => {
                     self.connecting(tls.as_deref_mut(), plain.as_deref_mut(), until, now)
                 }
@@ -283,6 +341,10 @@ impl Session {
         }
         if !self.connection.is_handshaking() {
             self.active = now;
+            if self.unjudged {
+                self.state = State::Judging { until };
+                return Step::Judge;
+            }
             if self.negotiation.is_some() {
                 self.negotiate(Stage::Secured, now);
                 return Step::Wait;
@@ -297,6 +359,32 @@ impl Session {
             return self.end(Err(SessionError::HandshakeTimeout));
         }
         Step::Wait
+    }
+
+    fn waiting_for_judge<T: Stream, P: Stream>(
+        &mut self,
+        tls: &mut T,
+        plain: Option<&mut P>,
+        until: Instant,
+        now: Instant,
+    ) -> Step {
+        // Session tickets and the like need not wait.
+        relay::transmit(&mut self.connection, tls);
+        let gone = match (tls.status(), plain.as_ref().map(|plain| plain.status())) {
+            (Status::Closed(error), _) => {
+                SessionError::TlsEndLost(error.unwrap_or(StreamError::Reset))
+            }
+            (_, Some(Status::Closed(error))) => {
+                SessionError::PlainEndLost(error.unwrap_or(StreamError::Reset))
+            }
+            _ if now >= until => SessionError::HandshakeTimeout,
+            _ => return Step::Wait,
+        };
+        self.abort(tls);
+        if let Some(plain) = plain {
+            self.abort(plain);
+        }
+        self.end(Err(gone))
     }
 
     /// TLS is established, and everything that had to be said at once is said.

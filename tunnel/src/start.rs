@@ -9,7 +9,7 @@ use tls::WallClock;
 use crate::{
     Machine,
     journal::{Journal, Severity},
-    limits::{ChannelMemory, Memory},
+    limits::{ChannelMemory, MAX_INQUIRIES, Memory},
     management::Management,
     server::Server,
     service::{self, Service},
@@ -181,7 +181,7 @@ fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> ne
         dns: config.dns.clone(),
         seed,
         limits: net::Limits {
-            streams: 2 * memory.sessions,
+            streams: 2 * memory.sessions + MAX_INQUIRIES,
             half_open: memory.sessions,
             recv_buffer: memory.stream_buffer,
             send_buffer: memory.stream_buffer,

@@ -20,6 +20,7 @@ mod frames;
 mod gateway_frames;
 mod host;
 mod input;
+mod ocsp;
 mod proxy_header;
 mod psk;
 mod stunnel_conf;
@@ -40,6 +41,7 @@ pub use dialect::{
 pub use dns::dns;
 pub use frames::frames;
 pub use gateway_frames::gateway_frames;
+pub use ocsp::ocsp;
 pub use proxy_header::proxy_header;
 pub use psk::{psk_client, psk_records, psk_server};
 pub use stunnel_conf::stunnel_conf;

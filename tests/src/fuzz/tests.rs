@@ -63,6 +63,11 @@ fn certificates_inputs() {
 }
 
 #[test]
+fn ocsp_inputs() {
+    replay("ocsp", ocsp);
+}
+
+#[test]
 fn client_hello_inputs() {
     replay("client_hello", client_hello);
 }

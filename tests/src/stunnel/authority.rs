@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 /// A certificate authority.
@@ -35,6 +35,21 @@ impl Pair {
         }
     }
 
+    /// Its line in the index of openssl-ca(1), from which `openssl ocsp` answers.
+    pub fn index_line(&self, revoked: bool) -> String {
+        let number = format!("{:X}", self.serial);
+        let serial = match number.len() % 2 {
+            0 => number,
+            _ => format!("0{number}"),
+        };
+        match revoked {
+            false => format!("V\t20991231000000Z\t\t{serial}\tunknown\t/CN={serial}\n"),
+            true => format!(
+                "R\t20991231000000Z\t210101000000Z,keyCompromise\t{serial}\tunknown\t/CN={serial}\n"
+            ),
+        }
+    }
+
     /// Certificate and key in one text, as stunnel's `cert` takes them.
     pub fn both(&self) -> String {
         format!("{}{}", self.certificate, self.key)
@@ -48,6 +63,9 @@ pub struct Leaf {
     names: Vec<SanType>,
     /// The years in which it is valid, from the first day of one to that of the other.
     valid: (i32, i32),
+    /// An OCSP responder's address.
+    responder: Option<String>,
+    answers: bool,
 }
 
 impl Leaf {
@@ -57,6 +75,8 @@ impl Leaf {
             common_name: common_name.to_owned(),
             names: Vec::new(),
             valid: (2020, 2120),
+            responder: None,
+            answers: false,
         }
     }
 
@@ -92,6 +112,18 @@ impl Leaf {
         self
     }
 
+    /// With the address of an OCSP responder (RFC 5280 §4.2.2.1).
+    pub fn responder(mut self, url: &str) -> Leaf {
+        self.responder = Some(url.to_owned());
+        self
+    }
+
+    /// Whoever has it may answer for its authority by OCSP (RFC 6960 §4.2.2.2).
+    pub fn answering(mut self) -> Leaf {
+        self.answers = true;
+        self
+    }
+
     fn params(&self, serial: u64) -> CertificateParams {
         let mut params = CertificateParams::default();
         params
@@ -107,6 +139,16 @@ impl Leaf {
         ];
         params.not_before = date_time_ymd(self.valid.0, 1, 1);
         params.not_after = date_time_ymd(self.valid.1, 1, 1);
+        if self.answers {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+        }
+        if let Some(url) = &self.responder {
+            let extension = CustomExtension::from_oid_content(
+                &[1, 3, 6, 1, 5, 5, 7, 1, 1],
+                authority_information(url),
+            );
+            params.custom_extensions.push(extension);
+        }
         params
     }
 }
@@ -125,6 +167,15 @@ impl Authority {
         let issuer = CertifiedIssuer::self_signed(params, key());
         Authority {
             issuer: issuer.expect("the parameters above are sound"),
+        }
+    }
+
+    /// The authority's own certificate and key, PEM.
+    pub fn pair(&self) -> Pair {
+        Pair {
+            certificate: self.certificate(),
+            key: self.issuer.key().serialize_pem(),
+            serial: 0,
         }
     }
 
@@ -179,6 +230,19 @@ impl Authority {
         let list = list.signed_by(&self.issuer).expect("sound parameters");
         list.pem().expect("DER has a PEM form")
     }
+}
+
+/// AuthorityInfoAccessSyntax with one responder, of a short address.
+fn authority_information(url: &str) -> Vec<u8> {
+    let field = |tag: u8, content: &[u8]| -> Vec<u8> {
+        let length = u8::try_from(content.len()).expect("a short address");
+        assert!(length < 128, "a short address");
+        [&[tag, length], content].concat()
+    };
+    // id-ad-ocsp, 1.3.6.1.5.5.7.48.1.
+    let method = field(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 1]);
+    let location = field(0x86, url.as_bytes());
+    field(0x30, &field(0x30, &[method, location].concat()))
 }
 
 /// A certificate that is its own authority, as `openssl req -x509` makes it.

@@ -14,6 +14,7 @@ pub mod hello;
 pub mod launched;
 pub mod log;
 pub mod ports;
+pub mod responder;
 pub mod shake;
 pub mod subject;
 pub mod talk;

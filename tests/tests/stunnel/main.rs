@@ -8,6 +8,7 @@ mod fixtures;
 mod mutations;
 #[path = "../boot/name_server.rs"]
 mod name_server;
+mod ocsp;
 mod options;
 mod peers;
 mod psk;
@@ -52,6 +53,7 @@ macro_rules! as_stunnel {
                 server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
                 client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
             verification: of_servers, of_clients;
+            ocsp: of_servers, of_clients;
             services: of_both_sides, virtual_by_name, failover_by_priority,
                 resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session,
                 the_log_at_start;
@@ -70,6 +72,8 @@ macro_rules! of_its_own {
     ($then:ident!($($first:tt)*)) => {
         $then! { $($first)*
             services: delayed_names, syslog;
+            ocsp: of_servers_in_doubt, of_clients_in_doubt, answers_are_shared, stapled,
+                staples_are_heeded;
             psk: beside_a_certificate, old_peers;
         }
     };

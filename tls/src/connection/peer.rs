@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Connection, Side};
-use crate::{PeerCertificate, Verdict};
+use crate::{PeerCertificate, Refusal, StatusQuery, Verdict};
 
 impl Connection {
     /// The certificate that the peer has shown, in this handshake or in the one that was resumed.
@@ -48,5 +48,25 @@ impl Connection {
             && self.peer_der().is_some()
             && accepted.verifies()
             && self.verdict.as_ref().is_none_or(Verdict::is_good)
+    }
+
+    /// What can be asked by OCSP about the peer, once the handshake is done: about each certificate
+    /// of its path but the trust anchor. None where path validation of ours
+    /// ([`VerifyMode::Path`](crate::VerifyMode::Path), [`ClientVerify::Path`](crate::ClientVerify))
+    /// has not judged a path, but the peer's certificate alone or nothing.
+    ///
+    /// # Errors
+    ///
+    /// The peer is not accepted any more: its session was resumed, and its certificate has expired
+    /// meanwhile.
+    pub fn status_queries(&self, unix_seconds: u64) -> Result<Vec<StatusQuery>, Refusal> {
+        self.side.status_queries(unix_seconds)
+    }
+
+    /// The OCSP response that the server has stapled to its certificate in this very handshake,
+    /// unchecked; for clients with
+    /// [`keep_staples`](crate::ClientOptions::keep_staples). Once.
+    pub fn take_staple(&mut self) -> Option<Vec<u8>> {
+        self.staple.take()
     }
 }

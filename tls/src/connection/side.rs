@@ -3,20 +3,21 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use rustls::CommonState;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 
 use super::output::Output;
-use crate::Refusal;
-use crate::path::RefusalSlot;
+use crate::path::PathVerifier;
 use crate::psk::{Fault, Psk};
 use crate::server::Accepted;
+use crate::{Refusal, StatusQuery};
 
 /// More waiting output than this means that the peer does not take it.
 const STALLED: usize = 1024;
@@ -30,8 +31,8 @@ pub(crate) enum Side {
     Client {
         connection: Box<UnbufferedClientConnection>,
         name: Option<String>,
-        /// Where path validation leaves its reasons, when it is ours.
-        refusals: Option<RefusalSlot>,
+        /// Path validation, when it is ours, and the name that it is given.
+        paths: Option<(Arc<PathVerifier>, ServerName<'static>)>,
     },
     /// Either end, with a pre-shared key.
     Psk(Box<Psk>),
@@ -93,12 +94,12 @@ impl Side {
     pub(crate) fn client(
         connection: UnbufferedClientConnection,
         name: Option<String>,
-        refusals: Option<RefusalSlot>,
+        paths: Option<(Arc<PathVerifier>, ServerName<'static>)>,
     ) -> Side {
         Side::Client {
             connection: Box::new(connection),
             name,
-            refusals,
+            paths,
         }
     }
 
@@ -141,8 +142,33 @@ impl Side {
     pub(super) fn take_refusal(&self) -> Option<Box<Refusal>> {
         match self {
             Side::Server { accepted, .. } => accepted.take_refusal(),
-            Side::Client { refusals, .. } => refusals.as_ref()?.take().map(Box::new),
+            Side::Client { paths, .. } => {
+                let (verifier, _) = paths.as_ref()?;
+                verifier.findings().take_refusal().map(Box::new)
+            }
             Side::Psk(_) => None,
+        }
+    }
+
+    /// What the server has just stapled to its certificate.
+    pub(super) fn take_staple(&self) -> Option<Vec<u8>> {
+        match self {
+            Side::Client { paths, .. } => paths.as_ref()?.0.findings().take_staple(),
+            Side::Server { .. } | Side::Psk(_) => None,
+        }
+    }
+
+    /// What can be asked about the peer, where path validation of ours has accepted it.
+    pub(super) fn status_queries(&self, now: u64) -> Result<Vec<StatusQuery>, Refusal> {
+        let chain = self.peer_certificates();
+        match self {
+            _ if chain.is_empty() => Ok(Vec::new()),
+            Side::Server { accepted, .. } => accepted.status_queries(chain, now),
+            Side::Client {
+                paths: Some((verifier, name)),
+                ..
+            } => verifier.status_queries(chain, Some(name), now),
+            Side::Client { .. } | Side::Psk(_) => Ok(Vec::new()),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Path validation where rustls asks for it.
 
 use alloc::string::ToString;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
@@ -11,19 +10,33 @@ use rustls::pki_types::{CertificateDer, IpAddr as ServerAddress, ServerName, Uni
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use spin::Mutex;
 
+use super::ocsp::{MAX_OCSP_RESPONSE, StatusQuery};
 use super::{PathValidator, PeerName, Refusal, RefusalReason, Trust};
 use crate::verifier::AnyCertificate;
 
-/// Where the last refusal waits for its connection: rustls's errors cannot carry it.
+/// Where a verifier leaves what rustls cannot carry to its connection.
 ///
 /// The connection takes it at once, so it is another's only where threads share a `Client` and two
-/// servers are refused in the same moment; then words are exchanged, never verdicts.
-#[derive(Clone, Default)]
-pub(crate) struct RefusalSlot(Arc<Mutex<Option<Refusal>>>);
+/// servers are judged in the same moment; then words are exchanged, never verdicts: what is stapled
+/// is about one certificate and signed.
+#[derive(Default)]
+pub(crate) struct Findings(Mutex<Found>);
 
-impl RefusalSlot {
-    pub(crate) fn take(&self) -> Option<Refusal> {
-        self.0.lock().take()
+#[derive(Default)]
+struct Found {
+    refusal: Option<Refusal>,
+    staple: Option<Vec<u8>>,
+}
+
+impl Findings {
+    /// Why the last peer was refused.
+    pub(crate) fn take_refusal(&self) -> Option<Refusal> {
+        self.0.lock().refusal.take()
+    }
+
+    /// The OCSP response that the last peer has sent with its certificate.
+    pub(crate) fn take_staple(&self) -> Option<Vec<u8>> {
+        self.0.lock().staple.take()
     }
 }
 
@@ -31,7 +44,8 @@ impl RefusalSlot {
 pub(crate) struct PathVerifier {
     validator: PathValidator,
     signatures: AnyCertificate,
-    refused: RefusalSlot,
+    found: Findings,
+    keeps_staples: bool,
     subjects: Vec<DistinguishedName>,
 }
 
@@ -45,13 +59,21 @@ impl PathVerifier {
                 Trust::Chain | Trust::ChainAndPeer => validator.store.subjects(),
             },
             validator,
-            refused: RefusalSlot::default(),
+            found: Findings::default(),
+            keeps_staples: false,
         }
     }
 
-    /// Where a client's refusals wait.
-    pub(crate) fn refusals(&self) -> RefusalSlot {
-        self.refused.clone()
+    pub(crate) fn keeping_staples(self, keeps_staples: bool) -> PathVerifier {
+        PathVerifier {
+            keeps_staples,
+            ..self
+        }
+    }
+
+    /// Where a client's findings wait.
+    pub(crate) fn findings(&self) -> &Findings {
+        &self.found
     }
 
     /// Whose certificates clients should show.
@@ -72,6 +94,21 @@ impl PathVerifier {
         now: UnixTime,
     ) -> Result<(), Refusal> {
         self.validator.judge(leaf, sent, name, now.as_secs())
+    }
+
+    /// What can be asked about a peer that was accepted.
+    pub(crate) fn status_queries(
+        &self,
+        chain: &[CertificateDer<'_>],
+        name: Option<&ServerName<'_>>,
+        now: u64,
+    ) -> Result<Vec<StatusQuery>, Refusal> {
+        let (leaf, sent) = match chain.split_first() {
+            Some((leaf, sent)) => (leaf.as_ref(), sent),
+            None => (&[][..], chain),
+        };
+        let name = name.and_then(peer_name);
+        self.validator.status_queries(leaf, sent, name, now)
     }
 
     /// The error whose alert tells the peer most.
@@ -118,7 +155,8 @@ fn alert_for(reason: &RefusalReason) -> CertificateError {
         RefusalReason::NoRevocationList { .. }
         | RefusalReason::RevocationListNotYetValid { .. }
         | RefusalReason::RevocationListExpired { .. }
-        | RefusalReason::RevocationListSignature => CertificateError::UnknownRevocationStatus,
+        | RefusalReason::RevocationListSignature
+        | RefusalReason::StatusUnknown => CertificateError::UnknownRevocationStatus,
         RefusalReason::NotPinned => CertificateError::ApplicationVerificationFailure,
         RefusalReason::Name { .. }
         | RefusalReason::NameConstraints { .. }
@@ -138,14 +176,16 @@ impl ServerCertVerifier for PathVerifier {
         certificate: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        _ocsp: &[u8],
+        ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let is_kept = self.keeps_staples && (1..=MAX_OCSP_RESPONSE).contains(&ocsp.len());
+        self.found.0.lock().staple = is_kept.then(|| ocsp.to_vec());
         match self.judge(certificate, intermediates, peer_name(name), now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(refusal) => {
                 let error = PathVerifier::error(&refusal);
-                *self.refused.0.lock() = Some(refusal);
+                self.found.0.lock().refusal = Some(refusal);
                 Err(error)
             }
         }

@@ -240,7 +240,7 @@ pub(super) fn signed(der: &[u8]) -> Result<(Signed<'_>, Fields<'_>)> {
 }
 
 /// A BIT STRING of whole bytes.
-fn bits(field: Field<'_>) -> Result<&[u8]> {
+pub(super) fn bits(field: Field<'_>) -> Result<&[u8]> {
     let bits = BitStringRef::from_der(field.whole)?;
     bits.as_bytes()
         .ok_or_else(|| Tag::BitString.value_error().into())

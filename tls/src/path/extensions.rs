@@ -33,6 +33,8 @@ pub(super) struct Extensions<'a> {
     pub(super) unknown_critical: Option<ObjectIdentifier>,
     /// A proxy certificate (RFC 3820).
     pub(super) proxy: bool,
+    /// The authority information access extension's value, unread (RFC 5280 §4.2.2.1).
+    pub(super) authority_information: Option<&'a [u8]>,
 }
 
 /// RFC 5280 §4.2.1.9.
@@ -48,6 +50,7 @@ pub(super) struct KeyUsage(u8);
 
 impl KeyUsage {
     pub(super) const DIGITAL_SIGNATURE: u8 = 0x80;
+    pub(super) const NON_REPUDIATION: u8 = 0x40;
     pub(super) const KEY_ENCIPHERMENT: u8 = 0x20;
     pub(super) const KEY_AGREEMENT: u8 = 0x08;
     pub(super) const CERTIFICATE_SIGN: u8 = 0x04;
@@ -58,11 +61,13 @@ impl KeyUsage {
     }
 }
 
-/// RFC 5280 §4.2.1.12, as far as TLS is concerned.
+/// RFC 5280 §4.2.1.12, as far as TLS and OCSP are concerned.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ExtendedKeyUsage {
     pub(super) server: bool,
     pub(super) client: bool,
+    /// id-kp-OCSPSigning (RFC 6960 §4.2.2.2).
+    pub(super) ocsp_signing: bool,
 }
 
 /// RFC 5280 §4.2.1.1.
@@ -97,9 +102,12 @@ mod id {
     pub(super) const NETSCAPE_TYPE: &[u8] = &[0x60, 0x86, 0x48, 1, 0x86, 0xf8, 0x42, 1, 1];
     /// 1.3.6.1.5.5.7.1.14.
     pub(super) const PROXY: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 14];
-    /// 1.3.6.1.5.5.7.3.1 and .2.
+    /// 1.3.6.1.5.5.7.3.1, .2 and .9.
     pub(super) const SERVER: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
     pub(super) const CLIENT: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+    pub(super) const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+    /// 1.3.6.1.5.5.7.1.1.
+    pub(super) const AUTHORITY_INFORMATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
 }
 
 /// One extension, in a certificate or a revocation list.
@@ -195,6 +203,11 @@ impl<'a> Extensions<'a> {
                 self.netscape_type = Some(kinds.raw_bytes().first().copied().unwrap_or(0));
             }
             id::PROXY => self.proxy = true,
+            id::AUTHORITY_INFORMATION => {
+                self.authority_information = Some(value);
+                // OpenSSL refuses one that is critical, too.
+                self.unknown(extension);
+            }
             _ => self.unknown(extension),
         }
         Ok(())
@@ -245,6 +258,7 @@ impl ExtendedKeyUsage {
             match purposes.of(Tag::ObjectIdentifier)?.value {
                 id::SERVER => usage.server = true,
                 id::CLIENT => usage.client = true,
+                id::OCSP_SIGNING => usage.ocsp_signing = true,
                 _ => {}
             }
         }

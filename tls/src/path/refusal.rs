@@ -134,6 +134,8 @@ pub enum RefusalReason {
     },
     /// The signature on the revocation list is not its issuer's, or the issuer may not sign one.
     RevocationListSignature,
+    /// No responder says whether it was revoked (RFC 6960).
+    StatusUnknown,
     /// Its path is longer than is followed.
     PathTooLong {
         /// Most certificates in a path.
@@ -274,6 +276,9 @@ impl fmt::Display for RefusalReason {
             }
             RefusalReason::RevocationListSignature => out
                 .write_str("needs a revocation list, and its issuer did not sign the one there is"),
+            RefusalReason::StatusUnknown => {
+                out.write_str("may have been revoked: no OCSP responder says that it is not")
+            }
             RefusalReason::PathTooLong { limit } => {
                 write!(out, "is in a path of more than {limit} certificates")
             }

@@ -32,7 +32,8 @@ pub(super) struct Search<'r> {
     refused: Option<Refusal>,
 }
 
-type Path<'a> = Vec<Rc<Certificate<'a>>>;
+/// A peer's certificate, the one that issued it, and so on.
+pub(super) type Path<'a> = Vec<Rc<Certificate<'a>>>;
 
 impl<'r> Search<'r> {
     pub(super) fn new(
@@ -55,12 +56,13 @@ impl<'r> Search<'r> {
         }
     }
 
-    /// Judges the peer's certificate, with what it sent beside it.
+    /// Judges the peer's certificate, with what it sent beside it. The path that was found: up to
+    /// the trust anchor, unless the peer alone is trusted, which then is all of it.
     pub(super) fn judge<'a>(
         &mut self,
         leaf: &'a [u8],
         sent: &'a [CertificateDer<'_>],
-    ) -> Result<(), Refusal>
+    ) -> Result<Path<'a>, Refusal>
     where
         'r: 'a,
     {
@@ -81,16 +83,14 @@ impl<'r> Search<'r> {
         if self.trust != Trust::Chain {
             self.judge_pinned(&leaf, &sent)?;
         }
-        if self.trust != Trust::Peer {
-            let mut path = Vec::from([leaf.clone()]);
-            if !self.extend(&mut path, &sent)? {
-                return Err(self
-                    .refused
-                    .take()
-                    .unwrap_or_else(|| refusal(0, &leaf, unknown_issuer(&leaf))));
-            }
+        let mut path = Vec::from([leaf.clone()]);
+        if self.trust != Trust::Peer && !self.extend(&mut path, &sent)? {
+            return Err(self
+                .refused
+                .take()
+                .unwrap_or_else(|| refusal(0, &leaf, unknown_issuer(&leaf))));
         }
-        Ok(())
+        Ok(path)
     }
 
     /// What must be right about the peer's certificate in any path.

@@ -9,6 +9,7 @@ mod handshake;
 mod lists;
 mod mutation;
 mod names;
+mod ocsp;
 mod openssl;
 mod pinned;
 mod refusals;

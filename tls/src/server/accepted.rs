@@ -21,11 +21,11 @@ use super::judge::Judge;
 use crate::kept::Kept;
 use crate::sessions::ServerSessions;
 use crate::tickets::Tickets;
-use crate::{Refusal, Verdict, WallClock};
+use crate::{Refusal, StatusQuery, Verdict, WallClock};
 
 /// What all connections of a server share.
 pub(super) struct Shared {
-    pub(super) key: Arc<CertifiedKey>,
+    pub(super) key: Mutex<Arc<CertifiedKey>>,
     pub(super) clock: WallClock,
     /// Of sessions, in seconds.
     pub(super) lifetime: u64,
@@ -86,6 +86,15 @@ impl Accepted {
 
     pub(crate) fn take_refusal(&self) -> Option<Box<Refusal>> {
         self.noted.lock().refusal.take()
+    }
+
+    /// What can be asked about a client that path validation of ours has accepted.
+    pub(crate) fn status_queries(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: u64,
+    ) -> Result<Vec<StatusQuery>, Refusal> {
+        self.shared.judge.status_queries(chain, now)
     }
 
     /// What this handshake, now done, has found or taken over; `None` when a verdict is lacking
@@ -160,7 +169,7 @@ impl ResolvesServerCert for Accepted {
         let mut noted = self.noted.lock();
         noted.name = hello.server_name().map(ToString::to_string);
         noted.offered = None;
-        Some(self.shared.key.clone())
+        Some(self.shared.key.lock().clone())
     }
 }
 

@@ -15,7 +15,7 @@ use super::{ClientAuth, ClientVerify};
 use crate::client::read_roots;
 use crate::path::PathVerifier;
 use crate::verifier::AnyCertificate;
-use crate::{ConfigError, PathValidator, Purpose, Refusal};
+use crate::{ConfigError, PathValidator, Purpose, Refusal, StatusQuery};
 
 /// A server's judge of clients, if it asks for certificates at all.
 pub(super) struct Judge {
@@ -29,7 +29,7 @@ enum Bench {
     /// webpki.
     Chain(Arc<dyn ClientCertVerifier>),
     /// Our own validation.
-    Path(PathVerifier),
+    Path(Box<PathVerifier>),
 }
 
 /// What becomes of clients without a good certificate.
@@ -72,7 +72,7 @@ impl Judge {
                     roots,
                     options.clone(),
                 )?;
-                Bench::Path(PathVerifier::new(validator))
+                Bench::Path(Box::new(PathVerifier::new(validator)))
             }
         };
         Ok(Judge { bench, end })
@@ -122,6 +122,18 @@ impl Judge {
             Bench::Path(verifier) => verifier
                 .judge(certificate, intermediates, None, now)
                 .map_err(|refusal| (PathVerifier::error(&refusal), Some(Box::new(refusal)))),
+        }
+    }
+
+    /// What can be asked about a client that was accepted.
+    pub(super) fn status_queries(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: u64,
+    ) -> Result<Vec<StatusQuery>, Refusal> {
+        match &self.bench {
+            Bench::Any(_) | Bench::Chain(_) => Ok(Vec::new()),
+            Bench::Path(verifier) => verifier.status_queries(chain, None, now),
         }
     }
 

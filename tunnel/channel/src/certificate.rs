@@ -85,11 +85,13 @@ pub enum CertificateReason {
     Malformed = 29,
     /// The peer has shown none.
     Missing = 30,
+    /// No OCSP responder says that it is not revoked.
+    StatusUnknown = 31,
 }
 
 impl CertificateReason {
     /// Every reason, each at its number's place, with its words.
-    const WORDS: [(CertificateReason, &str); 31] = [
+    const WORDS: [(CertificateReason, &str); 32] = [
         (Self::Rejected, "certificate rejected"),
         (
             Self::UnknownIssuer,
@@ -142,6 +144,7 @@ impl CertificateReason {
         (Self::PathTooComplex, "certificate chain too complex"),
         (Self::Malformed, "malformed certificate"),
         (Self::Missing, "peer did not return a certificate"),
+        (Self::StatusUnknown, "certificate status unknown"),
     ];
 
     /// Its number on the wire.

@@ -18,6 +18,7 @@ mod lines;
 mod listing;
 mod material;
 mod negotiation;
+mod ocsp;
 mod pack;
 mod psk;
 mod read;
@@ -40,6 +41,7 @@ pub use files::{FileError, Files};
 pub use host_ports::{HOST_SOCKETS, HostPorts};
 pub use listing::{KnownOption, Support, known_options, known_socket_options, known_tls_options};
 pub use negotiation::{Authentication, Negotiation, Network, Protocol};
+pub use ocsp::{Ocsp, Responder, ResponderError};
 pub use pack::{INDEX, PackedFiles, Recorder, Recording};
 pub use suites::{Group, Suite};
 pub use types::{

@@ -59,6 +59,7 @@ pub(super) fn reason(refusal: &Refusal) -> CertificateReason {
         RefusalReason::RevocationListNotYetValid { .. } => Reason::RevocationListNotYetValid,
         RefusalReason::RevocationListExpired { .. } => Reason::RevocationListExpired,
         RefusalReason::RevocationListSignature => Reason::RevocationListSignature,
+        RefusalReason::StatusUnknown => Reason::StatusUnknown,
         RefusalReason::PathTooLong { .. } | RefusalReason::TooManyCertificates { .. } => {
             Reason::PathTooLong
         }

@@ -4,9 +4,11 @@ use alloc::boxed::Box;
 use core::{cmp::Reverse, net::SocketAddr, time::Duration};
 
 use net::{Instant, ListenerId, Status, StreamId};
-use tls::{ClientHello, Peek};
+use tls::{ClientHello, Peek, Verdict};
 
-use super::{Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair};
+use super::{
+    Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair, revocation::Judgement,
+};
 use crate::{
     journal::{self, Address},
     negotiation::Negotiation,
@@ -49,6 +51,10 @@ pub(super) struct Active {
     pub(super) connected: bool,
     /// What is said around TLS, between the stages that have it.
     pub(super) negotiation: Option<Negotiation>,
+    /// What is still to be known of its peer's certificate.
+    pub(super) judgement: Option<Judgement>,
+    /// What was found of its client's certificate that its handshake did not show.
+    pub(super) unverified: Option<Verdict>,
     /// The backend that the client has asked for itself.
     pub(super) destination: Option<Asked>,
 }
@@ -128,6 +134,8 @@ impl Server {
             introduced: false,
             connected: false,
             negotiation: None,
+            judgement: None,
+            unverified: None,
             destination: None,
         };
         if is_known {
@@ -240,7 +248,11 @@ impl Server {
                     Ok(false) => Step::Wait,
                     Err(error) => Step::End(Err(error)),
                 },
-                Stage::Session(_) => self.poll_session(active, now),
+                Stage::Session(_) => match self.settle(active, now) {
+                    // Nothing of the handshake counts any more.
+                    Some(error) => return Some(Err(error)),
+                    None => self.poll_session(active, now),
+                },
             };
             if !(active.introduced && active.connected) {
                 self.report_progress(active);
@@ -248,6 +260,10 @@ impl Server {
             let dialled = match step {
                 Step::Wait => return None,
                 Step::End(result) => return Some(result),
+                Step::Judge => {
+                    self.judge_peer(index, active, now);
+                    continue;
+                }
                 Step::BeginTls => {
                     Self::begin_tls(active, now);
                     continue;
@@ -320,6 +336,9 @@ impl Server {
                     lines.certificate_wanted(service.requires_client);
                 }
                 let mut session = Session::new(connection, mode, service.timeouts, since);
+                if service.revocation.is_some() {
+                    session = session.with_judge();
+                }
                 if !service.reset {
                     session = session.without_resets();
                 }

@@ -80,7 +80,8 @@ impl Server {
                 active.looked_up = true;
                 let mut lines = self.journal.connection(&service.channel, active.id);
                 if let Stage::Session(session) = &active.stage {
-                    active.redirected = is_redirected(service, session, &mut lines);
+                    let found = active.unverified.as_ref();
+                    active.redirected = is_redirected(service, session, found, &mut lines);
                     match active.redirected {
                         true => active.route = Route::default(),
                         false => prefer_kept(&mut active.route, session),
@@ -107,7 +108,8 @@ impl Server {
         let service = self.services.get(active.service);
         match &active.stage {
             Stage::Session(session) if service.is_some_and(|it| it.redirect.is_some()) => {
-                let verdict = session.connection().client_verdict();
+                let found = active.unverified.as_ref();
+                let verdict = found.or_else(|| session.connection().client_verdict());
                 verdict.is_some_and(|verdict| *verdict != Verdict::Good)
             }
             _ => false,
@@ -191,11 +193,16 @@ impl Server {
 
 /// Whether the client has failed its authentication where that means another backend. A resumed
 /// session keeps what its full handshake found.
-fn is_redirected(service: &Service, session: &Session, lines: &mut Lines<'_>) -> bool {
+fn is_redirected(
+    service: &Service,
+    session: &Session,
+    found: Option<&Verdict>,
+    lines: &mut Lines<'_>,
+) -> bool {
     if service.redirect.is_none() {
         return false;
     }
-    let Some(verdict) = session.connection().client_verdict() else {
+    let Some(verdict) = found.or_else(|| session.connection().client_verdict()) else {
         return false;
     };
     match verdict {

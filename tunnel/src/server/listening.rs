@@ -406,7 +406,9 @@ impl Server {
         result: &Result<Vec<IpAddr>, ResolveError>,
         now: Instant,
     ) {
-        if self.destination_resolved(query, result, now) {
+        if self.inquiry_resolved(query, result, now)
+            || self.destination_resolved(query, result, now)
+        {
             return;
         }
         let mut told = false;

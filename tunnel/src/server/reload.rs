@@ -123,6 +123,7 @@ impl Server {
             self.services.release(index);
         }
         self.divide_memory();
+        self.gather_staples(now);
         self.look_up_names(now);
         for index in moved {
             self.run(index, now);

@@ -1,5 +1,6 @@
 //! What the log says of connections.
 
+use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use net::{Instant, Status};
@@ -23,6 +24,7 @@ impl Server {
         };
         if !active.introduced
             && let Stage::Session(session) = &active.stage
+            && !session.is_judging()
             && let Some(handshake) = session.handshake()
         {
             active.introduced = true;
@@ -179,6 +181,11 @@ fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError) {
             }
             lines.tls_failed(Operation::Handshake(role), error);
         }
+        SessionError::Revocation(refusal) => {
+            lines.ocsp_refused(refusal);
+            let error = tls::Error::Refused(Box::new(refusal.clone()));
+            lines.tls_failed(Operation::Handshake(role), &error);
+        }
         // Each address was told of, and that there is none left.
         SessionError::Connect(_) => {}
         // That the image stops was told once.
@@ -204,7 +211,12 @@ fn is_about_key(error: &SessionError) -> bool {
 
 /// Keeps lines that peers can provoke out of the log when there were too many of them. As events
 /// they are wanted all the same.
-fn restrain(throttle: &mut Throttle, lines: &mut Lines<'_>, severity: Severity, now: Instant) {
+pub(super) fn restrain(
+    throttle: &mut Throttle,
+    lines: &mut Lines<'_>,
+    severity: Severity,
+    now: Instant,
+) {
     let left_out = match lines.writes(severity) {
         true => throttle.admit(now),
         false => None,

@@ -135,6 +135,7 @@ impl Services {
             };
             if stays {
                 needs.peer_certificates |= service::takes_certificates(&place.service);
+                needs.inquiries |= service::inquires(&place.service);
                 needs.kept_sessions += place.service.kept_sessions;
             }
         }

@@ -20,6 +20,8 @@ mod endpoint;
 mod tests;
 mod tls_options;
 
+pub(crate) use endpoint::place;
+
 /// What the services are put on.
 #[derive(Clone, Debug)]
 pub struct Ground {
@@ -178,6 +180,8 @@ impl Builder<'_> {
         service.dialect = section.protocol.clone();
         service.trusted_proxies = section.accept_proxy.clone();
         service.verifies = tls_options::verifies_path(section);
+        service.revocation = tls_options::revocation(section);
+        service.stapling = self.stapling(section);
         service.kept_sessions = match section.session_resume {
             true => tls_options::session_cache(section),
             false => 0,

@@ -43,6 +43,18 @@ impl Tls {
         }
     }
 
+    /// Has an OCSP response sent with the certificate, or none.
+    pub fn set_staple(&self, response: Option<&[u8]>) {
+        match self {
+            Self::Server(server)
+            | Self::KeyServer {
+                certificates: Some(server),
+                ..
+            } => server.set_staple(response.map(<[u8]>::to_vec)),
+            _ => {}
+        }
+    }
+
     /// A connection for a new session, whose other end is likely to be `backend`: a server keeps
     /// that with the session, so that who resumes it gets the same; a client keeps sessions for
     /// each by itself. `hello` is what a client has asked for, as far as it is known: it decides

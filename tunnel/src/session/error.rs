@@ -16,6 +16,8 @@ pub enum SessionError {
     HandshakeAbandoned,
     /// The handshake failed.
     Handshake(tls::Error),
+    /// The peer's certificate is revoked, or may be.
+    Revocation(tls::Refusal),
     /// What had to be said before the relay, in the clear or inside TLS, took too long.
     NegotiationTimeout,
     /// An end left before everything was said.
@@ -75,6 +77,7 @@ impl fmt::Display for SessionError {
                 f.write_str("the peer left before its TLS handshake was over")
             }
             Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::Revocation(refusal) => write!(f, "the peer is refused: {refusal}"),
             Self::NegotiationTimeout => f.write_str("the protocol negotiation took too long"),
             Self::NegotiationAbandoned(End::Client) => {
                 f.write_str("the client left before its protocol negotiation was over")

@@ -10,7 +10,7 @@ use super::*;
 use pipe::{End, Fate, pipe};
 
 mod negotiation;
-mod pipe;
+pub(crate) mod pipe;
 
 /// Application, client session, server session and backend, with the pipes between them.
 struct Chain {

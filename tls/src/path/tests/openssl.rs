@@ -14,7 +14,7 @@ use super::chain::Case;
 use crate::{PeerName, Purpose};
 
 /// Runs `openssl`; its standard output, or its complaint.
-fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
     let child = Command::new("openssl")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -61,10 +61,10 @@ pub(super) fn sign(name: &str, digest: &str, message: &[u8]) -> Vec<u8> {
 }
 
 /// A directory of its own, removed at the end.
-struct Directory(PathBuf);
+pub(super) struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Directory {
+    pub(super) fn new() -> Directory {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!(
             "stockade-tls-{}-{}",
@@ -74,6 +74,10 @@ impl Directory {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         Directory(path)
+    }
+
+    pub(super) fn path(&self, name: &str) -> String {
+        text(&self.0.join(name))
     }
 
     fn write(&self, name: &str, label: &str, all: &[Vec<u8>]) -> String {

@@ -8,6 +8,7 @@ use core::time::Duration;
 use zeroize::Zeroizing;
 
 use super::negotiation::set::Spoken;
+use super::ocsp::Ocsp;
 use super::tls_options::{Protocol, SslOptions};
 use super::types::{Accept, Connect, Facility, Failover, LogId, Origin, Sockets, Timeouts, Verify};
 
@@ -53,6 +54,7 @@ pub(super) struct Draft {
     pub check_host: Vec<String>,
     pub check_email: Vec<String>,
     pub check_ip: Vec<IpAddr>,
+    pub ocsp: Ocsp,
     pub sni: Vec<Named>,
     pub min: Protocol,
     pub max: Protocol,
@@ -110,6 +112,7 @@ impl Default for Draft {
             check_host: Vec::new(),
             check_email: Vec::new(),
             check_ip: Vec::new(),
+            ocsp: Ocsp::default(),
             sni: Vec::new(),
             min: Protocol::All,
             max: Protocol::All,

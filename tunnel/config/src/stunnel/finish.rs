@@ -98,6 +98,7 @@ impl Section {
             check_host: draft.check_host.clone(),
             check_email: draft.check_email.clone(),
             check_ip: draft.check_ip.clone(),
+            ocsp: draft.ocsp.clone(),
             sni: negotiation::server_name(draft),
             virtual_of,
             suites: suites
@@ -538,10 +539,15 @@ impl Check<'_, '_> {
         }
     }
 
-    /// stunnel's warnings about clients that trust too much.
+    /// stunnel's warnings about clients that trust too much, and ours about checks that are none.
     fn advice(&mut self) {
         let section = self.section;
         let draft = &section.draft;
+        if draft.ocsp.asks() && !draft.verify.chain {
+            let name = super::lines::shown(&section.name);
+            let text = format!("Service [{name}] needs \"verifyChain\" for OCSP: nobody is asked");
+            self.tell(4, &section.origin, text);
+        }
         if !draft.client {
             return;
         }

@@ -270,48 +270,6 @@ pub(super) fn check_ip(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     push(&mut draft.check_ip, address)
 }
 
-pub(super) fn ocsp_aia(_: &mut Draft, given: &Given<'_>) -> Outcome {
-    if values::flag(given.value)? {
-        return refused(
-            "revocation is not checked by OCSP here: use CRLfile or CRLpath, or \"OCSPaia = no\"",
-        );
-    }
-    Ok(Taken::Honoured)
-}
-
-/// The flags of `OCSPflag`.
-const OCSP_FLAGS: [&str; 14] = [
-    "NOCERTS",
-    "NOINTERN",
-    "NOSIGS",
-    "NOCHAIN",
-    "NOVERIFY",
-    "NOEXPLICIT",
-    "NOCASIGN",
-    "NODELEGATED",
-    "NOCHECKS",
-    "TRUSTOTHER",
-    "RESPID_KEY",
-    "NOTIME",
-    "NONCE",
-    "DELEGATED",
-];
-
-pub(super) fn ocsp_flag(_: &mut Draft, given: &Given<'_>) -> Outcome {
-    let known = OCSP_FLAGS
-        .iter()
-        .any(|name| given.value.eq_ignore_ascii_case(name));
-    if !known {
-        return Err("Illegal OCSP flag".into());
-    }
-    without_effect("nothing is asked about certificates by OCSP here")
-}
-
-pub(super) fn ocsp_other(_: &mut Draft, given: &Given<'_>) -> Outcome {
-    values::flag(given.value)?;
-    without_effect("nothing is asked about certificates by OCSP here")
-}
-
 pub(super) fn psk_identity(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     draft.psk_identity = Some(list(given));
     Ok(Taken::Honoured)

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use super::draft::{Draft, Given};
 use super::negotiation::set as spoken;
+use super::ocsp;
 use super::set;
 use super::types::Global;
 
@@ -61,7 +62,6 @@ use Action::{
 
 pub(super) const NO_PROCESS: &str = "an image has no users, no other processes and no directories";
 const OWN_ENTROPY: &str = "the processor or a virtio-rng device gives the random numbers";
-const NO_OCSP: &str = "nothing is asked about certificates by OCSP here";
 const NO_MODULES: &str = "no code can be loaded into an image: keys and certificates come from \
     files (key, cert, CAfile)";
 const WINDOWS: &str = "it is for Windows";
@@ -139,14 +139,11 @@ pub(super) static TABLE: [Row; 102] = [
     row("engineId", Refused(NO_MODULES)),
     row("engineNum", Refused(NO_MODULES)),
     row("key", S(set::key)),
-    row(
-        "OCSP",
-        Refused("revocation is not checked by OCSP here: use CRLfile or CRLpath"),
-    ),
-    row("OCSPaia", S(set::ocsp_aia)),
-    row("OCSPflag", S(set::ocsp_flag)),
-    row("OCSPnonce", S(set::ocsp_other)),
-    row("OCSPrequire", S(set::ocsp_other)),
+    row("OCSP", S(ocsp::responder)),
+    row("OCSPaia", S(ocsp::aia)),
+    row("OCSPflag", S(ocsp::flag)),
+    row("OCSPnonce", S(ocsp::nonce)),
+    row("OCSPrequire", S(ocsp::require)),
     row("PSKidentity", S(set::psk_identity)),
     row("PSKsecrets", S(set::psk_secrets)),
     row("requireCert", S(set::require_cert)),
@@ -198,7 +195,7 @@ pub(super) static TABLE: [Row; 102] = [
     row("TIMEOUTclose", S(set::timeout_close)),
     row("TIMEOUTconnect", S(set::timeout_connect)),
     row("TIMEOUTidle", S(set::timeout_idle)),
-    row("TIMEOUTocsp", WithoutEffect(NO_OCSP)),
+    row("TIMEOUTocsp", S(ocsp::timeout)),
 ];
 
 /// The option of this name, in any case.

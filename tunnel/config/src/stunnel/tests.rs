@@ -15,6 +15,7 @@ mod grammar;
 mod host_ports;
 mod mutations;
 mod negotiation;
+mod ocsp;
 mod options;
 mod pack;
 mod shapes;

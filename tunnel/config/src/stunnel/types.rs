@@ -9,6 +9,7 @@ use core::time::Duration;
 use zeroize::Zeroizing;
 
 use super::negotiation::{Negotiation, Network};
+use super::ocsp::Ocsp;
 use super::suites::{Group, Suite};
 use crate::types::Host;
 
@@ -151,6 +152,8 @@ pub struct Service {
     pub check_email: Vec<String>,
     /// Addresses of which the peer's certificate must have one.
     pub check_ip: Vec<IpAddr>,
+    /// Whether responders are asked about the peer's certificates.
+    pub ocsp: Ocsp,
     /// Client side: the server name to send: `sni`, or the host of `protocolHost`. `Some("")`:
     /// none. `None`: the host of `connect`.
     pub sni: Option<String>,

@@ -192,7 +192,7 @@ impl Builder<'_> {
 }
 
 /// Where a host of `connect` is, seen from the image. What the host calls itself is its gateway.
-fn place(host: &Host) -> Place {
+pub(crate) fn place(host: &Host) -> Place {
     match host {
         Host::Address(address) if address.is_loopback() => Place::Loopback(Some(*address)),
         // As Linux takes it: connect(2) to no address is to oneself.

@@ -13,11 +13,15 @@ use config::{
 use tls::{
     ClientAuth, ClientOptions, ClientVerify, ConfigError, Group, Identity, IdentityError,
     NameCheck, PathOptions, PeerName, PemText, PreSharedKey, PskClient, PskOptions, PskServer,
-    ServerOptions, Suite, TicketSecret, Trust, VerifyMode, Version, Versions,
+    ServerOptions, StatusQuery, Suite, TicketSecret, Trust, VerifyMode, Version, Versions,
 };
 
 use super::Builder;
-use crate::{limits::MAX_SESSION_CACHE, service::Tls};
+use crate::{
+    limits::MAX_SESSION_CACHE,
+    revocation::{Revocation, Stapling},
+    service::Tls,
+};
 
 /// Backends whose sessions a client keeps, at most.
 const CLIENT_SESSIONS: usize = 256;
@@ -157,6 +161,18 @@ impl Builder<'_> {
         }
     }
 
+    /// What to ask about a server's own certificate, if it names a responder.
+    pub(super) fn stapling(&self, section: &Section) -> Option<Stapling> {
+        let cert = section.cert.as_ref().filter(|_| !section.client)?;
+        let authorities = texts(&section.authorities);
+        let provider = self.ground.provider;
+        let query = StatusQuery::of_chain(provider, &cert.bytes, &authorities)?;
+        (!query.urls().is_empty()).then_some(Stapling {
+            query,
+            timeout: section.ocsp.timeout,
+        })
+    }
+
     fn server(&mut self, section: &Section, identity: Identity) -> Option<tls::Server> {
         let mut options = ServerOptions::new(identity, self.ground.clock.clone());
         options.versions = versions(section);
@@ -196,6 +212,7 @@ impl Builder<'_> {
             true => VerifyMode::Path(path_options(section)),
             false => VerifyMode::None,
         };
+        options.keep_staples = revocation(section).is_some();
         options.versions = versions(section);
         options.suites = suites(section);
         options.groups = groups(section);
@@ -290,6 +307,14 @@ fn is_about_key(error: &IdentityError) -> bool {
 /// Whether the peer's certificate is judged at all, and not only asked for.
 pub(super) fn verifies_path(section: &Section) -> bool {
     section.verify.request && (section.verify.chain || section.verify.peer)
+}
+
+/// How it is found out whether peers' certificates are revoked. As in stunnel, only where a chain is
+/// verified; a client then heeds what servers staple, whether anybody else is asked or not.
+pub(super) fn revocation(section: &Section) -> Option<Revocation> {
+    let judged = section.verify.request && section.verify.chain;
+    let wanted = judged && (section.client || section.ocsp.asks());
+    wanted.then(|| Revocation::new(&section.ocsp))
 }
 
 fn client_auth(section: &Section) -> ClientAuth {
