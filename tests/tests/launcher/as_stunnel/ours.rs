@@ -12,7 +12,7 @@ use super::{Daemon, Kind, LOG, PID};
 use crate::scene::{GLOBALS, Scene, begin_echo, echo, end};
 
 /// Options whose values would need code in the image, or that are refused for what they are.
-const REFUSED: [&str; 11] = [
+const REFUSED: [&str; 10] = [
     "CAengine",
     "CAstore",
     "config",
@@ -22,7 +22,6 @@ const REFUSED: [&str; 11] = [
     "engineId",
     "engineNum",
     "ident",
-    "OCSP",
     "sessiond",
 ];
 

@@ -53,13 +53,17 @@ const VALUES: &[(&str, &str)] = &[
         "logId",
         "sequential|unique|thread|process: how connections are numbered",
     ),
+    ("OCSP", "URL: the responder that is asked about the peer"),
     (
         "OCSPaia",
         "yes|no: ask the responder that a certificate names",
     ),
-    ("OCSPflag", "FLAG"),
-    ("OCSPnonce", "yes|no"),
-    ("OCSPrequire", "yes|no"),
+    ("OCSPflag", "NOINTERN: responders must be the issuers"),
+    ("OCSPnonce", "yes|no: whether answers repeat a nonce"),
+    (
+        "OCSPrequire",
+        "yes|no: refuse peers of whom nobody has an answer",
+    ),
     ("options", "[-]NAME: a TLS option, see -options"),
     ("output", "FILE: the log"),
     ("pid", "FILE: the process's number"),
@@ -121,6 +125,7 @@ const VALUES: &[(&str, &str)] = &[
     ("TIMEOUTclose", "SECONDS: for the other side's end"),
     ("TIMEOUTconnect", "SECONDS: for each address of connect"),
     ("TIMEOUTidle", "SECONDS: for anything on an open connection"),
+    ("TIMEOUTocsp", "SECONDS: for each OCSP responder"),
     ("transparent", "none"),
     (
         "verify",
