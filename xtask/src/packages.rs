@@ -69,6 +69,10 @@ const SOCAT: Tool = Tool {
     program: "socat",
     packages: ["socat", "socat", "socat", "socat", "socat"],
 };
+const PYTHON: Tool = Tool {
+    program: "python3",
+    packages: ["python3", "python3", "python", "python3", "python3"],
+};
 const REDIS_SERVER: Tool = Tool {
     program: "redis-server",
     packages: ["redis-server", "redis", "redis", "redis", "redis"],
@@ -128,6 +132,7 @@ pub(crate) const TEST: &[Tool] = &[
     CURL,
     STUNNEL,
     SOCAT,
+    PYTHON,
     REDIS_SERVER,
     REDIS_CLI,
     TCPDUMP,

@@ -46,7 +46,9 @@ impl Hearer {
                 | Said::BackendRefused
                 | Said::BackendUnreachable
                 | Said::NameNotResolved
-                | Said::Timeout,
+                | Said::InvalidArgument
+                | Said::Timeout
+                | Said::Idle,
             ) if !record.connection.is_empty() => self.failed = true,
             Kind::Image(Said::Closed) => return Some(self.ending()),
             Kind::Image(Said::Reset) | Kind::Ended => return Some(Ending::Failed),
@@ -80,7 +82,7 @@ fn line(record: &Record) -> (Level, String) {
     };
     let level = match said {
         // At the usual level, a connection's end must have its reason before it.
-        Said::Timeout => level.min(Level::Notice),
+        Said::Timeout | Said::Idle => level.min(Level::Notice),
         _ => level,
     };
     let text = by_host(&record.text);
