@@ -75,7 +75,7 @@ pub(crate) fn as_socat(words: &[OsString]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(refused) => {
-            let log = Log::open(refused.style).unwrap_or_default();
+            let log = open(&refused.style).unwrap_or_else(|(log, _)| log);
             log.say(Level::Error, &refused.text);
             log.say(Level::Notice, &format!("exit({FAILED})"));
             ExitCode::from(FAILED)
@@ -84,13 +84,18 @@ pub(crate) fn as_socat(words: &[OsString]) -> ExitCode {
 }
 
 fn run(order: Order) -> ExitCode {
-    match Log::open(order.style.clone()) {
+    match open(&order.style) {
         Ok(log) => ExitCode::from(serve::serve(order, &log)),
-        Err(text) => {
-            Log::default().say(Level::Error, &text);
+        Err((log, text)) => {
+            log.say(Level::Error, &text);
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// The log; if it can't be opened, why, and where to say so.
+fn open(style: &Style) -> Result<Log, (Log, String)> {
+    Log::open(style.clone()).map_err(|text| (Log::of_terminal(style.clone()), text))
 }
 
 #[cfg(test)]

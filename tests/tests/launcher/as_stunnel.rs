@@ -21,7 +21,7 @@ use crate::scene::{Scene, begin_echo, end};
 mod cases;
 mod lines;
 mod ours;
-mod system_log;
+pub mod system_log;
 
 /// Whose stunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

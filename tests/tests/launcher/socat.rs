@@ -3,16 +3,19 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
 use stockade_tests::launcher::processes;
 use stockade_tests::launcher::program::Program;
+use stockade_tests::stunnel::ports;
 use stockade_tests::{PATIENCE, wait_until};
 
+use crate::as_stunnel::system_log::in_own_devices;
 use crate::side_car::{NAME, SideCar, connect, echo, end};
 use crate::unix::{PERMISSIONS, other_group};
 
@@ -271,6 +274,139 @@ fn refusals_cost_a_connection_and_no_more() {
             Kind::Ours => "certificate verify failed",
         });
         assert!(line.contains("] E "), "{kind:?}: {line}");
+    }
+}
+
+/// Whether a server whose certificate has this common name is trusted.
+fn is_trusted(kind: Kind, common_name: &str, host: &str, options: &str) -> bool {
+    let car = SideCar::new();
+    car.leaf("server", common_name, "ca");
+    fs::create_dir(car.path("authorities")).expect("a free path");
+    fs::copy(car.path("ca.pem"), car.path("authorities/ca.pem")).expect("our own files");
+    car.place.files.rehash("authorities");
+    let _server = car.serve_reversed(&[]);
+    let address = format!("OPENSSL:{host}:{}{options}", car.remote.port());
+    let program = kind.start(&car, &[&listening(&car, ",fork"), &address]);
+    let mut client = connect(&car.socket());
+    client.write_all(b"drawer\n").expect("an open socket");
+    let mut heard = [0; 7];
+    let trusted = client.read_exact(&mut heard).is_ok();
+    assert!(!trusted || &heard == b"reward\n", "{}", program.log.text());
+    trusted
+}
+
+#[test]
+fn names_are_verified_alike() {
+    let own = ",cafile=ca.pem";
+    for (common_name, host, options, expected) in [
+        ("127.0.0.1", "127.0.0.1", own, true),
+        ("localhost", "localhost", own, true),
+        ("localhost", "127.0.0.1", own, false),
+        (
+            "My Database",
+            "127.0.0.1",
+            ",cafile=ca.pem,commonname=My Database",
+            true,
+        ),
+        (
+            "*.example.org",
+            "localhost",
+            ",cafile=ca.pem,cn=db.example.org",
+            true,
+        ),
+        (
+            "a.example.org",
+            "localhost",
+            ",cafile=ca.pem,cn=b.example.org",
+            false,
+        ),
+        ("a.example.org", "localhost", ",verify=0", true),
+        ("localhost", "localhost", "", false),
+        ("localhost", "localhost", ",capath=authorities", true),
+        (
+            "localhost",
+            "localhost",
+            ",cafile=ca.pem,max-version=TLS1.2,cipher=HIGH",
+            true,
+        ),
+        (
+            "localhost",
+            "localhost",
+            ",cafile=ca.pem,min-version=TLS1.3,snihost=other",
+            true,
+        ),
+    ] {
+        for kind in BOTH {
+            let trusted = is_trusted(kind, common_name, host, options);
+            assert_eq!(
+                trusted, expected,
+                "{kind:?} {common_name:?} {host}{options}"
+            );
+        }
+    }
+}
+
+/// All addresses of a family, or of both.
+#[test]
+fn ports_are_listened_on_alike() {
+    let four = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let six = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    for (keyword, options, reached) in [
+        ("TCP-LISTEN", "", [true, false]),
+        ("TCP4-LISTEN", ",bind=127.0.0.1", [true, false]),
+        ("TCP6-LISTEN", "", [true, true]),
+        ("TCP-L", ",pf=ip6,bind=[::1]", [false, true]),
+    ] {
+        for kind in BOTH {
+            let car = SideCar::new();
+            let port = ports::next();
+            let listen = format!("{keyword}:{port},fork,reuseaddr{options}");
+            let program = kind.start(&car, &["-d", "-d", &listen, "OPENSSL:127.0.0.1:1,verify=0"]);
+            program.log.wait_for("listening on ");
+            let found = [four, six].map(|address| TcpStream::connect((address, port)).is_ok());
+            assert_eq!(found, reached, "{kind:?} {listen}");
+        }
+    }
+}
+
+/// The system's log gets the same priority, tag and text.
+#[test]
+fn the_system_s_log_has_the_same_datagrams() {
+    for kind in BOTH {
+        let car = SideCar::new();
+        let socket = car.path("log");
+        let log = UnixDatagram::bind(&socket).expect("a free path");
+        log.set_read_timeout(Some(PATIENCE))
+            .expect("an open socket");
+        let words = [
+            "-d",
+            "-d",
+            "-lylocal1",
+            &listening(&car, ",fork"),
+            "OPENSSL:127.0.0.1:1,verify=0",
+        ];
+        let inner = kind.command(&car, &words);
+        let program = Program::spawn(&in_own_devices(&inner, &car.path("devices"), &socket));
+        let wanted = format!(" N listening on AF=1 \"{}\"", car.socket());
+        let line = loop {
+            let mut bytes = [0; 4096];
+            let length = log
+                .recv(&mut bytes)
+                .unwrap_or_else(|error| panic!("{kind:?}: {error}: {}", program.log.text()));
+            let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            // socat's own has a line's end.
+            if let Some(text) = text.lines().next().filter(|text| text.ends_with(&wanted)) {
+                break text.to_owned();
+            }
+        };
+        let facility_and_level = 17 * 8 + 5;
+        assert!(
+            line.starts_with(&format!("<{facility_and_level}>")),
+            "{kind:?}: {line}"
+        );
+        let tag = format!(" socat[{}]:{wanted}", program.pid());
+        assert!(line.ends_with(&tag), "{kind:?}: {line}");
+        assert_eq!(program.log.text(), "", "{kind:?}");
     }
 }
 

@@ -10,7 +10,6 @@ use jiff::tz::TimeZone;
 use stockade_config::stunnel::{Facility, Global};
 use stockade_host::conf::LogFile;
 
-use crate::caller;
 use crate::stunnel::log::date;
 use crate::stunnel::syslog::Syslog;
 
@@ -126,19 +125,20 @@ struct Inner {
     serves: AtomicBool,
 }
 
-impl Default for Log {
-    /// Errors, to standard error.
-    fn default() -> Log {
+impl Log {
+    /// Lines go to standard error, whatever the style says.
+    pub(super) fn of_terminal(style: Style) -> Log {
         Log(Arc::new(Inner {
-            style: Style::of(caller::NAME),
+            style: Style {
+                sink: Sink::StandardError,
+                ..style
+            },
             file: None,
             system: None,
             serves: AtomicBool::new(false),
         }))
     }
-}
 
-impl Log {
     /// Opens it.
     ///
     /// # Errors

@@ -28,6 +28,20 @@ exec \"$@\"";
 /// Bytes of a date in a datagram: `Nov 22 14:27:14`.
 const DATE: usize = 15;
 
+/// The same command where `/dev/log` is this socket, and `/dev` this folder, which is made.
+pub fn in_own_devices(inner: &Command, devices: &str, socket: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-c", OWN_DEVICES, "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    command.env("DEVICES", devices).env("SOCKET", socket);
+    command
+}
+
 /// What either sends from its start to its end.
 fn datagrams(kind: Kind, scene: &Scene) -> Vec<String> {
     let path = |name: &str| scene.place.files.path(&format!("{kind:?}-{name}"));
@@ -40,17 +54,7 @@ fn datagrams(kind: Kind, scene: &Scene) -> Vec<String> {
         "foreground = quiet\nservice = a-tunnel\ndebug = local1.notice\npid =\n{service}"
     ));
     let inner = kind.command(scene, &[&conf]);
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--", "sh", "-c", OWN_DEVICES, "sh"]);
-    command.arg(inner.get_program()).args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    command
-        .env("DEVICES", path("devices"))
-        .env("SOCKET", socket);
+    let command = in_own_devices(&inner, &path("devices"), &socket);
     let mut program = Program::spawn(&command);
     let mut lines = Vec::new();
     loop {
