@@ -53,7 +53,7 @@ macro_rules! as_stunnel {
                 server_resumes_by_ticket_tls_1_3, client_resumes_by_ticket_tls_1_2,
                 client_resumes_by_session_id_tls_1_2, client_resumes_by_ticket_tls_1_3;
             verification: of_servers, of_clients;
-            ocsp: of_servers, of_clients;
+            ocsp: of_servers, of_clients, revoked_clients_are_redirected;
             services: of_both_sides, virtual_by_name, failover_by_priority,
                 resumed_sessions_keep_their_backend, redirection_is_kept_with_the_session,
                 the_log_at_start;

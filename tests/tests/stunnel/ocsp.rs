@@ -280,6 +280,42 @@ pub fn answers_are_shared(kind: Kind) {
     assert_eq!(front.count(), 1);
 }
 
+/// A client that is revoked goes where those go who are not known, and so it does when it resumes
+/// its session.
+pub fn revoked_clients_are_redirected(kind: Kind) {
+    let scene = Scene::new(kind);
+    let files = Files::create();
+    let authority = Authority::new("Wire authority");
+    let port = ports::next();
+    let url = format!("http://localhost:{port}/");
+    let shown = authority.issue(&Leaf::named("revoked").responder(&url));
+    let index = shown.index_line(true);
+    let _responder = Responder::start_at(&files, &authority, &authority.pair(), &index, port);
+    let known = Backend::start(scene.host(), Mode::Commands);
+    let unknown = Backend::start(scene.host(), Mode::Commands);
+    let (front, middle) = (ports::next(), ports::next());
+    let ca = scene.files.add("ca.pem", authority.certificate());
+    let own = authority.issue(&Leaf::named("own")).both();
+    let own = scene.files.add("own.pem", own);
+    let _subject = scene.start(&format!(
+        "{GLOBALS}[x]\naccept = {middle}\nconnect = {}\nredirect = {}\ncert = {own}\n\
+         CAfile = {ca}\nverifyChain = yes\nOCSPaia = yes\n",
+        known.address(),
+        unknown.address()
+    ));
+    let peer = format!(
+        "{GLOBALS}[peer]\nclient = yes\naccept = {front}\nconnect = {}\ncert = {}\n",
+        scene.subject(middle),
+        files.add("revoked.pem", shown.both())
+    );
+    let _peer = Debian::start(&files.add("stunnel.conf", peer));
+    for times in 1..=2 {
+        talk::download((scene.host(), front).into(), 5);
+        assert_eq!(unknown.records().len(), times);
+    }
+    assert_eq!(known.records().len(), 0);
+}
+
 /// A server's own certificate has its answer with it, which clients see.
 pub fn stapled(kind: Kind) {
     let scene = Scene::new(kind);

@@ -7,7 +7,7 @@ use stockade_tests::stunnel::disk::Disk;
 use stockade_tests::stunnel::files::Files;
 
 /// Options that must work or are commonly relied on, and that a tunnel shows by itself.
-const OBSERVED: [&str; 46] = [
+const OBSERVED: [&str; 52] = [
     "accept",
     "alpn",
     "CAfile",
@@ -54,11 +54,26 @@ const OBSERVED: [&str; 46] = [
     "verifyPeer",
     "delay",
     "syslog",
+    "OCSP",
+    "OCSPaia",
+    "OCSPflag",
+    "OCSPnonce",
+    "OCSPrequire",
+    "TIMEOUTocsp",
 ];
 
 /// Options of those that have a test of their own instead of a row: `services::delayed_names` and
-/// `services::syslog` give the tunnel a name server and a syslog server.
-const ELSEWHERE: [&str; 2] = ["delay", "syslog"];
+/// `services::syslog` give the tunnel a name server and a syslog server, and `ocsp` responders.
+const ELSEWHERE: [&str; 8] = [
+    "delay",
+    "syslog",
+    "OCSP",
+    "OCSPaia",
+    "OCSPflag",
+    "OCSPnonce",
+    "OCSPrequire",
+    "TIMEOUTocsp",
+];
 
 #[test]
 fn every_option_has_a_row() {
