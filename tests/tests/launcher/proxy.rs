@@ -163,7 +163,11 @@ fn the_socket_survives_its_machine() {
     let proxy = car.start(&[]);
     car.expect_echo();
     let before = fs::metadata(car.socket()).expect("it is there").ino();
-    assert!(processes::signal(proxy.qemu(), Signal::KILL));
+    let qemu = proxy.qemu();
+    assert!(processes::signal(qemu, Signal::KILL));
+    // Who connects before the launcher knows of the end is cut off with that machine.
+    let another = wait_until(PATIENCE, || (proxy.qemu() != qemu).then_some(()));
+    assert!(another.is_some(), "{}", proxy.log.text());
     car.expect_echo();
     let after = fs::metadata(car.socket()).expect("it is there").ino();
     assert_eq!(before, after);
