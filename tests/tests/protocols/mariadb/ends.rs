@@ -250,8 +250,7 @@ fn proxy(scene: &Scene, socket: &str, front: SocketAddr, wishes: &Wishes) -> Vec
     add("--commonname", wishes.name.to_owned());
     add("--idle", wishes.idle.to_string());
     add("--half-close", "50".to_owned());
-    // What is cut for its silence is told from here on.
-    words.extend(["--ip4", "--debug"].map(str::to_owned));
+    words.push("--ip4".to_owned());
     words
 }
 
