@@ -3,6 +3,9 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
 /// Descriptors that stay open, whatever they are: standard input, output and error.
 const STANDARD: u16 = 2;
 
@@ -12,10 +15,14 @@ const STANDARD: u16 = 2;
 ///
 /// # Errors
 ///
-/// It is not open, or can't be read: a socket can't.
+/// It is not open, or can't be read.
 pub fn take(number: u16, most: u64) -> io::Result<Vec<u8>> {
     // Opened anew by its name in proc(5), which gives a file another position.
-    let mut file = File::open(format!("/proc/self/fd/{number}"))?;
+    let mut file = match File::open(format!("/proc/self/fd/{number}")) {
+        // A socket has a name there that opens nothing.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => duplicate(number)?,
+        opened => opened?,
+    };
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}"))?;
     let position = info.lines().find_map(|line| line.strip_prefix("pos:"));
     if let Some(Ok(position)) = position.map(|text| text.trim().parse()) {
@@ -31,10 +38,18 @@ pub fn take(number: u16, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The same open file under another number, which pidfd_getfd(2) gives for this process, too.
+fn duplicate(number: u16) -> io::Result<File> {
+    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let same = pidfd_getfd(&this, i32::from(number), PidfdGetfdFlags::empty())?;
+    Ok(File::from(same))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::os::fd::IntoRawFd;
+    use std::os::unix::net::UnixStream;
 
     use super::*;
 
@@ -59,6 +74,17 @@ mod tests {
         writer.write_all(b"words").unwrap();
         drop(writer);
         assert_eq!(take(given(reader), 100).unwrap(), b"words");
+    }
+
+    #[test]
+    fn a_socket_is_read_to_its_end_and_closed() {
+        let (reader, mut writer) = UnixStream::pair().unwrap();
+        writer.write_all(b"words").unwrap();
+        writer.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(take(given(reader), 100).unwrap(), b"words");
+        // Nobody has the other end any more.
+        let error = writer.write_all(b"more").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -50,6 +50,7 @@ mod run;
 mod status;
 mod supervisor;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +127,14 @@ impl Launcher {
     /// launcher is being stopped ([`Error::Stopped`]). But for the third, nothing has changed then.
     pub fn try_reload(&self) -> Result<Reloaded, Error> {
         self.shared.reload()
+    }
+
+    /// Leads a connected socket, which somebody else has accepted, to a port of the image as soon as it
+    /// serves; `on_end` is told when that is over. With [`Link::Rootless`] only.
+    pub fn adopt(&self, socket: OwnedFd, guest_port: u16, on_end: Box<dyn FnOnce() + Send>) {
+        if let Some(network) = &self.shared.network {
+            network.adopt(socket, guest_port, on_end);
+        }
     }
 
     /// Ends the machine in order: new clients are refused at once, open connections have `drain`

@@ -10,8 +10,8 @@
 //! One thread waits with epoll(7) for everything: the guest's frames, listeners, the sockets of
 //! each connection, commands. A client of a published TCP port appears in the guest with its own
 //! address and port, one of a UNIX socket with [`HOST_SOCKETS`]. The guest reaches this host's
-//! loopback at [`GATEWAY_IPV4`] and [`GATEWAY_IPV6`], those of this host's UNIX sockets that it is
-//! offered at [`HOST_SOCKETS`], a port each, and any other address as this host would.
+//! loopback at [`GATEWAY_IPV4`] and [`GATEWAY_IPV6`], those of this host's UNIX sockets and programs
+//! that it is offered at [`HOST_SOCKETS`], a port each, and any other address as this host would.
 //!
 //! The link is a socketpair(2) that speaks QEMU's `-netdev stream`: each frame has its length in
 //! front, 4 bytes, most significant first. Nothing needs a privilege, and nothing is on disk but
@@ -30,9 +30,11 @@ mod datagrams;
 mod engine;
 mod forward;
 mod guest;
+mod led;
 mod link;
 mod listener;
 mod poller;
+mod programs;
 mod relay;
 mod resolver;
 mod route;
@@ -42,6 +44,7 @@ mod wake;
 
 pub use forward::{Bound, Forward, Listen, UnixSocket, group, user};
 pub(crate) use listener::try_listen;
+pub use programs::{HostProgram, OnProgram, Role};
 pub use sockets::HostSocket;
 
 /// The guest's IPv4 address.
@@ -187,19 +190,41 @@ impl Network {
         self.engine.prepare(forwards.to_vec())
     }
 
-    /// Offers UNIX sockets of this host to the guest, beside those that are offered.
+    /// Offers UNIX sockets and programs of this host to the guest, beside those that are offered.
     ///
     /// # Errors
     ///
     /// A port stands for another socket; then nothing has changed.
-    pub fn offer(&self, sockets: &[HostSocket]) -> Result<(), Error> {
-        self.engine.offer(sockets.to_vec())
+    pub fn offer(&self, sockets: &[HostSocket], programs: &[HostProgram]) -> Result<(), Error> {
+        self.engine.offer(sockets.to_vec(), programs.to_vec())
     }
 
-    /// Takes back every socket that `keep` does not name. Connections live on, and those that are
-    /// being made may still be for a while.
-    pub fn take_back(&self, keep: &[HostSocket]) {
-        self.engine.take_back(keep.to_vec());
+    /// Takes back every socket and program that these do not name. Connections live on, and those that
+    /// are being made may still be for a while.
+    pub fn take_back(&self, keep: &[HostSocket], programs: &[HostProgram]) {
+        self.engine.take_back(keep.to_vec(), programs.to_vec());
+    }
+
+    /// From now on, these of the programs that are clients themselves ([`Role::Started`]) run, as soon
+    /// as a machine serves. What runs already goes on; what is not among them is not started again.
+    pub fn run_programs(&self, programs: &[HostProgram]) {
+        self.engine.run_programs(programs.to_vec());
+    }
+
+    /// Tells `on_program` what becomes of programs, on threads of their own.
+    pub fn on_program(&self, on_program: OnProgram) {
+        self.engine.hear(on_program);
+    }
+
+    /// Leads a connected socket, which somebody else has accepted, to a port of the guest as soon as a
+    /// machine serves, as though it had come to a listener. `on_end` is told when it is over.
+    pub fn adopt(&self, socket: OwnedFd, guest_port: u16, on_end: Box<dyn FnOnce() + Send>) {
+        let address = rustix::net::getpeername(&socket).ok().flatten();
+        let address = address.and_then(|address| address.try_into().ok());
+        // A socket that can't be set so is none, and ends at once.
+        let _ = rustix::io::ioctl_fionbio(&socket, true);
+        let client = led::Adopted::new(socket, address, guest_port, on_end);
+        self.engine.adopt(client);
     }
 
     /// Closes every listener that `keep` does not name. Connections live on.

@@ -30,6 +30,7 @@ mod destination;
 mod dialling;
 mod entrance;
 mod inquiries;
+mod introducing;
 mod listening;
 mod orders;
 mod reload;

@@ -7,7 +7,7 @@ use stockade_config::command_line::mentions;
 use stockade_config::stunnel::Notice;
 use stockade_config::{Config, Host, Ipv4, Zeroizing};
 use stockade_host::conf::Published;
-use stockade_host::network::{self, Forward, GATEWAY_IPV4, HostSocket};
+use stockade_host::network::{self, Forward, GATEWAY_IPV4, HostProgram, HostSocket};
 use stockade_host::pki::Development;
 
 use crate::Result;
@@ -54,6 +54,10 @@ pub(crate) struct Ports {
     pub(crate) forwards: Vec<Forward>,
     /// UNIX sockets of this host that the image connects to.
     pub(crate) sockets: Vec<HostSocket>,
+    /// Programs of this host that the services start.
+    pub(crate) programs: Vec<HostProgram>,
+    /// The image's port for the one client that this process was started with.
+    pub(crate) inherited: Option<u16>,
     /// Those that a stunnel configuration asks for, with their places in it.
     pub(crate) published: Vec<Published>,
 }
@@ -178,11 +182,15 @@ impl Plan {
             let (publication, notices) = conf.publish(&self.net, config)?;
             let published = publication.ports;
             let sockets = publication.sockets;
+            let programs = publication.programs;
+            let inherited = publication.inherited;
             let forwards = published.iter().map(|port| port.forward.clone()).collect();
             return Ok((
                 Ports {
                     forwards,
                     sockets,
+                    programs,
+                    inherited,
                     published,
                 },
                 notices,
@@ -200,6 +208,8 @@ impl Plan {
             Ports {
                 forwards,
                 sockets: Vec::new(),
+                programs: Vec::new(),
+                inherited: None,
                 published,
             },
             Vec::new(),

@@ -121,6 +121,7 @@ impl Reading {
             conf: self.plan.conf.as_ref().map(|conf| conf.recording.clone()),
             forwards: self.ports.forwards.clone(),
             sockets: self.ports.sockets.clone(),
+            programs: self.ports.programs.clone(),
             ..Setup::default()
         }
     }

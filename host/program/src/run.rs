@@ -61,6 +61,12 @@ pub fn run(options: &Run, caller: &mut dyn Caller) -> Result<ExitCode> {
     } else if let Err(refused) = Conf::check_ports(&reading.ports.published) {
         return Ok(tell(&refused));
     }
+    if reading.ports.inherited.is_some() {
+        return Err("the configuration has no [section], so its one client is to come by standard \
+                    input (inetd mode): start it as `stockade stunnel FILE`, or give it a [section] \
+                    with accept"
+            .into());
+    }
     if let Net::Bridge(bridge) = &recipe.net
         && !stockade_host::bridge_exists(bridge)
     {

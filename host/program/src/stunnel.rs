@@ -20,6 +20,7 @@ use crate::cli::{self, Run};
 mod daemon;
 pub(crate) mod hearer;
 mod help;
+mod inetd;
 pub(crate) mod log;
 mod serve;
 mod signals;
@@ -88,14 +89,19 @@ fn answer(program: &OsStr, words: &[OsString], parent: Option<std::io::Result<Pa
         Ok(options) => options,
         Err(text) => return fail(&log, &[text]),
     };
+    let is_inetd = parent.is_none() && source::is_inetd(&place);
+    let client = match is_inetd.then(inetd::Client::take).transpose() {
+        Ok(client) => client,
+        Err(error) => return fail(&log, &[format!("Inetd mode: no client: {error}")]),
+    };
     match parent {
-        None if !source::foreground(&place).stays() => {
+        None if !is_inetd && !source::foreground(&place).stays() => {
             match daemon::start(program, words, &place) {
                 Ok(status) => status,
                 Err(error) => fail(&log, &[format!("daemonize: {error}")]),
             }
         }
-        parent => serve::serve(options, place, log, parent),
+        parent => serve::serve(options, place, log, parent, client),
     }
 }
 

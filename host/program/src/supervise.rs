@@ -17,6 +17,9 @@ use crate::source::Latest;
 use crate::waiting::{self, PATIENCE};
 use crate::{Result, say, warn};
 
+/// syslog's severity from which on the terminal is told (RFC 5424 §6.2.1).
+const ERROR: u8 = 3;
+
 /// The status when a third signal ends the process at once: 128 and SIGINT, as shells count.
 const INTERRUPTED: i32 = 130;
 
@@ -44,6 +47,10 @@ impl Message {
         match record.kind {
             // The console has shown the last words.
             Kind::Ended => Some(Message::Told(first_line(), true)),
+            // That it was started, and how it ended, is for `diagnose`.
+            Kind::Program if record.severity <= ERROR => {
+                Some(Message::Told(record.text.clone(), true))
+            }
             Kind::Restarting | Kind::Stopping => Some(Message::Told(record.text.clone(), false)),
             Kind::Ready if record.machine > 1 => Some(Message::Told(record.text.clone(), false)),
             Kind::Reloaded => Some(Message::Reloaded(record.text.clone())),

@@ -8,7 +8,7 @@ use stockade_config::stunnel::{
 };
 use stockade_config::{Config, Host, Ipv4};
 
-use crate::network::{self, Forward, HostSocket, Listen, UnixSocket};
+use crate::network::{self, Forward, HostProgram, HostSocket, Listen, Role, UnixSocket};
 
 /// A port or UNIX socket of this host that leads to a service of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +35,17 @@ pub struct Publication {
     pub ports: Vec<Published>,
     /// UNIX sockets that the services connect to.
     pub sockets: Vec<HostSocket>,
+    /// Programs that the services start.
+    pub programs: Vec<HostProgram>,
+    /// The image's port for the one client that this process was started with.
+    pub inherited: Option<u16>,
     /// Addresses that are left out, with the reason.
     pub notices: Vec<Notice>,
 }
 
 /// What is wrong where no port is left.
-const TOO_MANY: &str = "there are more UNIX sockets and free ports than ports of the image that can stand \
-                        for them";
+const TOO_MANY: &str = "there are more UNIX sockets, programs and free ports than ports of the image that \
+                        can stand for them";
 
 /// A port of this host that can't be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +88,10 @@ pub fn publication(
     let stand_in = HostPorts::of(configuration);
     for (index, service) in configuration.services.iter().enumerate() {
         for (nth, accept) in service.accept.iter().enumerate() {
+            if *accept == Accept::Inherited {
+                publication.inherited = stand_in.accepted(index, nth);
+                continue;
+            }
             let origin = origin_of(configuration, service, accept);
             let places = places_on_host(configuration, service, accept, &resolve);
             let places = match places {
@@ -138,11 +146,48 @@ pub fn publication(
         path: path.into(),
     });
     publication.sockets = sockets.collect();
+    for (index, service) in configuration.services.iter().enumerate() {
+        match program(configuration, &stand_in, index, service) {
+            None => {}
+            Some(Ok(program)) => publication.programs.push(program),
+            Some(Err(error)) => errors.push(error),
+        }
+    }
     if errors.is_empty() {
         Ok(without_covered(publication))
     } else {
         Err(errors)
     }
+}
+
+/// The program of a service, and the port that stands for it.
+fn program(
+    configuration: &Configuration,
+    stand_in: &HostPorts<'_>,
+    index: usize,
+    service: &Service,
+) -> Option<Result<HostProgram, Diagnostic>> {
+    let retry = service.retry;
+    let (program, port, role) = match (service.program_behind(), service.program_ahead()) {
+        (Some(program), _) => (program, stand_in.program(program), Role::Offered),
+        (_, Some(program)) => (program, stand_in.started(index), Role::Started { retry }),
+        (None, None) => return None,
+    };
+    // Else stunnel has no standard error any more, and programs have their connection instead.
+    let mut report = configuration.report.iter().rev();
+    let own_errors = report
+        .find(|row| row.option == "foreground")
+        .is_some_and(|row| row.value.eq_ignore_ascii_case("yes"));
+    let found = port.map(|port| HostProgram {
+        port,
+        program: program.clone(),
+        role,
+        own_errors,
+    });
+    Some(found.ok_or_else(|| Diagnostic {
+        origin: origin(configuration, service, "exec", &program.path),
+        text: TOO_MANY.to_owned(),
+    }))
 }
 
 /// What becomes of one more port beside those that are there.
@@ -264,6 +309,7 @@ fn places_on_host(
     resolve: impl Fn(&str) -> io::Result<Vec<IpAddr>>,
 ) -> Result<Vec<Listen>, Diagnostic> {
     match accept {
+        Accept::Inherited => Ok(Vec::new()),
         Accept::Unix(path) => {
             let known = |option, name: &Option<String>, find: fn(&str) -> Option<u32>, kind| {
                 let Some(name) = name else {
@@ -463,6 +509,11 @@ fn tcp(accept: &Accept) -> Result<(Option<&Host>, u16, &str), String> {
             "accept = {text}: any free port is this host's, which leads it into an image on its \
              rootless network alone; run without --net and --ipv4, or name a port"
         )),
+        Accept::Inherited => Err(
+            "Inetd mode: the client of this process is led into an image on its rootless network \
+             alone; run without --net and --ipv4, or give a [section] with accept"
+                .to_owned(),
+        ),
         Accept::Tcp { host, port, text } => Ok((host.as_ref(), *port, text)),
     }
 }
@@ -471,6 +522,7 @@ fn origin_of(configuration: &Configuration, service: &Service, accept: &Accept) 
     let value = match accept {
         Accept::Tcp { text, .. } => text,
         Accept::Unix(path) => path,
+        Accept::Inherited => return service.origin.clone(),
     };
     origin(configuration, service, "accept", value)
 }

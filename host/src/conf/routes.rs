@@ -42,6 +42,19 @@ impl Gateway {
 pub fn check_routes(configuration: &Configuration, gateway: Gateway) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for service in &configuration.services {
+        if let Some(program) = &service.program
+            && gateway != Gateway::UserNetwork
+        {
+            let path = &program.path;
+            errors.push(Diagnostic {
+                origin: origin(configuration, service, "exec", path),
+                text: format!(
+                    "exec = {path}: programs are this host's, to which an image is led on its \
+                     rootless network alone; run without --net and --ipv4, or let the program \
+                     listen and name it with connect"
+                ),
+            });
+        }
         for (option, connect) in connects(service) {
             let text = text_of(connect);
             let is_unix = matches!(connect, Connect::Unix(_));
@@ -131,7 +144,11 @@ fn sources(service: &Service, ports: &[Published], own: &[IpAddr]) -> String {
         }
         Accept::Tcp { text, .. } => text.clone(),
         Accept::Unix(path) => path.clone(),
+        Accept::Inherited => "standard input".to_owned(),
     });
+    if let Some(program) = service.program_ahead() {
+        return format!("program {}", program.path);
+    }
     places.collect::<Vec<_>>().join(", ")
 }
 
@@ -159,6 +176,9 @@ fn targets(service: &Service, gateway: Gateway) -> String {
         }
     });
     let targets: Vec<String> = targets.collect();
+    if let Some(program) = service.program_behind() {
+        return format!("program {}", program.path);
+    }
     if targets.is_empty() {
         let spoken = service.protocol.as_ref().map(|spoken| spoken.protocol);
         if matches!(spoken, Some(Protocol::Connect | Protocol::Socks)) {

@@ -35,6 +35,8 @@ pub enum Kind {
     ReloadRefused,
     /// A stop was asked for.
     Stopping,
+    /// A program of this host was started for a connection, or has ended.
+    Program,
     /// This many events of the image were lost, because it had no room for them.
     Lost(u64),
     /// What the image says; for one without a management channel, a line of its console.
@@ -52,6 +54,7 @@ impl Kind {
             Kind::Reloaded => "reloaded",
             Kind::ReloadRefused => "reload-refused",
             Kind::Stopping => "stopping",
+            Kind::Program => "program",
             Kind::Lost(_) => "lost",
             Kind::Image(kind) => kind.name(),
         }

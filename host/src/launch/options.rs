@@ -9,7 +9,7 @@ use stockade_config::stunnel::Recording;
 
 use super::events::Record;
 use super::notify::Notify;
-use crate::network::{Families, Forward, HostSocket};
+use crate::network::{Families, Forward, HostProgram, HostSocket};
 use crate::{Accel, Error, Firmware, Machine};
 
 /// Memory of a machine, MiB, unless told otherwise.
@@ -54,6 +54,8 @@ pub struct Setup {
     pub forwards: Vec<Forward>,
     /// UNIX sockets of this host that the image may connect to, likewise.
     pub sockets: Vec<HostSocket>,
+    /// Programs of this host that the image's connections lead to, or that are its clients, likewise.
+    pub programs: Vec<HostProgram>,
     /// Which addresses the image finds for names, likewise.
     pub families: Families,
 }

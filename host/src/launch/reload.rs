@@ -85,9 +85,10 @@ impl Run {
             None => {}
         }
         let bound = match &self.shared.network {
-            Some(network) => network
-                .prepare(&setup.forwards)
-                .and_then(|bound| network.offer(&setup.sockets).map(|()| bound)),
+            Some(network) => network.prepare(&setup.forwards).and_then(|bound| {
+                let offered = network.offer(&setup.sockets, &setup.programs);
+                offered.map(|()| bound)
+            }),
             None => Ok(Vec::new()),
         };
         let (bound, refused) = match bound {
@@ -168,7 +169,8 @@ impl Run {
         if let Some(network) = &self.shared.network {
             network.families(reload.setup.families);
             network.retire(&reload.setup.forwards);
-            network.take_back(&reload.setup.sockets);
+            network.take_back(&reload.setup.sockets, &reload.setup.programs);
+            network.run_programs(&reload.setup.programs);
         }
         self.setup = reload.setup;
         let revision = reload.revision;
@@ -191,7 +193,7 @@ impl Run {
         };
         if let Some(network) = &self.shared.network {
             network.retire(&self.setup.forwards);
-            network.take_back(&self.setup.sockets);
+            network.take_back(&self.setup.sockets, &self.setup.programs);
         }
         self.tell_refusal(&error);
         if let Some(reply) = reload.reply {

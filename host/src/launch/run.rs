@@ -109,6 +109,7 @@ impl Run {
                 self.obey(order);
             }
             self.read_console();
+            self.hear_programs();
             self.look_at_the_clock();
         }
     }
@@ -321,6 +322,13 @@ impl Run {
         }
     }
 
+    /// What has become of programs of this host.
+    fn hear_programs(&mut self) {
+        for (severity, line) in self.shared.change(|state| mem::take(&mut state.programs)) {
+            self.event(severity, Kind::Program, line);
+        }
+    }
+
     fn heard_ready(&mut self) {
         let Some(machine) = &mut self.machine else {
             return;
@@ -368,6 +376,7 @@ impl Run {
         self.refuse_reload(Error::Stopped);
         if let Some(network) = &self.shared.network {
             network.retire(&[]);
+            network.run_programs(&[]);
         }
         let serves = matches!(self.stage, Stage::Serving(_) | Stage::Stopping(_));
         let told = self

@@ -77,6 +77,8 @@ pub(super) struct State {
     pub(super) lines: VecDeque<String>,
     /// How many more lines there were.
     pub(super) lines_lost: u64,
+    /// What has become of programs, with severities, that nobody has looked at.
+    pub(super) programs: VecDeque<(u8, String)>,
 }
 
 /// Starts everything, the first machine included.
@@ -99,7 +101,8 @@ pub(super) fn start(options: Options) -> Result<Arc<Shared>, Error> {
             if options.takes_one {
                 network.take_one();
             }
-            network.offer(&setup.sockets)?;
+            network.offer(&setup.sockets, &setup.programs)?;
+            network.run_programs(&setup.programs);
             network.bind(&setup.forwards)?
         }
         None => Vec::new(),
@@ -124,6 +127,7 @@ pub(super) fn start(options: Options) -> Result<Arc<Shared>, Error> {
         orders: VecDeque::new(),
         lines: VecDeque::new(),
         lines_lost: 0,
+        programs: VecDeque::new(),
     };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
@@ -137,6 +141,14 @@ pub(super) fn start(options: Options) -> Result<Arc<Shared>, Error> {
         started,
         accel: plan.accel(),
     });
+    if let Some(network) = &shared.network {
+        let told = Arc::downgrade(&shared);
+        network.on_program(Arc::new(move |severity, line| {
+            if let Some(shared) = told.upgrade() {
+                shared.program(severity, line);
+            }
+        }));
+    }
     let mut run = Run::new(Arc::clone(&shared), plan, setup, on_event, options.pauses);
     run.first()?;
     let thread = thread::Builder::new()
@@ -195,6 +207,17 @@ impl Shared {
                 state.lines.push_back(line);
             } else {
                 state.lines_lost += 1;
+            }
+        }
+        self.rouse();
+    }
+
+    /// What has become of a program, on the thread that waits for it.
+    fn program(&self, severity: u8, line: &str) {
+        {
+            let mut state = self.lock();
+            if state.programs.len() < MAX_LINES {
+                state.programs.push_back((severity, line.to_owned()));
             }
         }
         self.rouse();

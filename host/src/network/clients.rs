@@ -215,9 +215,8 @@ impl Engine {
                 return;
             };
             self.counters.accepted += 1;
-            if self.join(client).is_err() {
-                self.counters.refused += 1;
-            }
+            // Who can't be led in is counted.
+            let _ = self.join(client.socket, client.address, client.port);
         }
     }
 
@@ -235,32 +234,38 @@ impl Engine {
     }
 
     /// Leads a client into the guest; who can't be is reset.
-    fn join(&mut self, client: Client) -> io::Result<()> {
+    pub(super) fn join(
+        &mut self,
+        socket: OwnedFd,
+        address: Option<SocketAddr>,
+        port: u16,
+    ) -> io::Result<Key> {
         let Some(guest) = &mut self.guest else {
-            return Ok(());
+            return Err(io::ErrorKind::NotConnected.into());
         };
-        let stream = match begin(guest, client.address, client.port) {
+        let stream = match begin(guest, address, port) {
             Ok(stream) => stream,
             Err(error) => {
-                relay::reset(client.socket);
+                relay::reset(socket);
+                self.counters.refused += 1;
                 return Err(io::Error::other(error));
             }
         };
         let made = self.relays.insert_with(|key| {
-            if client.address.is_some() {
-                relay::settings(&client.socket)?;
+            if address.is_some() {
+                relay::settings(&socket)?;
             }
             self.poller
-                .add(&client.socket, Token::Relay(key), Interest::Changes)?;
-            let is_unix = client.address.is_none();
-            Ok::<Relay, Errno>(Relay::joined(client.socket, stream, is_unix))
+                .add(&socket, Token::Relay(key), Interest::Changes)?;
+            Ok::<Relay, Errno>(Relay::joined(socket, stream, address.is_none()))
         });
         match made {
             Ok(key) => {
                 self.by_stream.insert(stream, key);
-                Ok(())
+                Ok(key)
             }
             Err(error) => {
+                self.counters.refused += 1;
                 if let Some(mut stream) = guest.stack.stream(stream) {
                     stream.reset();
                 }
@@ -276,7 +281,7 @@ impl Engine {
 ///
 /// Its address with another port stands for the client where both are taken: it may have come from one
 /// port to two of this host's that lead to the same one of the guest.
-fn begin(
+pub(super) fn begin(
     guest: &mut Guest,
     client: Option<SocketAddr>,
     port: u16,

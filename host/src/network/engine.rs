@@ -15,7 +15,9 @@ use stockade_net::{RequestId, StreamId};
 use super::clients::Listeners;
 use super::datagrams::Datagrams;
 use super::guest::Guest;
+use super::led::{Adopted, Led};
 use super::poller::{Interest, Poller, Token};
+use super::programs::{HostProgram, OnProgram};
 use super::relay::{Relay, Stage, Verdict};
 use super::resolver::Resolver;
 use super::sockets::HostSockets;
@@ -36,8 +38,11 @@ pub(super) const SHORTAGE: Duration = Duration::from_millis(100);
 enum Command {
     /// The second is whether new clients wait.
     Bind(Vec<Forward>, bool, Sender<Result<Vec<Bound>, Error>>),
-    Offer(Vec<HostSocket>, Sender<Result<(), Error>>),
-    TakeBack(Vec<HostSocket>, Sender<()>),
+    Offer(Vec<HostSocket>, Vec<HostProgram>, Sender<Result<(), Error>>),
+    TakeBack(Vec<HostSocket>, Vec<HostProgram>, Sender<()>),
+    RunPrograms(Vec<HostProgram>),
+    Hear(OnProgram),
+    Adopt(Adopted),
     Retire(Vec<Forward>, Sender<()>),
     Plug(Sender<io::Result<OwnedFd>>),
     Accepting(bool),
@@ -103,14 +108,30 @@ impl Handle {
             .unwrap_or_else(|| Err(Error::NetworkStart(gone())))
     }
 
-    pub(super) fn offer(&self, sockets: Vec<HostSocket>) -> Result<(), Error> {
-        self.ask(|reply| Command::Offer(sockets, reply))
+    pub(super) fn offer(
+        &self,
+        sockets: Vec<HostSocket>,
+        programs: Vec<HostProgram>,
+    ) -> Result<(), Error> {
+        self.ask(|reply| Command::Offer(sockets, programs, reply))
             .unwrap_or_else(|| Err(Error::NetworkStart(gone())))
     }
 
-    pub(super) fn take_back(&self, keep: Vec<HostSocket>) {
+    pub(super) fn take_back(&self, keep: Vec<HostSocket>, programs: Vec<HostProgram>) {
         // Without its thread nothing is led anywhere any more.
-        let _ = self.ask(|reply| Command::TakeBack(keep, reply));
+        let _ = self.ask(|reply| Command::TakeBack(keep, programs, reply));
+    }
+
+    pub(super) fn run_programs(&self, programs: Vec<HostProgram>) {
+        self.tell(Command::RunPrograms(programs));
+    }
+
+    pub(super) fn hear(&self, on_program: OnProgram) {
+        self.tell(Command::Hear(on_program));
+    }
+
+    pub(super) fn adopt(&self, client: Adopted) {
+        self.tell(Command::Adopt(client));
     }
 
     pub(super) fn retire(&self, keep: Vec<Forward>) {
@@ -173,6 +194,7 @@ pub(super) struct Engine {
     pub(super) listeners: Listeners,
     /// UNIX sockets that the guest may connect to.
     pub(super) sockets: HostSockets,
+    pub(super) led: Led,
     pub(super) relays: Table<Relay>,
     pub(super) by_stream: HashMap<StreamId, Key>,
     pub(super) by_request: HashMap<RequestId, Key>,
@@ -199,6 +221,7 @@ impl Engine {
             plugs: 0,
             listeners: Listeners::new(),
             sockets: HostSockets::default(),
+            led: Led::new(),
             relays: Table::new(),
             by_stream: HashMap::new(),
             by_request: HashMap::new(),
@@ -263,6 +286,7 @@ impl Engine {
             }
         }
         self.accept();
+        self.lead();
         for key in std::mem::take(&mut self.due) {
             self.serve(key);
         }
@@ -277,6 +301,7 @@ impl Engine {
             self.next_frames(),
             expiry.map(|at| at.saturating_duration_since(now)),
             self.next_accept(now),
+            self.next_lead(now),
         ];
         timers.into_iter().flatten().min()
     }
@@ -288,11 +313,14 @@ impl Engine {
                 let bound = self.listeners.bind(&forwards, waits, &self.poller);
                 let _ = reply.send(bound);
             }
-            Command::Offer(sockets, reply) => {
-                let _ = reply.send(self.sockets.offer(&sockets));
+            Command::Offer(sockets, programs, reply) => {
+                let _ = reply.send(self.sockets.offer(&sockets, &programs));
             }
-            Command::TakeBack(keep, reply) => {
-                self.sockets.take_back(&keep);
+            Command::RunPrograms(programs) => self.led.run(&programs),
+            Command::Hear(on_program) => self.led.tell = on_program,
+            Command::Adopt(client) => self.led.adopt(client),
+            Command::TakeBack(keep, programs, reply) => {
+                self.sockets.take_back(&keep, &programs);
                 let _ = reply.send(());
             }
             Command::Retire(keep, reply) => {
@@ -329,6 +357,7 @@ impl Engine {
         self.by_request.clear();
         self.due.clear();
         self.datagrams.clear();
+        self.led.unplugged();
         self.guest = None;
     }
 
@@ -347,8 +376,13 @@ impl Engine {
             return;
         };
         relay.queued = false;
-        let Stage::Joined(id) = relay.stage else {
-            return self.dialled(key);
+        let id = match &relay.stage {
+            Stage::Joined(id) => *id,
+            Stage::Dialling { .. } => return self.dialled(key),
+            Stage::Introducing(id, program) => {
+                let (id, program) = (*id, Arc::clone(program));
+                return self.introduced(key, id, &program);
+            }
         };
         let Some(guest) = &mut self.guest else {
             return;
@@ -365,9 +399,20 @@ impl Engine {
                 self.counters.reset += 1;
             }
         }
-        guest.stack.release(id);
+        self.drop_relay(key, id, false);
+    }
+
+    /// A connection is over.
+    pub(super) fn drop_relay(&mut self, key: Key, id: StreamId, resets: bool) {
+        if let Some(guest) = &mut self.guest {
+            if resets && let Some(mut stream) = guest.stack.stream(id) {
+                stream.reset();
+            }
+            guest.stack.release(id);
+        }
         self.by_stream.remove(&id);
         self.relays.remove(key);
+        self.led.ended(key);
         self.listeners.relieved();
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -17,7 +18,7 @@ use super::link::Link;
 use super::poller::{Interest, Token};
 use super::relay::{self, Relay, Stage};
 use super::route::{Route, refusal, route, socket_refusal};
-use super::sockets;
+use super::sockets::{self, End};
 use super::table::Key;
 use super::{
     Counters, GATEWAY_IPV4, GATEWAY_IPV6, GATEWAY_MAC, GUEST_IPV4, GUEST_IPV6, GUEST_MAC,
@@ -227,7 +228,7 @@ impl Engine {
         }
     }
 
-    fn refuse(&mut self, request: RequestId, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, request: RequestId, refusal: Refusal) {
         self.counters.refused += 1;
         if let Some(guest) = &mut self.guest {
             guest.stack.refuse(request, refusal);
@@ -251,10 +252,15 @@ impl Engine {
         }
     }
 
-    /// Connects to the UNIX socket that a port stands for.
+    /// Connects to the UNIX socket, or to the program, that a port stands for.
     fn dial_socket(&mut self, request: RequestId, port: u16) {
-        let Some(path) = self.sockets.path(port) else {
-            return self.refuse(request, Refusal::Reset);
+        let path = match self.sockets.end(port) {
+            Some(End::Socket(path)) => path,
+            Some(End::Program(program)) => {
+                let program = Arc::clone(program);
+                return self.offer_program(request, program);
+            }
+            None => return self.refuse(request, Refusal::Reset),
         };
         let poller = &self.poller;
         let made = self.relays.insert_with(|key| {
@@ -275,7 +281,7 @@ impl Engine {
         let Some(relay) = self.relays.get_mut(key) else {
             return;
         };
-        let Stage::Dialling { request, next } = relay.stage else {
+        let &Stage::Dialling { request, next } = &relay.stage else {
             return;
         };
         if !relay.has_answer() {

@@ -3,12 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
-use rustix::io::{Errno, read};
+use rustix::io::{Errno, read, write};
 use rustix::net::{SendFlags, Shutdown, send, shutdown, sockopt};
 use stockade_net::{RequestId, Status, Stream, StreamId};
+
+use super::programs::HostProgram;
 
 /// When a peer that is silent is asked whether it is there, how long its answer is waited for, and
 /// how often it is asked: as the image does on a network of its own.
@@ -29,6 +32,8 @@ pub(super) struct Relay {
     reads_short: bool,
     /// The peer has reset the connection.
     failed: bool,
+    /// What the peer is.
+    peer: Peer,
     /// Listed among those with something to do.
     pub(super) queued: bool,
     /// The peer's end has been passed on to the guest.
@@ -37,9 +42,23 @@ pub(super) struct Relay {
     passed_to_peer: bool,
 }
 
-/// How far a connection is.
+/// What is at the end of a relay's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    /// Somebody's socket.
+    Socket,
+    /// A program of ours. That it leaves without having read everything is its business: what it wrote
+    /// before still counts.
+    Program,
+    /// A program on a pseudo-terminal, which is no socket and can't be half closed.
+    Terminal,
+}
+
+/// How far a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// The guest has it, and says next for whom the program is to be started.
+    Introducing(StreamId, Arc<HostProgram>),
     /// The guest wants it, and this host's own connection is not established yet.
     Dialling {
         request: RequestId,
@@ -83,9 +102,27 @@ impl Relay {
         }
     }
 
-    fn new(socket: OwnedFd, stage: Stage) -> Relay {
+    /// A stream that a program is to be started for.
+    pub(super) fn introduced(stream: StreamId, program: Arc<HostProgram>) -> Relay {
+        Relay::new(None, Stage::Introducing(stream, program))
+    }
+
+    /// A program and the guest's stream; `terminal`: it is on a pseudo-terminal.
+    pub(super) fn with_program(end: OwnedFd, stream: StreamId, terminal: bool) -> Relay {
         Relay {
-            socket: Some(socket),
+            reads_short: true,
+            peer: match terminal {
+                true => Peer::Terminal,
+                false => Peer::Program,
+            },
+            ..Relay::new(end, Stage::Joined(stream))
+        }
+    }
+
+    fn new(socket: impl Into<Option<OwnedFd>>, stage: Stage) -> Relay {
+        Relay {
+            socket: socket.into(),
+            peer: Peer::Socket,
             stage,
             readable: false,
             writable: false,
@@ -103,7 +140,7 @@ impl Relay {
         self.readable |= flags.intersects(EventFlags::IN | EventFlags::RDHUP | both);
         self.writable |= flags.intersects(EventFlags::OUT | both);
         self.reads_short |= flags.intersects(EventFlags::RDHUP | both);
-        self.failed |= flags.contains(EventFlags::ERR);
+        self.failed |= self.peer == Peer::Socket && flags.contains(EventFlags::ERR);
     }
 
     /// Whether the socket of a connection being made has something to say.
@@ -153,23 +190,23 @@ impl Relay {
             return Err(Errno::CONNRESET);
         }
         while self.writable && stream.recv_len() > 0 {
-            self.writable =
-                stream.with_recv(|bytes| match send(socket, bytes, SendFlags::NOSIGNAL) {
-                    Ok(count) => (count, Ok(count == bytes.len())),
-                    Err(Errno::INTR) => (0, Ok(true)),
-                    Err(Errno::AGAIN) => (0, Ok(false)),
-                    Err(error) => (0, Err(error)),
-                })?;
+            let peer = self.peer;
+            self.writable = stream.with_recv(|bytes| match peer.send(socket, bytes) {
+                Ok(count) => (count, Ok(count == bytes.len())),
+                Err(Errno::INTR) => (0, Ok(true)),
+                Err(Errno::AGAIN) => (0, Ok(false)),
+                Err(error) => (0, Err(error)),
+            })?;
         }
         if stream.recv_finished() && !self.passed_to_peer {
-            shutdown(socket, Shutdown::Write)?;
+            self.peer.finish(socket)?;
             self.passed_to_peer = true;
         }
         while self.readable && stream.send_room() > 0 {
-            let reads_short = self.reads_short;
+            let (reads_short, peer) = (self.reads_short, self.peer);
             let finished = stream.with_send(|space| {
                 let size = space.len();
-                match read(socket, space) {
+                match peer.read(socket, space) {
                     Ok(0) => (0, Ok(Some(true))),
                     Ok(count) if count == size || reads_short => (count, Ok(None)),
                     Ok(count) => (count, Ok(Some(false))),
@@ -184,6 +221,11 @@ impl Relay {
                 self.passed_to_guest = true;
             }
         }
+        if self.peer == Peer::Terminal && self.passed_to_peer && !self.passed_to_guest {
+            // As stunnel: it is closed as a whole.
+            stream.finish();
+            self.passed_to_guest = true;
+        }
         Ok(())
     }
 
@@ -191,6 +233,40 @@ impl Relay {
     pub(super) fn reset_peer(&mut self) {
         if let Some(socket) = self.socket.take() {
             reset(socket);
+        }
+    }
+}
+
+impl Peer {
+    fn send(self, end: &OwnedFd, bytes: &[u8]) -> Result<usize, Errno> {
+        let sent = match self {
+            Peer::Terminal => write(end, bytes),
+            Peer::Socket | Peer::Program => send(end, bytes, SendFlags::NOSIGNAL),
+        };
+        match (self, sent) {
+            // Nobody is left to read it.
+            (Peer::Program | Peer::Terminal, Err(Errno::PIPE | Errno::CONNRESET | Errno::IO)) => {
+                Ok(bytes.len())
+            }
+            (_, sent) => sent,
+        }
+    }
+
+    fn read(self, end: &OwnedFd, space: &mut [u8]) -> Result<usize, Errno> {
+        match (self, read(end, space)) {
+            // How a pseudo-terminal says that nobody is left (pty(7)), and a socket that something was
+            // not read.
+            (Peer::Program | Peer::Terminal, Err(Errno::CONNRESET | Errno::IO)) => Ok(0),
+            (_, count) => count,
+        }
+    }
+
+    fn finish(self, end: &OwnedFd) -> Result<(), Errno> {
+        match self {
+            Peer::Socket => shutdown(end, Shutdown::Write),
+            // A program that has gone needs no end.
+            Peer::Program => shutdown(end, Shutdown::Write).or(Ok(())),
+            Peer::Terminal => Ok(()),
         }
     }
 }

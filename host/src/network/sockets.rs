@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
+use super::programs::{HostProgram, Role};
 use crate::Error;
 
 /// How long a socket that was taken back is still led to: a session keeps the configuration that it
@@ -31,37 +33,77 @@ pub(super) struct HostSockets {
 }
 
 struct Offer {
-    path: PathBuf,
+    end: End,
     /// When it was taken back.
     since: Option<Instant>,
 }
 
+/// What a port stands for.
+#[derive(Clone)]
+pub(super) enum End {
+    Socket(PathBuf),
+    Program(Arc<HostProgram>),
+}
+
+impl End {
+    fn path(&self) -> PathBuf {
+        match self {
+            End::Socket(path) => path.clone(),
+            End::Program(program) => PathBuf::from(&program.program.path),
+        }
+    }
+
+    /// Whether clients come to the same.
+    fn is_same(&self, other: &End) -> bool {
+        match (self, other) {
+            (End::Socket(path), End::Socket(other)) => path == other,
+            (End::Program(program), End::Program(other)) => program.program == other.program,
+            _ => false,
+        }
+    }
+}
+
 impl HostSockets {
     /// See [`Network::offer`](super::Network::offer).
-    pub(super) fn offer(&mut self, sockets: &[HostSocket]) -> Result<(), Error> {
+    pub(super) fn offer(
+        &mut self,
+        sockets: &[HostSocket],
+        programs: &[HostProgram],
+    ) -> Result<(), Error> {
+        let sockets = sockets
+            .iter()
+            .map(|socket| (socket.port, End::Socket(socket.path.clone())));
+        let programs = programs.iter().filter(|one| one.role == Role::Offered);
+        let programs = programs.map(|one| (one.port, End::Program(Arc::new(one.clone()))));
+        let ends: Vec<(u16, End)> = sockets.chain(programs).collect();
         let now = Instant::now();
         self.by_port.retain(|_, offer| !offer.is_over(now));
-        for socket in sockets {
-            let known = self.by_port.get(&socket.port);
-            if let Some(other) = known.filter(|known| known.path != socket.path) {
+        for (port, end) in &ends {
+            let known = self.by_port.get(port);
+            if let Some(other) = known.filter(|known| !known.end.is_same(end)) {
                 return Err(Error::SocketPort {
-                    path: socket.path.clone(),
-                    other: other.path.clone(),
+                    path: end.path(),
+                    other: other.end.path(),
                 });
             }
         }
-        for HostSocket { port, path } in sockets {
-            let (path, since) = (path.clone(), None);
-            self.by_port.insert(*port, Offer { path, since });
+        for (port, end) in ends {
+            self.by_port.insert(port, Offer { end, since: None });
         }
         Ok(())
     }
 
     /// See [`Network::take_back`](super::Network::take_back).
-    pub(super) fn take_back(&mut self, keep: &[HostSocket]) {
+    pub(super) fn take_back(&mut self, keep: &[HostSocket], programs: &[HostProgram]) {
+        let programs = programs.iter().filter(|one| one.role == Role::Offered);
+        let ports: Vec<u16> = keep
+            .iter()
+            .map(|socket| socket.port)
+            .chain(programs.map(|program| program.port))
+            .collect();
         let now = Instant::now();
         for (port, offer) in &mut self.by_port {
-            let is_kept = keep.iter().any(|socket| socket.port == *port);
+            let is_kept = ports.contains(port);
             offer.since = match is_kept {
                 true => None,
                 false => offer.since.or(Some(now)),
@@ -69,13 +111,13 @@ impl HostSockets {
         }
     }
 
-    /// The path that a port stands for.
-    pub(super) fn path(&self, port: u16) -> Option<&PathBuf> {
+    /// What a port stands for.
+    pub(super) fn end(&self, port: u16) -> Option<&End> {
         let now = Instant::now();
         let offer = self.by_port.get(&port);
         offer
             .filter(|offer| !offer.is_over(now))
-            .map(|offer| &offer.path)
+            .map(|offer| &offer.end)
     }
 }
 
@@ -107,17 +149,22 @@ mod tests {
     }
 
     fn path(sockets: &HostSockets, port: u16) -> Option<&str> {
-        sockets.path(port).and_then(|path| path.to_str())
+        match sockets.end(port) {
+            Some(End::Socket(path)) => path.to_str(),
+            _ => None,
+        }
     }
 
     #[test]
     fn a_port_stands_for_one_path_as_long_as_anybody_may_mean_it() {
         let mut sockets = HostSockets::default();
-        sockets.offer(&[socket(1, "/a"), socket(2, "/b")]).unwrap();
-        sockets.take_back(&[socket(2, "/b")]);
+        sockets
+            .offer(&[socket(1, "/a"), socket(2, "/b")], &[])
+            .unwrap();
+        sockets.take_back(&[socket(2, "/b")], &[]);
         // A session that began before may still go there.
         assert_eq!(path(&sockets, 1), Some("/a"));
-        let error = sockets.offer(&[socket(3, "/c"), socket(1, "/x")]);
+        let error = sockets.offer(&[socket(3, "/c"), socket(1, "/x")], &[]);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("/x") && error.contains("/a"), "{error}");
         assert_eq!(path(&sockets, 3), None);
@@ -125,17 +172,17 @@ mod tests {
         let long_ago = Instant::now().checked_sub(GRACE);
         sockets.by_port.get_mut(&1).unwrap().since = long_ago;
         assert!(long_ago.is_none() || path(&sockets, 1).is_none());
-        sockets.take_back(&[socket(2, "/b")]);
+        sockets.take_back(&[socket(2, "/b")], &[]);
         assert_eq!(path(&sockets, 2), Some("/b"));
     }
 
     #[test]
     fn what_is_offered_again_is_no_longer_taken_back() {
         let mut sockets = HostSockets::default();
-        sockets.offer(&[socket(1, "/a")]).unwrap();
-        sockets.take_back(&[]);
+        sockets.offer(&[socket(1, "/a")], &[]).unwrap();
+        sockets.take_back(&[], &[]);
         assert!(sockets.by_port[&1].since.is_some());
-        sockets.offer(&[socket(1, "/a")]).unwrap();
+        sockets.offer(&[socket(1, "/a")], &[]).unwrap();
         assert!(sockets.by_port[&1].since.is_none());
     }
 }

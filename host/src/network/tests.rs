@@ -2,6 +2,7 @@
 
 mod clients;
 mod guest;
+mod programs;
 mod requests;
 mod sockets;
 mod transfer;

@@ -111,6 +111,7 @@ fn host_ports(configuration: &Configuration) {
                 }
                 Accept::Tcp { .. } => (ports.accepted(index, nth), format!("{index} {nth}")),
                 Accept::Unix(path) => (ports.accepted(index, nth), path.clone()),
+                Accept::Inherited => (ports.accepted(index, nth), "inherited".to_owned()),
             };
             if let Some(port) = port {
                 let before = owners.insert(port, owner.clone());

@@ -8,6 +8,8 @@ mod as_stunnel;
 mod channel;
 mod control;
 mod crash;
+mod exec;
+mod inetd;
 mod job;
 mod names;
 mod proxy;

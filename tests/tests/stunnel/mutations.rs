@@ -198,7 +198,7 @@ fn names_a_line(text: &str) -> bool {
 fn port(service: &Service) -> Option<u16> {
     service.accept.iter().find_map(|accept| match accept {
         Accept::Tcp { port, .. } => Some(*port),
-        Accept::Unix(_) => None,
+        Accept::Unix(_) | Accept::Inherited => None,
     })
 }
 

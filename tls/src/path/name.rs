@@ -13,7 +13,7 @@ use super::fields::{Field, Fields};
 pub(super) const MAX_ATTRIBUTES: usize = 64;
 
 /// Most characters of a name that are shown.
-const SHOWN: usize = 160;
+const SHOWN: usize = 512;
 
 /// Values of the object identifiers 2.5.4.3 and 1.2.840.113549.1.9.1.
 pub(super) const COMMON_NAME: &[u8] = &[0x55, 4, 3];
@@ -115,7 +115,7 @@ impl<'a> Name<'a> {
             }
             shown.push('=');
             match text(attribute.value) {
-                Some(text) => shown.extend(text.chars().flat_map(char::escape_debug)),
+                Some(text) => push_quoted(&mut shown, &text),
                 // Writing to a string cannot fail.
                 None => drop(write!(shown, "({} bytes)", attribute.value.value.len())),
             }
@@ -130,6 +130,27 @@ impl<'a> Name<'a> {
         }
         shown
     }
+}
+
+/// Writes a value as OpenSSL does (`ASN1_STRFLGS_ESC_QUOTE`, ASN1_STRING_print_ex(3)): in quotes where it
+/// would else look like several attributes, so that nobody can write another's name.
+fn push_quoted(shown: &mut String, text: &str) {
+    let quoted = text.starts_with([' ', '#'])
+        || text.ends_with(' ')
+        || text.contains([',', '+', ';', '<', '>']);
+    let quote = |shown: &mut String| {
+        if quoted {
+            shown.push('"');
+        }
+    };
+    quote(shown);
+    for character in text.chars() {
+        match character {
+            '\'' => shown.push(character),
+            _ => shown.extend(character.escape_debug()),
+        }
+    }
+    quote(shown);
 }
 
 fn next_attribute<'a>(attributes: &mut Fields<'a>) -> der::Result<Attribute<'a>> {

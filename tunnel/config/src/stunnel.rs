@@ -20,6 +20,7 @@ mod material;
 mod negotiation;
 mod ocsp;
 mod pack;
+mod program;
 mod psk;
 mod read;
 mod set;
@@ -43,6 +44,7 @@ pub use listing::{KnownOption, Support, known_options, known_socket_options, kno
 pub use negotiation::{Authentication, Negotiation, Network, Protocol};
 pub use ocsp::{Ocsp, Responder, ResponderError};
 pub use pack::{INDEX, PackedFiles, Recorder, Recording};
+pub use program::Program;
 pub use suites::{Group, Suite};
 pub use types::{
     Accept, Configuration, Connect, Disposition, Facility, Failover, File, Global, LogId, Notice,

@@ -11,6 +11,8 @@ pub enum Address<'a> {
     Tcp(SocketAddr),
     /// A UNIX socket of the host, by its path.
     Unix(&'a str),
+    /// A program of the host, by its path.
+    Program(&'a str),
     /// The end of a UNIX socket that has no path, as clients have it.
     Unnamed,
     /// A port that the host chooses.
@@ -31,6 +33,11 @@ impl Address<'_> {
     pub fn is_unix(&self) -> bool {
         matches!(self, Self::Unix(_) | Self::Unnamed)
     }
+
+    /// Whether it is one of the host's programs, of which the launcher tells.
+    pub fn is_program(&self) -> bool {
+        matches!(self, Self::Program(_))
+    }
 }
 
 impl From<SocketAddr> for Address<'_> {
@@ -45,6 +52,7 @@ impl fmt::Display for Address<'_> {
             Self::Tcp(address) => address.fmt(f),
             // getnameinfo(3) gives UNIX sockets this host.
             Self::Unix(path) => write!(f, "localhost:{path}"),
+            Self::Program(path) => write!(f, "program {path}"),
             Self::Unnamed => f.write_str("unnamed socket"),
             Self::AnyPort => f.write_str("any free port of the host"),
         }

@@ -3,11 +3,13 @@
 use alloc::boxed::Box;
 use core::{cmp::Reverse, net::SocketAddr, time::Duration};
 
+use config::introduction::Introduction;
 use net::{Instant, ListenerId, Status, StreamId};
 use tls::{ClientHello, Peek, Verdict};
 
 use super::{
-    Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair, revocation::Judgement,
+    Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair, introducing::introduce,
+    revocation::Judgement,
 };
 use crate::{
     journal::{self, Address},
@@ -57,6 +59,8 @@ pub(super) struct Active {
     pub(super) unverified: Option<Verdict>,
     /// The backend that the client has asked for itself.
     pub(super) destination: Option<Asked>,
+    /// What the program that is dialled is still to be told of the client.
+    pub(super) introduction: Option<Introduction>,
 }
 
 /// How far it has come. (All of it is boxed, as a part of [`Active`].)
@@ -137,6 +141,7 @@ impl Server {
             judgement: None,
             unverified: None,
             destination: None,
+            introduction: None,
         };
         if is_known {
             self.enter(&mut active, now);
@@ -388,6 +393,7 @@ impl Server {
             stage,
             accepted,
             dialled,
+            introduction,
             ..
         } = active;
         let Stage::Session(session) = stage else {
@@ -400,6 +406,7 @@ impl Server {
             return Step::End(Err(SessionError::TlsEndLost(lost)));
         };
         let mut dialled = dialled;
+        introduce(introduction, dialled.as_mut());
         match session.mode() {
             Mode::Server => session.poll(Some(&mut accepted), dialled.as_mut(), scratch, now),
             Mode::Client => session.poll(dialled.as_mut(), Some(&mut accepted), scratch, now),

@@ -8,6 +8,7 @@ use tls::Verdict;
 use super::{
     Server,
     active::{Active, Stage},
+    introducing::introduction,
     listening::look_up,
 };
 use crate::{
@@ -159,7 +160,10 @@ impl Server {
             .ok_or(DialError::NoAddress)?;
         let backend = service.backend_for(active.redirected).shown(address);
         let mut lines = self.journal.connection(&service.channel, active.id);
-        lines.connecting(backend);
+        let is_program = backend.is_program();
+        if !is_program {
+            lines.connecting(backend);
+        }
         if let Stage::Session(session) = &mut active.stage
             && session.mode() == Mode::Client
             && active.speaks_to != Some(address)
@@ -172,7 +176,9 @@ impl Server {
             active.speaks_to = Some(address);
         }
         // The launcher's network has that address in IPv4 alone.
-        let source = service.source.filter(|_| !backend.is_unix());
+        let source = service
+            .source
+            .filter(|_| !(backend.is_unix() || is_program));
         let stream = self
             .stack
             .connect_from(source, address, now)
@@ -184,6 +190,7 @@ impl Server {
             Duration::ZERO if loopback => NO_TIME,
             patience => patience,
         };
+        active.introduction = is_program.then(|| introduction(active, self.stack.is_published()));
         active.stage.dialling(now, patience, address);
         active.dialled = Some(stream);
         self.owners.insert(stream, index);

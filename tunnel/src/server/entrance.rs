@@ -7,6 +7,7 @@ use net::{Instant, Status, StreamId};
 use super::{
     Server,
     active::{Active, Stage},
+    introducing::introduce,
 };
 use crate::{
     dialect::{self, End, Protocol, WINDOW, Wire, proxy::incoming},
@@ -105,6 +106,7 @@ impl Server {
             stage,
             accepted,
             dialled,
+            introduction,
             ..
         } = active;
         let Stage::Opening(opening) = stage else {
@@ -115,6 +117,7 @@ impl Server {
             return Step::End(Err(SessionError::NegotiationAbandoned(End::Client)));
         };
         let mut backend = backend;
+        introduce(introduction, backend.as_mut());
         opening.poll(&mut client, backend.as_mut(), &mut self.scratch, now)
     }
 

@@ -44,9 +44,10 @@ impl Server {
             let local = stream.local();
             let mut lines = self.journal.connection(&service.channel, active.id);
             let backend = service.backend_for(active.redirected).shown(address);
-            match backend.is_unix() {
-                true => lines.connected(backend, Address::Unnamed),
-                false => lines.connected(backend, Address::Tcp(local)),
+            match backend {
+                Address::Program(_) => {}
+                _ if backend.is_unix() => lines.connected(backend, Address::Unnamed),
+                _ => lines.connected(backend, Address::Tcp(local)),
             }
             tell_hello(&mut lines, service);
         }

@@ -59,6 +59,9 @@ pub enum Place {
     Name(String),
     /// A UNIX socket of the host, by its path; the port of [`HOST_SOCKETS`] stands for it.
     Unix(String),
+    /// A program of the host, by its path; a port of [`HOST_SOCKETS`] stands for it, too. It is told
+    /// first who its client is ([`config::introduction`]).
+    Program(String),
 }
 
 /// An address to dial.
@@ -154,12 +157,15 @@ impl Backend {
     /// An address of this backend, as the log says it.
     pub fn shown(&self, address: SocketAddr) -> Address<'_> {
         let stands_for = |target: &Target| match &target.place {
-            Place::Unix(_) => address == SocketAddr::new(HOST_SOCKETS.into(), target.port),
+            Place::Unix(_) | Place::Program(_) => {
+                address == SocketAddr::new(HOST_SOCKETS.into(), target.port)
+            }
             _ => false,
         };
         let target = self.targets.iter().find(|target| stands_for(target));
         match target.map(|target| &target.place) {
             Some(Place::Unix(path)) => Address::Unix(path),
+            Some(Place::Program(path)) => Address::Program(path),
             _ => Address::Tcp(address),
         }
     }
@@ -295,7 +301,7 @@ impl Target {
             Place::Loopback(Some(IpAddr::V4(_))) => (v4.or(v6), None, &[][..], true),
             Place::Loopback(Some(IpAddr::V6(_))) => (v6.or(v4), None, &[][..], true),
             Place::Address(address) => (Some(*address), None, &[][..], false),
-            Place::Unix(_) => (Some(HOST_SOCKETS.into()), None, &[][..], true),
+            Place::Unix(_) | Place::Program(_) => (Some(HOST_SOCKETS.into()), None, &[][..], true),
             Place::Name(_) => (None, None, self.resolved.as_slice(), false),
         };
         let known = first.into_iter().chain(second);
@@ -319,6 +325,7 @@ impl fmt::Display for Target {
             }
             Place::Name(name) => write!(f, "{name}:{port}"),
             Place::Unix(path) => Address::Unix(path).fmt(f),
+            Place::Program(path) => Address::Program(path).fmt(f),
         }
     }
 }

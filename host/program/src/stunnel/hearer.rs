@@ -52,6 +52,7 @@ impl Hearer {
                 log.say(level::ERROR, first);
             }
             Kind::Restarting => log.say(level::NOTICE, &record.text),
+            Kind::Program => log.say(record.severity, &record.text),
             Kind::Lost(_) => log.say(level::WARNING, &record.text),
             // Who asked is told.
             _ => {}

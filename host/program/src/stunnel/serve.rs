@@ -16,6 +16,7 @@ use stockade_host::{Accel, Error, Tap};
 
 use super::daemon::Parent;
 use super::hearer::Hearer;
+use super::inetd::{Client, Rest};
 use super::log::{Log, error_lines};
 use super::source::{self, Configurations, Foreground, Latest, Place, Taken};
 use super::{level, signals};
@@ -46,6 +47,8 @@ enum Message {
     Slow,
     /// The image has taken a new configuration.
     Reloaded(Vec<Bound>),
+    /// The one client of this process has gone.
+    Served,
     Ended(End),
 }
 
@@ -63,6 +66,8 @@ struct Serving {
     foreground: Foreground,
     latest: Latest,
     parent: Option<Parent>,
+    /// Of the one client of this process, in the inetd mode.
+    rest: Option<Rest>,
     pid: Option<PidFile>,
     /// The first machine serves, and its verdict has yet to come.
     ready: Option<Ready>,
@@ -72,8 +77,14 @@ struct Serving {
 }
 
 /// Serves until it is ended; gives the process's status.
-pub(super) fn serve(options: Run, place: Place, log: Log, parent: Option<Parent>) -> u8 {
-    match start(options, Arc::new(place), &log, parent) {
+pub(super) fn serve(
+    options: Run,
+    place: Place,
+    log: Log,
+    parent: Option<Parent>,
+    client: Option<Client>,
+) -> u8 {
+    match start(options, Arc::new(place), &log, parent, client) {
         Ok(serving) => serving.until_end(),
         Err(lines) => {
             for line in lines {
@@ -90,6 +101,7 @@ fn start(
     place: Arc<Place>,
     log: &Log,
     parent: Option<Parent>,
+    client: Option<Client>,
 ) -> Result<Serving, Vec<String>> {
     let net = plan::net(&options);
     let recipe = Recipe {
@@ -161,6 +173,7 @@ fn start(
     let launcher = Arc::new(Launcher::start(launch).map_err(|error| start_lines(&error, log))?);
     let server = control(&place, &launcher, options.drain, log);
     watch(&launcher, &sender);
+    let rest = adopt(client, reading.ports.inherited, &launcher, &sender);
     Ok(Serving {
         launcher,
         server,
@@ -174,6 +187,7 @@ fn start(
         foreground,
         latest,
         parent,
+        rest,
         pid: None,
         ready: None,
         has_verdict: false,
@@ -253,6 +267,21 @@ fn listen_to_signals(sender: &Sender<Message>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Leads the one client of this process into the image.
+fn adopt(
+    client: Option<Client>,
+    port: Option<u16>,
+    launcher: &Launcher,
+    sender: &Sender<Message>,
+) -> Option<Rest> {
+    let (socket, rest) = client?.into_parts();
+    let sender = sender.clone();
+    // Nobody listens any more when all is over.
+    let on_end = Box::new(move || drop(sender.send(Message::Served)));
+    launcher.adopt(socket, port?, on_end);
+    Some(rest)
+}
+
 /// Tells when the first machine serves, and when all is over.
 fn watch(launcher: &Arc<Launcher>, sender: &Sender<Message>) {
     let (first, tell) = (Arc::clone(launcher), sender.clone());
@@ -295,6 +324,7 @@ impl Serving {
                     self.terminate(signal);
                 }
                 Message::Reloaded(bound) => self.adopt(&bound),
+                Message::Served => self.served(),
                 Message::Ended(end) => return self.ended(&end),
             }
             // Where it says less than notices, there is none to wait for.
@@ -331,6 +361,10 @@ impl Serving {
         self.is_open = true;
         if self.parent.is_some() {
             self.log.become_daemon();
+        }
+        if self.rest.is_some() {
+            // As stunnel: its client is there, and nobody else will come.
+            return Ok(());
         }
         let path = self.global.pid.as_deref().filter(|path| !path.is_empty());
         match path.map(PidFile::write).transpose() {
@@ -412,6 +446,17 @@ impl Serving {
             for line in connections(&launcher.status(ANSWER)) {
                 log.say(level::EMERGENCY, &line);
             }
+        });
+    }
+
+    /// The one client has gone.
+    fn served(&mut self) {
+        if let Some(rest) = &self.rest {
+            rest.wait();
+        }
+        self.is_ending = true;
+        self.aside(|launcher| {
+            launcher.stop(Duration::ZERO);
         });
     }
 

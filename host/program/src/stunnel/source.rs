@@ -187,10 +187,24 @@ impl Place {
         place.map(|place| place + 1)
     }
 
+    fn is_readable(&self) -> bool {
+        fs::read(&self.path).is_ok()
+    }
+
     /// Which line of the file this error is about.
     fn line_of(&self, error: &str) -> Option<usize> {
         let rest = error.strip_prefix(&self.path)?.strip_prefix(':')?;
         rest.split(':').next()?.parse().ok()
+    }
+}
+
+/// Whether the configuration has no section, so that this process has one client.
+pub(super) fn is_inetd(place: &Place) -> bool {
+    let found = conf::find(place.path(), Passphrases::Nobody);
+    let examination = found.examination;
+    match &examination.configuration {
+        Some(configuration) => configuration.services.iter().any(Service::is_inherited),
+        None => place.first_section().is_none() && place.is_readable(),
     }
 }
 

@@ -37,7 +37,7 @@ fn setup() -> (Setup, Folder, UnixListener) {
     let folder = Folder::new();
     let path = folder.file("s");
     let listener = UnixListener::bind(&path).unwrap();
-    setup.network.offer(&[offered(PORT, path)]).unwrap();
+    setup.network.offer(&[offered(PORT, path)], &[]).unwrap();
     (setup, folder, listener)
 }
 
@@ -80,8 +80,10 @@ fn only_ports_that_stand_for_a_socket_lead_anywhere() {
     let outcome = setup.guest.call(call(PORT + 1, b""));
     assert_eq!(outcome.error, Some(StreamError::Refused));
     // A path of this host is nothing that a guest could name.
-    setup.network.take_back(&[]);
-    let error = setup.network.offer(&[offered(PORT, "/elsewhere".into())]);
+    setup.network.take_back(&[], &[]);
+    let error = setup
+        .network
+        .offer(&[offered(PORT, "/elsewhere".into())], &[]);
     assert!(matches!(error, Err(Error::SocketPort { .. })));
 }
 
@@ -112,7 +114,10 @@ fn a_full_backlog_makes_the_guest_wait() {
     bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen(&listener, 0).unwrap();
     let listener = UnixListener::from(listener);
-    setup.network.offer(&[offered(PORT, path.clone())]).unwrap();
+    setup
+        .network
+        .offer(&[offered(PORT, path.clone())], &[])
+        .unwrap();
     let _first = UnixStream::connect(&path).unwrap();
     let waiting = setup.guest.begin(call(PORT, b"second"));
     eventually(|| setup.network.counters().refused > 0);

@@ -81,8 +81,11 @@ pub(super) struct Draft {
     pub psk_identity: Option<Named>,
     pub log_id: LogId,
     pub local: Option<IpAddr>,
-    /// Whether `exec` is there, which is refused, but an endpoint.
-    pub exec: bool,
+    /// `exec`, `execArgs`, `pty`.
+    pub exec: Option<Named>,
+    pub exec_args: Option<String>,
+    pub pty: bool,
+    pub retry: Option<Duration>,
     /// `protocol` and what belongs to it, `alpn`, `acceptProxy`.
     pub spoken: Spoken,
 }
@@ -142,7 +145,10 @@ impl Default for Draft {
             psk_identity: None,
             log_id: LogId::default(),
             local: None,
-            exec: false,
+            exec: None,
+            exec_args: None,
+            pty: false,
+            retry: None,
             spoken: Spoken::default(),
         }
     }

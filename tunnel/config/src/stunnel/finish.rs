@@ -10,6 +10,7 @@ use super::draft::{Draft, Named};
 use super::files::FileError;
 use super::material::Material;
 use super::negotiation::{self, Protocol};
+use super::program::Program;
 use super::psk;
 use super::suites::{Group, Suite};
 use super::tls_options::{groups, versions};
@@ -71,6 +72,7 @@ impl Section {
         let groups = check.groups();
         let ticket_keys = check.ticket_keys();
         check.advice();
+        let program = check.program();
         let connect = match check.client_names_backend() {
             true => Vec::new(),
             false => draft.connect.clone(),
@@ -82,10 +84,15 @@ impl Section {
         };
         Service {
             client: draft.client,
-            accept: draft.accept.clone(),
+            accept: match draft.is_defaults {
+                true => [Accept::Inherited].to_vec(),
+                false => draft.accept.clone(),
+            },
             user: check.owner("setuid", &draft.user),
             group: check.owner("setgid", &draft.group),
             connect,
+            program,
+            retry: draft.retry,
             redirect: draft.redirect.clone(),
             delay: draft.delay,
             failover,
@@ -150,17 +157,23 @@ impl Check<'_, '_> {
         if self.section.flawed {
             return;
         }
-        let name = super::lines::shown(&self.section.name);
-        let text = format!("Service [{name}]: {text}");
+        let text = format!("{}: {text}", self.whose());
         self.findings
             .errors
             .push((self.section.origin.clone(), text));
     }
 
+    /// How errors about the section begin.
+    fn whose(&self) -> String {
+        match self.section.draft.is_defaults {
+            true => "Inetd mode".into(),
+            false => format!("Service [{}]", super::lines::shown(&self.section.name)),
+        }
+    }
+
     /// What is wrong with an option, seen from the whole section.
     fn wrong_at(&mut self, named: &Named, text: &str) {
-        let name = super::lines::shown(&self.section.name);
-        let text = format!("Service [{name}]: {text}");
+        let text = format!("{}: {text}", self.whose());
         self.findings.errors.push((named.origin.clone(), text));
     }
 
@@ -185,13 +198,16 @@ impl Check<'_, '_> {
         let socks = by_client && draft.spoken.protocol == Some(Protocol::Socks);
         let endpoints = [
             !draft.accept.is_empty(),
-            draft.exec,
+            draft.exec.is_some(),
             socks,
             !draft.connect.is_empty() || by_client && !socks,
             !draft.client && !draft.sni.is_empty(),
         ];
-        if endpoints.into_iter().filter(|there| *there).count() != 2 {
-            self.wrong("Each service must define two endpoints");
+        let count = endpoints.into_iter().filter(|there| *there).count();
+        match draft.is_defaults {
+            true if count != 1 => self.wrong("Inetd mode must define one endpoint"),
+            false if count != 2 => self.wrong("Each service must define two endpoints"),
+            _ => {}
         }
         if draft.redirect.is_empty() {
             return;
@@ -205,6 +221,14 @@ impl Check<'_, '_> {
                 "Either \"verifyChain\" or \"verifyPeer\" has to be enabled for \"redirect\" to work",
             );
         }
+    }
+
+    /// The program of the host that it leads to, or that leads to it.
+    fn program(&mut self) -> Option<Program> {
+        let draft = &self.section.draft;
+        let exec = draft.exec.as_ref()?;
+        let program = Program::new(&exec.value, draft.exec_args.as_deref(), draft.pty);
+        program.map_err(|error| self.wrong_line(exec, &error)).ok()
     }
 
     /// Who is to own the section's UNIX sockets.

@@ -5,14 +5,17 @@
 //! one service's port to another's clients: so a port follows from what it stands for, not from its
 //! place in the file.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
 
+use super::program::Program;
 use super::types::{Accept, Configuration, Connect};
 
-/// The UNIX sockets of the host, seen from the image: a port for each path that `connect` or
-/// `redirect` names. Those that come through one of the host's UNIX sockets come from here.
+/// The UNIX sockets and programs of the host, seen from the image: a port for each path that `connect`
+/// or `redirect` names, and for each program of `exec`. Those that come through one of the host's UNIX
+/// sockets come from here.
 pub const HOST_SOCKETS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 4);
 
 /// Where the image accepts what comes through them: the dynamic ports (RFC 6335 §6).
@@ -29,6 +32,9 @@ const MOST: usize = 4096;
 pub struct HostPorts<'a> {
     accepted: Vec<Accepted<'a>>,
     dialled: Vec<(u16, &'a str)>,
+    programs: Vec<(u16, &'a Program)>,
+    /// Of the image, by the place of the service whose program is its client.
+    started: Vec<(u16, usize)>,
 }
 
 /// A port of the image for one `accept`.
@@ -62,6 +68,7 @@ impl<'a> HostPorts<'a> {
             let (path, words) = match accept {
                 Accept::Unix(path) => (Some(&**path), ["", path]),
                 Accept::Tcp { port: 0, text, .. } => (None, [service, text]),
+                Accept::Inherited => (None, [service, "inetd"]),
                 Accept::Tcp { .. } => continue,
             };
             let known = ports.accepted.iter().find(|one| one.path == path);
@@ -71,8 +78,23 @@ impl<'a> HostPorts<'a> {
                 ports.accepted.push(Accepted { place, path, port });
             }
         }
+        for (index, service) in services() {
+            if service.program_ahead().is_some()
+                && let Some(port) = taken.find([&service.name, "exec"], ACCEPTED)
+            {
+                ports.started.push((port, index));
+            }
+        }
         let mut taken = Taken::default();
         for (_, service) in services() {
+            if let Some(program) = service.program_behind()
+                && ports.program(program).is_none()
+            {
+                let key: String = program.key();
+                if let Some(port) = taken.find(["exec", &key], DIALLED) {
+                    ports.programs.push((port, program));
+                }
+            }
             for connect in service.connect.iter().chain(&service.redirect) {
                 if let Connect::Unix(path) = connect
                     && ports.dialled(path).is_none()
@@ -97,6 +119,21 @@ impl<'a> HostPorts<'a> {
     pub fn dialled(&self, path: &str) -> Option<u16> {
         let mut dialled = self.dialled.iter();
         let found = dialled.find(|(_, known)| *known == path);
+        found.map(|(port, _)| *port)
+    }
+
+    /// The port of [`HOST_SOCKETS`] that stands for this program; `None` where there are too many.
+    pub fn program(&self, program: &Program) -> Option<u16> {
+        let mut programs = self.programs.iter();
+        let found = programs.find(|(_, known)| *known == program);
+        found.map(|(port, _)| *port)
+    }
+
+    /// The image's port for the program that is a service's client, by the service's place; `None`
+    /// where there is none, or there are too many.
+    pub fn started(&self, service: usize) -> Option<u16> {
+        let mut started = self.started.iter();
+        let found = started.find(|(_, place)| *place == service);
         found.map(|(port, _)| *port)
     }
 

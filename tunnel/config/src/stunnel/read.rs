@@ -94,7 +94,7 @@ impl<'f> Reader<'f> {
         self.close_section();
         if self.sections == 0 && self.errors.is_empty() {
             let line = u32::try_from(last).unwrap_or(u32::MAX);
-            self.no_section(Origin { file, line });
+            self.inherited(Origin { file, line });
         }
         self.paths();
         self.examination()
@@ -143,14 +143,20 @@ impl<'f> Reader<'f> {
     }
 
     /// stunnel serves its standard input then, which an image has not.
-    fn no_section(&mut self, origin: Origin) {
-        let text = if self.defaults.accept.is_empty() {
-            "Inetd mode: an image has no standard input to serve; \
-             give a [section] with accept and connect"
-        } else {
-            "Inetd mode: 'accept' option is only allowed in a [section]"
-        };
-        self.errors.push((origin, text.into()));
+    /// Without a section, the one client is inetd's (stunnel(8), "INETD MODE").
+    fn inherited(&mut self, origin: Origin) {
+        if !self.defaults.accept.is_empty() {
+            let text = "Inetd mode: 'accept' option is only allowed in a [section]";
+            return self.errors.push((origin, text.into()));
+        }
+        let name = self.defaults.service.clone();
+        self.section = Some(Section {
+            name: name.unwrap_or_else(|| self.global.service.clone()),
+            origin,
+            draft: self.defaults.clone(),
+            flawed: self.flawed,
+        });
+        self.close_section();
     }
 
     fn lines(&mut self, file: &Arc<str>, bytes: &[u8], depth: usize) {
@@ -379,6 +385,7 @@ fn size(service: &Service) -> usize {
     let accept = |accept: &Accept| match accept {
         Accept::Tcp { host, text, .. } => host.as_ref().map_or(0, name) + text.len(),
         Accept::Unix(path) => path.len(),
+        Accept::Inherited => 0,
     };
     let connect = |connect: &Connect| match connect {
         Connect::Tcp { host, text, .. } => name(host) + text.len(),

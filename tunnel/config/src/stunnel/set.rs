@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::draft::{Draft, Given, Named};
 use super::table::{NO_PROCESS, Taken};
@@ -135,9 +136,14 @@ pub(super) fn delay(draft: &mut Draft, given: &Given<'_>) -> Outcome {
         .and_then(honoured)
 }
 
-pub(super) fn exec(draft: &mut Draft, _: &Given<'_>) -> Outcome {
-    draft.exec = true;
-    refused("an image starts no programs: let the program listen, and name it with connect")
+pub(super) fn exec(draft: &mut Draft, given: &Given<'_>) -> Outcome {
+    draft.exec = given.named();
+    Ok(Taken::Honoured)
+}
+
+pub(super) fn exec_args(draft: &mut Draft, given: &Given<'_>) -> Outcome {
+    draft.exec_args = Some(given.value.into());
+    Ok(Taken::Honoured)
 }
 
 pub(super) fn failover(draft: &mut Draft, given: &Given<'_>) -> Outcome {
@@ -163,19 +169,19 @@ pub(super) fn local(draft: &mut Draft, given: &Given<'_>) -> Outcome {
     Ok(Taken::Honoured)
 }
 
-pub(super) fn pty(_: &mut Draft, given: &Given<'_>) -> Outcome {
-    match values::flag(given.value)? {
-        true => without_effect("it is part of exec"),
-        false => Ok(Taken::Honoured),
-    }
+pub(super) fn pty(draft: &mut Draft, given: &Given<'_>) -> Outcome {
+    values::flag(given.value)
+        .map(|yes| draft.pty = yes)
+        .and_then(honoured)
 }
 
 /// `yes`, `no`, or milliseconds (since stunnel 5.70).
-pub(super) fn retry(_: &mut Draft, given: &Given<'_>) -> Outcome {
-    if values::number(given.value).is_none() && !values::flag(given.value)? {
-        return Ok(Taken::Honoured);
-    }
-    without_effect("it is for services with exec and connect")
+pub(super) fn retry(draft: &mut Draft, given: &Given<'_>) -> Outcome {
+    draft.retry = match values::number(given.value) {
+        Some(milliseconds) => Some(Duration::from_millis(milliseconds)),
+        None => values::flag(given.value)?.then_some(Duration::from_secs(1)),
+    };
+    Ok(Taken::Honoured)
 }
 
 /// Meant for a client or a server, which only the whole section tells. An empty value turns a

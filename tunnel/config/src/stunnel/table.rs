@@ -90,7 +90,10 @@ pub(super) static TABLE: [Row; 102] = [
     row("RNDbytes", G(set::random_bytes)),
     row("RNDfile", GlobalWithoutEffect(OWN_ENTROPY)),
     row("RNDoverwrite", G(set::random_overwrite)),
-    row("setEnv", GlobalWithoutEffect("an image starts no programs")),
+    row(
+        "setEnv",
+        GlobalWithoutEffect("programs of exec have the launcher's own environment"),
+    ),
     row("syslog", G(set::syslog)),
     // Where connections come from and go to.
     row("accept", S(set::accept)),
@@ -100,7 +103,7 @@ pub(super) static TABLE: [Row; 102] = [
     row("connect", S(set::connect)),
     row("delay", S(set::delay)),
     row("exec", S(set::exec)),
-    row("execArgs", WithoutEffect("it is part of exec")),
+    row("execArgs", S(set::exec_args)),
     row("failover", S(set::failover)),
     row(
         "ident",

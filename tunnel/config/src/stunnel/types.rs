@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::negotiation::{Negotiation, Network};
 use super::ocsp::Ocsp;
+use super::program::Program;
 use super::suites::{Group, Suite};
 use crate::types::Host;
 
@@ -128,6 +129,11 @@ pub struct Service {
     /// Where they go; empty where the client says it: a server with `protocol = connect` or
     /// `socks`.
     pub connect: Vec<Connect>,
+    /// A program of the host: where they go, or with `connect` where the one comes from
+    /// ([`program_behind`](Service::program_behind), [`program_ahead`](Service::program_ahead)).
+    pub program: Option<Program>,
+    /// How long after its end a program that is started at once is started again.
+    pub retry: Option<Duration>,
     /// Where they go instead when the client is not authenticated; empty: nowhere.
     pub redirect: Vec<Connect>,
     /// Whether names are resolved for each connection; they always are when that failed before.
@@ -217,6 +223,8 @@ pub enum Accept {
     },
     /// A UNIX socket of the host.
     Unix(String),
+    /// One that the launcher was started with: inetd's.
+    Inherited,
 }
 
 /// Where a service's connections go.

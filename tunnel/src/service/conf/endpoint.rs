@@ -25,6 +25,13 @@ const LOOPBACK_NAMES: [&str; 4] = [
 const NO_UNIX: &str = "UNIX sockets are the host's, and the image reaches them by the launcher's \
                        rootless network alone: run without --net and --ipv4, or use a TCP port";
 
+const NO_PROGRAM: &str = "programs are the host's, and the image reaches them by the launcher's \
+                          rootless network alone: run without --net and --ipv4, or let the program \
+                          listen, and name it with connect";
+
+const NO_INHERITED: &str = "the client of the inetd mode comes by the launcher's rootless network alone: \
+                            run without --net and --ipv4, or give a [section] with accept";
+
 const TOO_MANY: &str = "there are more of these than ports that can stand for them";
 
 impl Builder<'_> {
@@ -32,8 +39,9 @@ impl Builder<'_> {
         let mut listeners = Vec::new();
         for (nth, accept) in section.accept.iter().enumerate() {
             let (text, is_unix) = match accept {
-                Accept::Tcp { text, .. } => (text, false),
-                Accept::Unix(text) => (text, true),
+                Accept::Tcp { text, .. } => (text.as_str(), false),
+                Accept::Unix(text) => (text.as_str(), true),
+                Accept::Inherited => ("standard input", false),
             };
             let listen = match self.listen(accept, (index, nth)) {
                 Ok(listen) => listen,
@@ -66,6 +74,19 @@ impl Builder<'_> {
                 }
             }
         }
+        if section.program_ahead().is_some() {
+            match (self.has_host(), self.ports.started(index)) {
+                (true, Some(port)) => {
+                    let listen = Listen { local: None, port };
+                    self.taken.push((listen, index));
+                    listeners.push(listen);
+                }
+                (has_host, _) => {
+                    let fault = if has_host { TOO_MANY } else { NO_PROGRAM };
+                    self.wrong(section, "exec", None, format!("\"exec\": {fault}"));
+                }
+            }
+        }
         listeners
     }
 
@@ -76,11 +97,13 @@ impl Builder<'_> {
             let port = self.ports.accepted(index, nth)?;
             let path = match accept {
                 Accept::Unix(path) => Some(path.clone()),
-                Accept::Tcp { .. } => None,
+                Accept::Tcp { .. } | Accept::Inherited => None,
             };
             Some((port, path))
         });
-        led_by.collect()
+        let started = self.ports.started(index);
+        let program = section.program_ahead().map(|program| program.path.clone());
+        led_by.chain(started.map(|port| (port, program))).collect()
     }
 
     /// Whether the host's UNIX sockets and free ports lead here.
@@ -98,6 +121,8 @@ impl Builder<'_> {
         let (host, port) = match accept {
             Accept::Unix(_) if self.has_host() => return led(),
             Accept::Unix(_) => return Err(NO_UNIX.into()),
+            Accept::Inherited if self.has_host() => return led(),
+            Accept::Inherited => return Err(NO_INHERITED.into()),
             Accept::Tcp { port: 0, .. } if self.has_host() => return led(),
             Accept::Tcp { port: 0, .. } => {
                 return Err(
@@ -180,6 +205,18 @@ impl Builder<'_> {
                     };
                     let fault = format!("\"{option} = {path}\": {fault}");
                     self.wrong(section, option, Some(path), fault);
+                }
+            }
+        }
+        if option == "connect"
+            && let Some(program) = section.program_behind()
+        {
+            match (self.has_host(), self.ports.program(program)) {
+                (true, Some(port)) => places.push((Place::Program(program.path.clone()), port)),
+                (has_host, _) => {
+                    let fault = if has_host { TOO_MANY } else { NO_PROGRAM };
+                    let fault = format!("\"exec = {}\": {fault}", program.path);
+                    self.wrong(section, "exec", None, fault);
                 }
             }
         }

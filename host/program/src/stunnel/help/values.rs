@@ -34,7 +34,8 @@ const VALUES: &[(&str, &str)] = &[
         "delay",
         "yes|no: whether names are resolved for each connection",
     ),
-    ("exec", "PROGRAM"),
+    ("exec", "PROGRAM: a program of this host, for each client"),
+    ("execArgs", "NAME ...: its name and arguments"),
     ("failover", "prio|rr: in which order backends are tried"),
     ("fips", "no"),
     (
@@ -78,7 +79,7 @@ const VALUES: &[(&str, &str)] = &[
     ("protocolUsername", "NAME"),
     ("PSKidentity", "IDENTITY: which of PSKsecrets a client uses"),
     ("PSKsecrets", "FILE: lines of IDENTITY:KEY"),
-    ("pty", "no"),
+    ("pty", "yes|no: whether the program has a terminal"),
     (
         "redirect",
         "[HOST:]PORT: where clients without authentication go",
@@ -89,7 +90,10 @@ const VALUES: &[(&str, &str)] = &[
         "yes|no: whether a client needs a certificate",
     ),
     ("reset", "yes|no: whether errors end with a TCP reset"),
-    ("retry", "no"),
+    (
+        "retry",
+        "yes|no|MILLISECONDS: start a program with connect again",
+    ),
     ("RNDbytes", "NUMBER"),
     ("RNDoverwrite", "yes|no"),
     ("securityLevel", "NUMBER: 0 to 5"),

@@ -1,5 +1,7 @@
 //! Ports that stand for what only the host has.
 
+use core::time::Duration;
+
 use super::*;
 
 /// A client service with these lines.
@@ -69,6 +71,56 @@ fn a_path_has_one_port_and_each_free_port_its_own() {
     all.dedup();
     assert_eq!(all.len(), 4);
     assert_eq!(dialled, []);
+}
+
+#[test]
+fn a_program_has_a_port_that_follows_from_all_of_it() {
+    let server = |name: &str, lines: &str| {
+        format!("[{name}]\ncert = /c.pem\naccept = 1\nexec = /bin/cat\n{lines}\n")
+    };
+    let port = |text: &str| {
+        let configuration = right(text);
+        let ports = HostPorts::of(&configuration);
+        let service = &configuration.services[0];
+        ports.program(service.program_behind().unwrap()).unwrap()
+    };
+    let plain = port(&server("a", ""));
+    assert_eq!(plain, port(&server("b", "execArgs = /bin/cat")));
+    for other in ["execArgs = cat", "execArgs = /bin/cat -n", "pty = yes"] {
+        assert_ne!(plain, port(&server("a", other)), "{other}");
+    }
+}
+
+#[test]
+fn a_program_that_is_the_client_has_a_port_of_the_image() {
+    let text = section("a", "exec = /bin/cat\nconnect = x:1")
+        + &section("b", "exec = /bin/cat\nconnect = x:1\nretry = 20");
+    let configuration = right(&text);
+    let ports = HostPorts::of(&configuration);
+    let [first, second] = [0, 1].map(|index| ports.started(index).unwrap());
+    assert!(first >= 49_152 && second >= 49_152 && first != second);
+    let [a, b] = &configuration.services[..] else {
+        panic!("there are two");
+    };
+    assert!(a.program_behind().is_none() && a.program_ahead() == b.program_ahead());
+    assert_eq!((a.retry, b.retry), (None, Some(Duration::from_millis(20))));
+}
+
+#[test]
+fn without_a_section_the_client_is_inetds() {
+    let text = "cert = /c.pem\nservice = mail\nexec = /bin/cat\nexecArgs =  cat   -n ";
+    let configuration = right(text);
+    let [service] = &configuration.services[..] else {
+        panic!("there is one");
+    };
+    assert!(service.is_inherited() && service.name == "mail");
+    let program = service.program_behind().unwrap();
+    assert_eq!(
+        (program.arguments.join("|"), program.pty),
+        ("cat|-n".into(), false)
+    );
+    let ports = HostPorts::of(&configuration);
+    assert!(ports.accepted(0, 0).is_some() && ports.program(program).is_some());
 }
 
 #[test]

@@ -299,11 +299,7 @@ const IDLE: &[&str] = &[
     "setEnv = A=B",
     "setgid = nogroup",
     "setuid = nobody",
-    "execArgs = cat -n",
     "protocolDomain = d",
-    "pty = yes",
-    "retry = yes",
-    "retry = 500",
     "OCSPflag = NOCERTS",
     "renegotiation = yes",
     "securityLevel = 1",
@@ -401,6 +397,7 @@ fn every_option_of_the_table_has_a_vector() {
         "protocolUsername",
         "compression",
         "exec",
+        "execArgs",
     ]);
     for row in &TABLE {
         let refused = matches!(row.action, Action::Refused(_) | Action::GlobalRefused(_));

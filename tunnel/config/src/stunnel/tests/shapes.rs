@@ -97,7 +97,7 @@ fn efs_s_mount_helper() {
         .filter(|given| given.disposition != Disposition::Honoured)
         .map(|given| given.option)
         .collect();
-    assert_eq!(idle, ["socket", "socket", "retry"]);
+    assert_eq!(idle, ["socket", "socket"]);
     let service = &configuration.services[0];
     assert_eq!(service.debug, 7);
     assert_eq!(service.timeouts.close.as_secs(), 0);
