@@ -8,8 +8,8 @@ use net::{Instant, ListenerId, Status, StreamId};
 use tls::{ClientHello, Peek, Verdict};
 
 use super::{
-    Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair, introducing::introduce,
-    revocation::Judgement,
+    Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair,
+    introducing::introduce, revocation::Judgement,
 };
 use crate::{
     journal::{self, Address},
