@@ -30,6 +30,8 @@ pub struct Recorder<F> {
     files: F,
     read: BTreeMap<String, Zeroizing<Vec<u8>>>,
     listed: BTreeMap<String, Vec<String>>,
+    /// The file that was read before all others: the configuration itself.
+    first: Option<String>,
 }
 
 /// The files and directories that a configuration was read from.
@@ -46,14 +48,17 @@ impl<F: Files> Recorder<F> {
             files,
             read: BTreeMap::new(),
             listed: BTreeMap::new(),
+            first: None,
         }
     }
 
-    /// What was read.
-    pub fn into_files(self) -> Recording {
+    /// What was read. The file that was read first has the first name, whatever the others are called:
+    /// the image's command line names it, and must stay as it is when a reload reads other files.
+    pub fn into_files(mut self) -> Recording {
         let mut index = String::new();
         let mut files = Vec::new();
-        for (number, (path, bytes)) in self.read.into_iter().enumerate() {
+        let first = self.first.and_then(|path| self.read.remove_entry(&path));
+        for (number, (path, bytes)) in first.into_iter().chain(self.read).enumerate() {
             let name = format!("conf/{number}");
             index.push_str(&format!("file {name} {path}\n"));
             files.push((path, name, bytes));
@@ -77,6 +82,7 @@ impl<F: Files> Files for Recorder<F> {
             return Err(FileError::new("Invalid argument"));
         }
         let bytes = self.files.read(path)?;
+        self.first.get_or_insert_with(|| path.to_owned());
         self.read.insert(path.to_owned(), bytes.clone());
         Ok(bytes)
     }
@@ -120,7 +126,7 @@ impl Recording {
         Ok(main)
     }
 
-    /// The paths of the files, sorted.
+    /// The paths of the files: the one that was read first, then the others, sorted.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|(path, _, _)| path.as_str())
     }

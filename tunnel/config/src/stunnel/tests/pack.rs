@@ -51,15 +51,25 @@ fn only_what_was_read_is_packed() {
     assert_eq!(
         paths,
         [
+            PATH,
             "/c.pem",
             "/ca/0a1b2c3d.0",
             "/ca/4e5f6071.12",
             "/conf.d/a name.conf",
             "/crl.pem",
-            PATH,
             "/k.pem",
         ]
     );
+}
+
+/// The image's command line names it, and can't change with a reload.
+#[test]
+fn the_configuration_has_the_same_name_whatever_else_is_read() {
+    let without = TEXT.replace("CRLfile = /crl.pem\n", "");
+    for text in [TEXT, &without] {
+        let (_, recording) = recorded(text);
+        assert_eq!(packed(&recording).0, "conf/0");
+    }
 }
 
 #[test]
