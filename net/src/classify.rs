@@ -250,6 +250,9 @@ fn icmp_unreachable(message: &[u8], code: u8) -> Option<Class> {
         2 | 3 => StreamError::Refused,
         // "Fragmentation needed" does not end a connection.
         4 => return None,
+        // Network, host and communication "administratively prohibited" (RFC 1122 §3.2.2.1, RFC 1812
+        // §5.2.7.1).
+        9 | 10 | 13 => StreamError::Prohibited,
         _ => StreamError::Unreachable,
     };
     let original = message.get(8..)?;
@@ -266,6 +269,7 @@ fn icmp_unreachable(message: &[u8], code: u8) -> Option<Class> {
 fn icmpv6_unreachable(message: &[u8], code: u8) -> Option<Class> {
     let error = match code {
         4 => StreamError::Refused,
+        1 => StreamError::Prohibited,
         _ => StreamError::Unreachable,
     };
     let original = message.get(8..)?;

@@ -197,6 +197,8 @@ pub enum StreamError {
     TimedOut,
     /// A router said that the peer cannot be reached, or we lost our address.
     Unreachable,
+    /// A router said that the peer may not be reached from here.
+    Prohibited,
 }
 
 impl fmt::Display for StreamError {
@@ -206,6 +208,7 @@ impl fmt::Display for StreamError {
             Self::Reset => "connection reset",
             Self::TimedOut => "connection timed out",
             Self::Unreachable => "destination unreachable",
+            Self::Prohibited => "communication prohibited",
         })
     }
 }

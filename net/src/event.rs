@@ -116,6 +116,8 @@ pub enum Refusal {
     HostUnreachable,
     /// An ICMP error: there is no way to that network (code 0 in both).
     NetworkUnreachable,
+    /// An ICMP error: going there is not allowed (RFC 1812 §5.2.7.1 code 13, RFC 4443 §3.1 code 1).
+    Prohibited,
     /// Not at all, as by a host that is down. Should the guest ask again, it is a new request.
     Silent,
 }

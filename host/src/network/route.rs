@@ -91,12 +91,15 @@ pub(super) fn refusal(error: &io::Error) -> Refusal {
 }
 
 /// How the guest is told why a UNIX socket can't be connected to. It takes [`HostUnreachable`] for
-/// `No such file or directory`, which is the error that people make.
+/// `No such file or directory` and [`Prohibited`] for `Permission denied`, which are the errors that
+/// people make.
 ///
 /// [`HostUnreachable`]: Refusal::HostUnreachable
+/// [`Prohibited`]: Refusal::Prohibited
 pub(super) fn socket_refusal(error: Errno) -> Refusal {
     match error {
         Errno::NOENT | Errno::NOTDIR => Refusal::HostUnreachable,
+        Errno::ACCESS | Errno::PERM => Refusal::Prohibited,
         error if is_shortage(&error.into()) => Refusal::Silent,
         _ => Refusal::Reset,
     }
@@ -198,7 +201,7 @@ mod tests {
         }
         for (error, expected) in [
             (Errno::CONNREFUSED, Refusal::Reset),
-            (Errno::ACCESS, Refusal::Reset),
+            (Errno::ACCESS, Refusal::Prohibited),
             (Errno::NOENT, Refusal::HostUnreachable),
             (Errno::AGAIN, Refusal::Silent),
         ] {

@@ -266,7 +266,7 @@ fn undeliverable() {
         })
     };
     check(&v4(1, &quote(3, 1)), about(StreamError::Unreachable));
-    check(&v4(1, &quote(3, 13)), about(StreamError::Unreachable));
+    check(&v4(1, &quote(3, 13)), about(StreamError::Prohibited));
     check(&v4(1, &quote(3, 3)), about(StreamError::Refused));
     check(&v4(1, &quote(3, 4)), Class::Drop);
     check(&v4(1, &quote(11, 0)), Class::Drop);

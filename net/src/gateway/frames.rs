@@ -126,6 +126,7 @@ impl Gateway {
                 let icmp = Icmpv4Repr::DstUnreachable {
                     reason: match refusal {
                         Refusal::NetworkUnreachable => Icmpv4DstUnreachable::NetUnreachable,
+                        Refusal::Prohibited => Icmpv4DstUnreachable::CommProhibited,
                         _ => Icmpv4DstUnreachable::HostUnreachable,
                     },
                     header,
@@ -149,6 +150,7 @@ impl Gateway {
                 let icmp = Icmpv6Repr::DstUnreachable {
                     reason: match refusal {
                         Refusal::NetworkUnreachable => Icmpv6DstUnreachable::NoRoute,
+                        Refusal::Prohibited => Icmpv6DstUnreachable::AdminProhibit,
                         _ => Icmpv6DstUnreachable::AddrUnreachable,
                     },
                     header,

@@ -65,7 +65,7 @@ impl Stack {
                 self.shard.feed(received, &mut nobody(), now);
                 answer
             }
-            Refusal::HostUnreachable | Refusal::NetworkUnreachable => {
+            Refusal::HostUnreachable | Refusal::NetworkUnreachable | Refusal::Prohibited => {
                 gateway.unreachable(&frame, refusal)
             }
             Refusal::Silent => None,
