@@ -166,7 +166,7 @@ impl Channel {
                     let fresh = bytes.get(..read).unwrap_or_default();
                     self.endpoint.receive(fresh, now);
                     while let Some(message) = self.endpoint.poll_message() {
-                        take(message);
+                        take(message.map(ToHost::printable));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -150,6 +150,15 @@ fn image(status: &stockade_channel::Status) -> Value {
             "backends": service.backends,
         })
     });
+    let connections = status.connections.iter().map(|connection| {
+        json!({
+            "service": connection.service,
+            "id": connection.id,
+            "age_ms": connection.age_ms,
+            "bytes_to_tls": connection.bytes_to_tls,
+            "bytes_to_socket": connection.bytes_to_socket,
+        })
+    });
     json!({
         "uptime_ms": status.uptime_ms,
         "sessions": status.sessions,
@@ -164,6 +173,7 @@ fn image(status: &stockade_channel::Status) -> Value {
         "heap_free": status.heap_free,
         "heap_size": status.heap_size,
         "services": services.collect::<Vec<_>>(),
+        "connections": connections.collect::<Vec<_>>(),
     })
 }
 

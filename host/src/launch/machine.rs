@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime};
 
-use stockade_channel::{BadMessage, SendError, Status, ToGuest, ToHost};
+use stockade_channel::{BadMessage, OneLine, SendError, Status, ToGuest, ToHost};
 use stockade_config::exit::Outcome;
 
 use super::LastWords;
@@ -198,7 +198,8 @@ impl Machine {
         self.vm.kill_within(CONSOLE);
         let outcome = ended.or_else(|| self.vm.try_wait());
         let lines = self.vm.console().into_iter();
-        let bounded = |mut line: String| {
+        let bounded = |line: String| {
+            let mut line = OneLine(&line).to_string();
             cut(&mut line, MAX_LINE);
             line
         };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use stockade_channel::{BadMessage, Event, PROTOCOL, ToGuest, ToHost};
+use stockade_channel::{BadMessage, Event, OLDEST_PROTOCOL, PROTOCOL, ToGuest, ToHost};
 
 use super::Reloaded;
 use super::events::{ERROR, Kind, NOTICE, Record, WARNING};
@@ -235,7 +235,7 @@ impl Run {
                 version,
                 archive_most,
             } => {
-                if protocol == PROTOCOL {
+                if (OLDEST_PROTOCOL..=PROTOCOL).contains(&protocol) {
                     machine.archive_most = usize::try_from(archive_most).unwrap_or(usize::MAX);
                     return machine.greeted();
                 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use stockade_channel::OneLine;
 use stockade_config::exit::Outcome;
 
 use super::ending::severity_of;
@@ -302,7 +303,7 @@ impl Run {
             let Some(machine) = &mut self.machine else {
                 continue;
             };
-            if let Some(line) = machine.hear(line) {
+            if let Some(line) = machine.hear(OneLine(&line).to_string()) {
                 self.console_event(line);
             }
             if ready {

@@ -11,7 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::certificate::{CertificateProblem, CertificateReason};
 use crate::event::{Event, Kind};
-use crate::message::{BadMessage, Listening, Message, ServiceStatus, Status, ToGuest, ToHost};
+use crate::message::{
+    BadMessage, ConnectionStatus, Listening, MOST_CONNECTIONS, Message, ServiceStatus, Status,
+    ToGuest, ToHost,
+};
 
 const CONFIGURE: u8 = 1;
 const STATUS: u8 = 2;
@@ -22,10 +25,12 @@ const READY: u8 = 2;
 const EVENT: u8 = 3;
 const LOST: u8 = 4;
 const CONFIGURED: u8 = 5;
-const STATUS_IS: u8 = 6;
+/// Of protocol 1: without connections.
+const OLD_STATUS_IS: u8 = 6;
 const STOPPING: u8 = 7;
 /// An event with more in it than a line of the log.
 const DETAILED_EVENT: u8 = 8;
+const STATUS_IS: u8 = 9;
 
 /// Bytes of a `Configure` before its archive: what it is, and the revision.
 const BEFORE_ARCHIVE: usize = 5;
@@ -177,10 +182,16 @@ impl Message for ToHost {
                     _ => return Err(BadMessage::Malformed),
                 },
             },
-            STATUS_IS => Self::Status {
+            OLD_STATUS_IS => Self::Status {
                 request: reader.u32()?,
                 status: reader.status()?,
             },
+            STATUS_IS => {
+                let request = reader.u32()?;
+                let mut status = reader.status()?;
+                status.connections = reader.connections()?;
+                Self::Status { request, status }
+            }
             STOPPING => Self::Stopping {
                 status: reader.u8()?,
             },
@@ -284,6 +295,13 @@ impl Writer<'_> {
             writer.u64(service.accepted_total);
             writer.list(&service.backends, |writer, backend| writer.text(backend));
         });
+        self.list(&status.connections, |writer, connection| {
+            writer.text(&connection.service);
+            writer.text(&connection.id);
+            writer.u64(connection.age_ms);
+            writer.u64(connection.bytes_to_tls);
+            writer.u64(connection.bytes_to_socket);
+        });
     }
 }
 
@@ -380,6 +398,23 @@ impl Reader<'_> {
         })
     }
 
+    fn connections(&mut self) -> Result<Vec<ConnectionStatus>, BadMessage> {
+        let connections = self.list(|reader| {
+            Ok(ConnectionStatus {
+                service: reader.text()?,
+                id: reader.text()?,
+                age_ms: reader.u64()?,
+                bytes_to_tls: reader.u64()?,
+                bytes_to_socket: reader.u64()?,
+            })
+        })?;
+        match connections.len() {
+            0..=MOST_CONNECTIONS => Ok(connections),
+            _ => Err(BadMessage::Malformed),
+        }
+    }
+
+    /// All of it but its connections.
     fn status(&mut self) -> Result<Status, BadMessage> {
         Ok(Status {
             uptime_ms: self.u64()?,
@@ -404,6 +439,7 @@ impl Reader<'_> {
                     backends: reader.list(Reader::text)?,
                 })
             })?,
+            connections: Vec::new(),
         })
     }
 

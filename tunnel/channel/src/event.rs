@@ -2,8 +2,9 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt;
 
+use crate::OneLine;
 use crate::certificate::CertificateProblem;
 
 /// Something that happened in the image, or to it.
@@ -165,23 +166,10 @@ impl fmt::Display for Event {
         let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
         write!(f, "{year:04}.{month:02}.{day:02} ")?;
         write!(f, "{hour:02}:{minute:02}:{second:02} ")?;
-        write!(f, "LOG{}[", self.severity)?;
-        write_line(f, &self.connection)?;
-        f.write_str("]: ")?;
-        write_line(f, &self.text)
+        let connection = OneLine(&self.connection);
+        write!(f, "LOG{}[{connection}]: ", self.severity)?;
+        OneLine(&self.text).fmt(f)
     }
-}
-
-/// Writes a text so that it stays on its line, and does nothing to a terminal: it may come from an
-/// image that has been taken over.
-fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    for letter in text.chars() {
-        match letter.is_control() {
-            true => write!(f, "{}", letter.escape_default())?,
-            false => f.write_char(letter)?,
-        }
-    }
-    Ok(())
 }
 
 /// Year, month and day of so many days after 1970-01-01, in the Gregorian calendar.

@@ -29,11 +29,14 @@ mod event;
 mod frame;
 mod inbound;
 mod message;
+mod printable;
 mod queue;
 
 pub use certificate::{CertificateProblem, CertificateReason};
 pub use endpoint::{Bounds, Counters, Endpoint, Micros, SendError};
 pub use event::{Event, Kind};
 pub use message::{
-    BadMessage, Listening, Message, PROTOCOL, ServiceStatus, Status, ToGuest, ToHost,
+    BadMessage, ConnectionStatus, Listening, MOST_CONNECTIONS, Message, OLDEST_PROTOCOL, PROTOCOL,
+    ServiceStatus, Status, ToGuest, ToHost,
 };
+pub use printable::OneLine;

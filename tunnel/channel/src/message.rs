@@ -9,9 +9,15 @@ use zeroize::Zeroizing;
 
 use crate::event::Event;
 
-/// The number of this set of messages. The image names it in [`ToHost::Hello`]; a launcher with
-/// another number does not understand that image.
-pub const PROTOCOL: u16 = 1;
+/// The number of this set of messages. The image names it in [`ToHost::Hello`]; a launcher whose own
+/// number is smaller does not understand that image. (2: a status tells single connections.)
+pub const PROTOCOL: u16 = 2;
+
+/// The number of the oldest set of messages that a launcher understands.
+pub const OLDEST_PROTOCOL: u16 = 1;
+
+/// Most connections that a status tells.
+pub const MOST_CONNECTIONS: usize = 512;
 
 /// What the launcher tells the image.
 #[derive(Clone, PartialEq, Eq)]
@@ -127,6 +133,23 @@ pub struct Status {
     pub heap_size: u64,
     /// The services of the configuration in force, in its order.
     pub services: Vec<ServiceStatus>,
+    /// Connections that live, [`MOST_CONNECTIONS`] of them at most: the first of `sessions`.
+    pub connections: Vec<ConnectionStatus>,
+}
+
+/// How one connection is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionStatus {
+    /// Its service's name.
+    pub service: String,
+    /// What the log calls it.
+    pub id: String,
+    /// Milliseconds since it was accepted.
+    pub age_ms: u64,
+    /// Plaintext bytes that have gone into TLS.
+    pub bytes_to_tls: u64,
+    /// Plaintext bytes that have come out of TLS, and gone on.
+    pub bytes_to_socket: u64,
 }
 
 /// How one service is doing.

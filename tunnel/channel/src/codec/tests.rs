@@ -69,7 +69,46 @@ fn status() -> Status {
             },
             ServiceStatus::default(),
         ],
+        connections: vec![
+            ConnectionStatus {
+                service: "https".into(),
+                id: "17".into(),
+                age_ms: 16,
+                bytes_to_tls: 17,
+                bytes_to_socket: 18,
+            },
+            ConnectionStatus::default(),
+        ],
     }
+}
+
+/// An image of protocol 1 tells no connections.
+#[test]
+fn an_older_status_is_read() {
+    let mut status = status();
+    let request = 5;
+    status.connections.clear();
+    let message = ToHost::Status { request, status };
+    let mut bytes = encoded(&message);
+    // The number of connections is the last of it.
+    bytes.truncate(bytes.len() - size_of::<u32>());
+    bytes[0] = OLD_STATUS_IS;
+    assert_eq!(decoded(&bytes), Ok(message));
+}
+
+#[test]
+fn a_status_has_so_many_connections_at_most() {
+    let with = |count| {
+        let status = Status {
+            connections: vec![ConnectionStatus::default(); count],
+            ..Status::default()
+        };
+        let request = 0;
+        encoded(&ToHost::Status { request, status })
+    };
+    assert!(decoded::<ToHost>(&with(MOST_CONNECTIONS)).is_ok());
+    let more = decoded::<ToHost>(&with(MOST_CONNECTIONS + 1));
+    assert_eq!(more, Err(BadMessage::Malformed));
 }
 
 #[test]
