@@ -10,6 +10,7 @@ use core::fmt;
 
 use rustls::HandshakeKind;
 
+use crate::error::{HTTP, NOT_TLS};
 use crate::handshake::{group_name, overhead, suite_name, version_of};
 use crate::psk::Fault;
 use crate::{Error, Handshake, MAX_PLAINTEXT, MAX_RECORD, Provider, Verdict, Version};
@@ -165,7 +166,7 @@ impl Connection {
                         needed: Some(needed),
                     });
                 }
-                Front::NotTls => return Err(self.refuse("this is not TLS")),
+                Front::NotTls => return Err(self.refuse_front(rest)),
                 Front::TooLong => return Err(self.refuse("a record is too long")),
             };
             if content_type == record::APPLICATION_DATA
@@ -476,6 +477,21 @@ impl Connection {
             provider: self.provider,
         });
         Ok(())
+    }
+
+    /// Ends the connection over bytes that are no record. A client that does not begin with TLS gets
+    /// no alert, which it would take for something else (OpenSSL sends it none either).
+    fn refuse_front(&mut self, front: &[u8]) -> Error {
+        if self.greeted || !matches!(self.side, Side::Server { .. }) {
+            return self.refuse(NOT_TLS);
+        }
+        let reason = match record::is_http(front) {
+            true => HTTP,
+            false => NOT_TLS,
+        };
+        let error = Error::misbehaved(reason);
+        self.failed = Some(error.clone());
+        error
     }
 
     /// Ends the connection over bytes that rustls is not given; it is given others instead, which it

@@ -9,6 +9,22 @@ use rustls::{Error as Rustls, PeerIncompatible};
 
 use crate::Refusal;
 
+mod openssl;
+
+pub use openssl::OpensslReason;
+
+/// Reasons that are known by their words elsewhere.
+pub(crate) const NOT_TLS: &str = "this is not TLS";
+pub(crate) const HTTP: &str = "this is HTTP without TLS";
+pub(crate) const UNEXPECTED: &str = "unexpected message";
+pub(crate) const WRONG_KEY: &str = "the client has another key for its identity";
+pub(crate) const UNKNOWN_IDENTITY: &str = "no key found for the client's identity";
+const NO_CIPHER_SUITE: &str = "no cipher suite";
+const NO_GROUP: &str = "no key exchange group";
+pub(crate) const NO_PROTOCOL: &str = "no application protocol";
+const OLD_VERSION: &str = "the peer speaks at most TLS 1.1";
+const NOT_MODERN: &str = "the peer speaks at most TLS 1.2";
+
 /// Why a connection ended early. The alert for the peer, where one is due, waits in
 /// [`Connection::pending_output`](crate::Connection::pending_output).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +135,12 @@ impl fmt::Display for Error {
 impl core::error::Error for Error {}
 
 impl Error {
+    /// Whether a client has offered a pre-shared key whose identity is not known.
+    #[must_use]
+    pub fn is_unknown_identity(&self) -> bool {
+        matches!(self, Error::PreSharedKey { reason } if *reason == UNKNOWN_IDENTITY)
+    }
+
     pub(crate) fn misbehaved(reason: impl Into<String>) -> Error {
         Error::PeerMisbehaved {
             reason: reason.into(),
@@ -152,23 +174,19 @@ impl Error {
             Rustls::PeerIncompatible(what) => Error::NothingInCommon {
                 reason: match what {
                     PeerIncompatible::Tls12NotOffered
-                    | PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
-                        "the peer speaks at most TLS 1.1".into()
-                    }
-                    PeerIncompatible::SupportedVersionsExtensionRequired => {
-                        "the peer speaks at most TLS 1.2".into()
-                    }
+                    | PeerIncompatible::ServerDoesNotSupportTls12Or13 => OLD_VERSION.into(),
+                    PeerIncompatible::SupportedVersionsExtensionRequired => NOT_MODERN.into(),
                     PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
                         "the peer chose a TLS version that is switched off here".into()
                     }
                     PeerIncompatible::Tls12NotOfferedOrEnabled => "no TLS version".into(),
-                    PeerIncompatible::NoCipherSuitesInCommon => "no cipher suite".into(),
-                    PeerIncompatible::NoKxGroupsInCommon => "no key exchange group".into(),
+                    PeerIncompatible::NoCipherSuitesInCommon => NO_CIPHER_SUITE.into(),
+                    PeerIncompatible::NoKxGroupsInCommon => NO_GROUP.into(),
                     other => words(&other),
                 },
             },
             Rustls::NoApplicationProtocol => Error::NothingInCommon {
-                reason: "no application protocol".into(),
+                reason: NO_PROTOCOL.into(),
             },
             Rustls::AlertReceived(alert) => Error::PeerAlert {
                 alert: snake_case(&format!("{alert:?}")),

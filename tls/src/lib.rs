@@ -46,7 +46,7 @@ mod x509;
 pub use client::{Client, ClientOptions, VerifyMode};
 pub use clock::WallClock;
 pub use connection::{Connection, Received, Sealed};
-pub use error::{ConfigError, Error};
+pub use error::{ConfigError, Error, OpensslReason};
 pub use handshake::{Handshake, Version, Versions};
 pub use hello::{ClientHello, MAX_CLIENT_HELLO, Peek, peek_client_hello};
 pub use identity::{Identity, IdentityError, IdentityWarning, PemText};

@@ -42,7 +42,7 @@ use store::Store;
 
 pub(crate) use adapter::PathVerifier;
 pub(crate) use certificate::Outline;
-pub(crate) use facts::{Facts, common_name};
+pub(crate) use facts::{Facts, common_name, matching_name};
 pub use matching::PeerName;
 pub use ocsp::{
     CertificateStatus, MAX_OCSP_RESPONSE, OCSP_NONCE, OcspError, Status, StatusQuery, ocsp_nonce,

@@ -19,6 +19,7 @@ mod address;
 mod certificate;
 mod date;
 mod events;
+mod handshake;
 mod id;
 mod lifecycle;
 mod negotiation;

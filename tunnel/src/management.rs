@@ -227,7 +227,7 @@ impl Management {
                 Err(channel::SendError::Full) => return,
                 Err(channel::SendError::TooLong { .. }) => {
                     let answer = self.answers.pop_front();
-                    if let Some(shorter) = answer.and_then(without_services) {
+                    if let Some(shorter) = answer.and_then(without_lists) {
                         self.answers.push_front(shorter);
                     }
                 }
@@ -301,13 +301,17 @@ fn shortened(mut lines: Vec<String>) -> Vec<String> {
 }
 
 /// A shorter answer in place of one that is too long for the channel, if it can be had.
-fn without_services(answer: ToHost) -> Option<ToHost> {
+fn without_lists(answer: ToHost) -> Option<ToHost> {
     match answer {
         ToHost::Status {
             request,
             mut status,
-        } if !status.services.is_empty() => {
-            status.services = Vec::new();
+        } if !(status.services.is_empty() && status.connections.is_empty()) => {
+            // Connections are the longer list as a rule, and the one that is missed less.
+            match status.connections.is_empty() {
+                true => status.services = Vec::new(),
+                false => status.connections = Vec::new(),
+            }
             Some(ToHost::Status { request, status })
         }
         ToHost::Ready {

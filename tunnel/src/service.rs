@@ -12,7 +12,7 @@ use core::{
 pub use config::stunnel::{Network, SocketOptions};
 use config::{Config, Crypto};
 use net::Instant;
-use tls::{Identity, IdentityError, Provider, ServerOptions, WallClock};
+use tls::{Identity, IdentityError, PeerName, Provider, ServerOptions, WallClock};
 
 use crate::{
     dialect::Setup,
@@ -67,14 +67,25 @@ pub struct Service {
     pub asks_clients: bool,
     /// Clients without one are refused.
     pub requires_client: bool,
-    /// The peer's certificate is judged, not only looked at.
-    pub verifies: bool,
+    /// How the peer's certificate is judged; `None`: it is only looked at.
+    pub judges: Option<Judgement>,
     /// How it is found out whether peers' certificates are revoked, where that is wanted.
     pub revocation: Option<Revocation>,
     /// What to ask about its own certificate, so that the answer can be sent along with it.
     pub stapling: Option<Stapling>,
     /// TLS sessions that it keeps for resumption at most.
     pub kept_sessions: usize,
+}
+
+/// What is asked of a peer's certificate, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whom it may be for; empty: anybody.
+    pub names: Vec<PeerName>,
+    /// It must have a path to a trusted certificate.
+    pub chain: bool,
+    /// It must be a known one.
+    pub peer: bool,
 }
 
 /// Where a service accepts connections.
@@ -191,7 +202,7 @@ impl Service {
             source: None,
             asks_clients: false,
             requires_client: false,
-            verifies: false,
+            judges: None,
             revocation: None,
             stapling: None,
             kept_sessions: DEFAULT_KEPT_SESSIONS,

@@ -28,6 +28,7 @@ use crate::{
 
 mod error;
 mod relaying;
+mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -73,6 +74,8 @@ pub struct Session {
     dialled_first: bool,
     /// Plaintext that came out of TLS during the negotiation and belongs to the plain end.
     rest: Vec<u8>,
+    /// TLS failed, and one side has told the other by an alert.
+    alerted: bool,
     /// Whether somebody has yet to say that the peer's certificate is good.
     unjudged: bool,
 }
@@ -146,6 +149,7 @@ impl Session {
             negotiation: None,
             dialled_first: false,
             rest: Vec::new(),
+            alerted: false,
             unjudged: false,
         }
     }
@@ -168,26 +172,6 @@ impl Session {
     pub fn without_resets(mut self) -> Self {
         self.resets = false;
         self
-    }
-
-    /// Which end was accepted.
-    pub fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    /// The TLS connection.
-    pub fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// What the handshake agreed on, once it is over.
-    pub fn handshake(&self) -> Option<&tls::Handshake> {
-        self.connection.handshake()
-    }
-
-    /// Plaintext bytes moved: out of TLS and into it.
-    pub fn bytes(&self) -> (u64, u64) {
-        (self.received, self.sent)
     }
 
     /// When to [`poll`](Self::poll) even if nothing happens.
@@ -491,7 +475,7 @@ impl Session {
                 Ok(opened) if sent > 0 || opened.read > 0 => {}
                 Ok(_) => break,
                 Err(error) => {
-                    self.send_last_words(tls);
+                    self.send_last_words(tls, &error);
                     return Err(SessionError::Handshake(error));
                 }
             }
@@ -559,10 +543,15 @@ impl Session {
         Step::Wait
     }
 
-    /// Sends the alert that a fatal error left behind, then ends the TLS end's direction.
-    fn send_last_words(&mut self, tls: &mut impl Stream) {
-        relay::transmit(&mut self.connection, tls);
-        tls.finish();
+    /// Sends the alert that a fatal error left behind, then ends the TLS end's direction. Where there
+    /// is none, and the peer has not sent one, that end fails like the other.
+    fn send_last_words(&mut self, tls: &mut impl Stream, error: &tls::Error) {
+        let sent = relay::transmit(&mut self.connection, tls) > 0;
+        self.alerted = sent || matches!(error, tls::Error::PeerAlert { .. });
+        match self.alerted {
+            true => tls.finish(),
+            false => self.abort(tls),
+        }
     }
 
     /// Ends a stream because something failed.

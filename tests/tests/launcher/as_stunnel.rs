@@ -22,6 +22,7 @@ mod cases;
 mod lines;
 mod ours;
 pub mod system_log;
+mod table;
 
 /// Whose stunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Connection, Side};
-use crate::{PeerCertificate, Refusal, StatusQuery, Verdict};
+use crate::{PeerCertificate, PeerName, Refusal, StatusQuery, Verdict};
 
 impl Connection {
     /// The certificate that the peer has shown, in this handshake or in the one that was resumed.
@@ -34,6 +34,13 @@ impl Connection {
     #[must_use]
     pub fn peer_common_name(&self) -> Option<String> {
         crate::path::common_name(self.peer_der()?)
+    }
+
+    /// The first of `names` that the peer's certificate is for, and for a host the name in it that
+    /// says so: `("www.example.org", "*.example.org")`. Proves nothing by itself.
+    #[must_use]
+    pub fn peer_matches<'n>(&self, names: &'n [PeerName]) -> Option<(&'n PeerName, String)> {
+        crate::path::matching_name(self.peer_der()?, names)
     }
 
     /// Whether a client's certificate was verified against what the server trusts

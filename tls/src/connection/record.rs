@@ -64,6 +64,12 @@ pub(super) fn front(input: &[u8], overhead: Option<usize>) -> Front {
     }
 }
 
+/// Whether a request of HTTP/1 begins so, by the methods that OpenSSL knows.
+pub(super) fn is_http(input: &[u8]) -> bool {
+    let methods: [&[u8]; 4] = [b"GET ", b"POST ", b"HEAD ", b"PUT "];
+    methods.iter().any(|method| input.starts_with(method))
+}
+
 /// Header, content type and tag: what sealing adds in TLS 1.3.
 const TLS13_OVERHEAD: usize = HEADER + 1 + 16;
 

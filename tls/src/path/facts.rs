@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::certificate::Outline;
+use super::PeerName;
+use super::certificate::{Certificate, Outline};
 use super::name::{COMMON_NAME, Name};
 
 /// What a log shows of a certificate.
@@ -38,6 +39,16 @@ pub(crate) fn common_name(certificate: &[u8]) -> Option<String> {
     let subject = Name::parse(outline.subject).ok()?;
     let name = subject.texts(COMMON_NAME).into_iter().next()?;
     Some(name.into_owned())
+}
+
+/// The first of `names` that a DER certificate is for, and for a host the name in it that says so.
+pub(crate) fn matching_name<'n>(
+    certificate: &[u8],
+    names: &'n [PeerName],
+) -> Option<(&'n PeerName, String)> {
+    let certificate = Certificate::parse(certificate).ok()?;
+    let name = names.iter().find(|name| name.is_of(&certificate))?;
+    Some((name, name.host_of(&certificate).unwrap_or_default()))
 }
 
 /// Two digits a byte.

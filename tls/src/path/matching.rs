@@ -46,6 +46,20 @@ impl PeerName {
         }
     }
 
+    /// The host name in `certificate` by which it is for this peer.
+    pub(super) fn host_of(&self, certificate: &Certificate<'_>) -> Option<String> {
+        let PeerName::Host(host) = self else {
+            return None;
+        };
+        if has_dns_name(certificate) {
+            let name = dns_names(certificate).find(|name| is_host(name, host))?;
+            return Some(String::from_utf8_lossy(name).into_owned());
+        }
+        let names = certificate.subject.texts(COMMON_NAME);
+        let name = names.iter().find(|name| is_host(name.as_bytes(), host))?;
+        Some(name.to_string())
+    }
+
     /// Whether `certificate` is for this peer.
     pub(super) fn is_of(&self, certificate: &Certificate<'_>) -> bool {
         match self {

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::Error;
+use crate::error::{NO_PROTOCOL, UNEXPECTED, UNKNOWN_IDENTITY, WRONG_KEY};
 
 /// Why a handshake or a connection ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Fault {
     pub(crate) fn into_error(self) -> Error {
         match self {
             Fault::Decode => Error::misbehaved("malformed message"),
-            Fault::Unexpected => Error::misbehaved("unexpected message"),
+            Fault::Unexpected => Error::misbehaved(UNEXPECTED),
             Fault::Illegal(what) => Error::misbehaved(format!("{what} is not allowed")),
             Fault::Missing(what) => Error::misbehaved(format!("no {what} extension")),
             Fault::Unsolicited => Error::misbehaved("an extension that nobody asked for"),
@@ -102,14 +103,12 @@ impl Fault {
                  stunnel: OpenSSL 1.1.1 or newer, and no sslVersion or sslVersionMax below TLSv1.3)",
             ),
             Fault::NothingInCommon(what) => nothing_in_common(what),
-            Fault::Protocol => nothing_in_common("no application protocol"),
+            Fault::Protocol => nothing_in_common(NO_PROTOCOL),
             Fault::NoKey => nothing_in_common("the client offers no pre-shared key"),
             Fault::UnknownIdentity => Error::PreSharedKey {
-                reason: "no key found for the client's identity",
+                reason: UNKNOWN_IDENTITY,
             },
-            Fault::WrongKey => Error::PreSharedKey {
-                reason: "the client has another key for its identity",
-            },
+            Fault::WrongKey => Error::PreSharedKey { reason: WRONG_KEY },
             Fault::NotTaken => Error::PreSharedKey {
                 reason: "the server does not take the key; it may not know the identity",
             },

@@ -130,6 +130,12 @@ pub struct PskClient {
 }
 
 impl PskClient {
+    /// Under which identity the server has the key.
+    #[must_use]
+    pub fn identity(&self) -> &[u8] {
+        self.key.identity()
+    }
+
     /// Checks the options.
     ///
     /// # Errors

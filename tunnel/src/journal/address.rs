@@ -49,7 +49,8 @@ impl From<SocketAddr> for Address<'_> {
 impl fmt::Display for Address<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => address.fmt(f),
+            // getnameinfo(3)'s two texts: addresses of IPv6 have no brackets.
+            Self::Tcp(address) => write!(f, "{}:{}", address.ip(), address.port()),
             // getnameinfo(3) gives UNIX sockets this host.
             Self::Unix(path) => write!(f, "localhost:{path}"),
             Self::Program(path) => write!(f, "program {path}"),

@@ -89,6 +89,7 @@ const RECORDED: &[&str] = &[
     "LOG6[0]: persistence: 127.0.0.1:9000 cached",
     "LOG5[0]: Service [svc] connected remote server from 127.0.0.1:48358",
     "LOG6[0]: Read socket closed (readsocket)",
+    "LOG6[0]: SSL_shutdown successfully sent close_notify alert",
     "LOG6[0]: TLS closed (SSL_read)",
     "LOG5[0]: Connection closed: 11 byte(s) sent to TLS, 5 byte(s) sent to socket",
 ];
@@ -101,9 +102,9 @@ fn a_connection(lines: &mut Lines<'_>) {
     lines.certificate_missing();
     lines.negotiated(Role::Server, Version::Tls13, suite, Some("X25519"), false);
     lines.connecting(backend);
-    lines.connected(backend, address("127.0.0.1:48358"));
-    lines.persistence_cached(backend);
+    lines.connected(backend, address("127.0.0.1:48358"), true);
     lines.socket_closed();
+    lines.close_notify_sent();
     lines.tls_closed(false);
     lines.closed(Closed::Closed, 11, 5);
     lines.finished(0);
@@ -111,12 +112,7 @@ fn a_connection(lines: &mut Lines<'_>) {
 
 #[test]
 fn a_whole_connection_reads_as_in_stunnel() {
-    let mut ours = written(Severity::Info, a_connection);
-    let mut recorded = RECORDED.to_vec();
-    // We have said whom we are connected with before we keep that with the session.
-    ours.sort_unstable();
-    recorded.sort_unstable();
-    assert_eq!(ours, recorded);
+    assert_eq!(written(Severity::Info, a_connection), RECORDED);
 }
 
 #[test]
@@ -268,7 +264,10 @@ fn check_refusal(reason: RefusalReason, cert: &str) {
         &[
             &format!("LOG4[0]: CERT: {cert}"),
             "LOG4[0]: Rejected by CERT at depth=0: CN=x",
-            &format!("LOG3[0]: SSL_connect: certificate verify failed: {words}"),
+            &format!(
+                "LOG3[0]: SSL_connect: error:0A000086:SSL routines::certificate verify failed: \
+                 {words}"
+            ),
         ],
     );
 }
@@ -313,15 +312,15 @@ fn tls_failures() {
     let reason = String::from("expired");
     check(
         |lines| lines.tls_failed(handshake, &tls::Error::Certificate { reason }),
-        &["LOG3[0]: SSL_accept: certificate verify failed: expired"],
+        &["LOG3[0]: SSL_accept: error:0A000086:SSL routines::certificate verify failed: expired"],
     );
     check(
         |lines| lines.tls_failed(handshake, &tls::Error::NoCertificate),
-        &["LOG3[0]: SSL_accept: peer did not return a certificate"],
+        &["LOG3[0]: SSL_accept: error:0A0000C7:SSL routines::peer did not return a certificate"],
     );
     check(
         |lines| lines.tls_failed(Operation::Read, &tls::Error::Decrypt),
-        &["LOG3[0]: SSL_read: decryption failed or bad record mac"],
+        &["LOG3[0]: SSL_read: error:0A000119:SSL routines::decryption failed or bad record mac"],
     );
     check(
         |lines| lines.tls_failed(Operation::Write, &tls::Error::KeysUsedUp),
@@ -329,12 +328,17 @@ fn tls_failures() {
     );
     check(
         |lines| lines.handshake_abandoned(Role::Server),
-        &["LOG3[0]: SSL_accept: unexpected eof while reading: the peer left before the end"],
+        &[
+            "LOG3[0]: SSL_accept: error:0A000126:SSL routines::unexpected eof while reading: \
+           the peer left before the end",
+        ],
     );
     check(
         |lines| lines.tls_closed(true),
-        &["LOG3[0]: SSL_read: unexpected eof while reading: \
-           the TLS peer ended TCP without close_notify"],
+        &[
+            "LOG3[0]: SSL_read: error:0A000126:SSL routines::unexpected eof while reading: \
+           the TLS peer ended TCP without close_notify",
+        ],
     );
 }
 
@@ -343,7 +347,7 @@ fn dialling() {
     let backend = address("127.0.0.1:9998");
     let failed = |error, expected: &str| {
         check(
-            |lines| lines.connect_failed(backend, error, Duration::from_secs(10)),
+            |lines| lines.connect_failed(backend, error),
             &[&format!("LOG3[0]: s_connect: {expected}")],
         );
     };
@@ -375,7 +379,7 @@ fn dialling() {
     );
     failed(
         DialError::Failed(StreamError::TimedOut),
-        "s_poll_wait 127.0.0.1:9998: TIMEOUTconnect exceeded: no answer in 10 s",
+        "s_poll_wait 127.0.0.1:9998: TIMEOUTconnect exceeded",
     );
     check(
         |lines| lines.no_more_addresses(),

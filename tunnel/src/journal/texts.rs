@@ -1,19 +1,10 @@
 //! Every event's text.
 
-use core::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use core::{fmt, net::IpAddr};
 
-use channel::CertificateReason;
 use net::{ConnectError, StreamError};
 
-use super::{
-    Address, CertificateProblem, Kind, Lines, Severity, certificate,
-    text::Shown,
-    words::{Group, Reason, Suite, key_bits},
-};
+use super::{Address, CertificateProblem, Kind, Lines, Severity, words::Reason};
 use crate::session::DialError;
 
 /// Which side of TLS a handshake was.
@@ -146,214 +137,6 @@ impl Lines<'_> {
     }
 }
 
-/// From accepting a connection to the end of its handshake.
-impl Lines<'_> {
-    /// A connection was accepted.
-    pub fn accepted(&mut self, peer: impl fmt::Display) {
-        let service = self.service;
-        self.debug(format_args!("Service [{service}] started"));
-        self.tell(
-            Kind::Accepted,
-            Severity::Notice,
-            format_args!("Service [{service}] accepted connection from {peer}"),
-        );
-    }
-
-    /// The service has no virtual services to choose from.
-    pub fn sni_no_services(&mut self) {
-        self.debug(format_args!("SNI: no virtual services defined"));
-    }
-
-    /// The name in a client's hello, or its protocols alone, chose the virtual service `service`.
-    pub fn sni_switched(&mut self, name: Option<&str>, service: &str) {
-        if let Some(name) = name {
-            self.sni_requested(name);
-        }
-        self.notice(format_args!("SNI: switched to service [{service}]"));
-    }
-
-    /// No virtual service has the name in a client's hello, or there is none (`None`): the service
-    /// itself serves.
-    pub fn sni_not_matched(&mut self, name: Option<&str>) {
-        let Some(name) = name else {
-            return self.notice(format_args!("SNI: no servername received"));
-        };
-        self.sni_requested(name);
-        self.error(format_args!(
-            "SNI: no pattern matched servername: {}",
-            Shown(name)
-        ));
-    }
-
-    fn sni_requested(&mut self, name: &str) {
-        self.info(format_args!("SNI: requested servername: {}", Shown(name)));
-    }
-
-    /// The name that our hello asks for.
-    pub fn sni_sent(&mut self, name: &str) {
-        self.info(format_args!("SNI: sending servername: {name}"));
-    }
-
-    /// Whether the peer must show a certificate.
-    pub fn certificate_wanted(&mut self, required: bool) {
-        self.info(format_args!(
-            "Peer certificate {}required",
-            if required { "" } else { "not " }
-        ));
-    }
-
-    /// Whatever certificate the peer shows is good.
-    pub fn verification_disabled(&mut self) {
-        self.info(format_args!("Certificate verification disabled"));
-    }
-
-    /// The peer was asked for a certificate and showed none.
-    pub fn certificate_missing(&mut self) {
-        self.info(format_args!("No peer certificate received"));
-    }
-
-    /// A certificate of the peer's was accepted: its own at depth 0, its issuer's at depth 1, and
-    /// so on.
-    pub fn certificate_accepted(&mut self, depth: usize, subject: &str) {
-        let severity = match depth {
-            0 => Severity::Notice,
-            _ => Severity::Info,
-        };
-        self.line(
-            severity,
-            format_args!("Certificate accepted at depth={depth}: {}", Shown(subject)),
-        );
-    }
-
-    /// The peer's certificate was refused: the lines from which scanners learn why.
-    /// [`tls_failed`](Self::tls_failed) comes after them.
-    pub fn certificate_refused(&mut self, refusal: &tls::Refusal) {
-        let words = certificate::reason(refusal).log_words();
-        self.warning(format_args!("CERT: {words}"));
-        self.warning(format_args!(
-            "Rejected by CERT at depth={}: {}",
-            refusal.depth,
-            Shown(&refusal.subject)
-        ));
-    }
-
-    /// A handshake is over.
-    pub fn handshake(&mut self, role: Role, handshake: &tls::Handshake) {
-        let tls::Handshake {
-            version,
-            suite,
-            group,
-            resumed,
-            ..
-        } = *handshake;
-        // OpenSSL counts a handshake with a pre-shared key among the resumed ones.
-        let keyed = handshake.psk_identity.is_some();
-        self.negotiated(role, version, suite, group, resumed || keyed);
-        if let Some(identity) = &handshake.psk_identity {
-            let identity = alloc::string::String::from_utf8_lossy(identity);
-            self.notice(format_args!(
-                "Key configured for PSK identity \"{}\"",
-                Shown(&identity)
-            ));
-        }
-    }
-
-    pub(super) fn negotiated(
-        &mut self,
-        role: Role,
-        version: tls::Version,
-        suite: &'static str,
-        group: Option<&'static str>,
-        resumed: bool,
-    ) {
-        let what = match role {
-            Role::Server => "accepted",
-            Role::Client => "connected",
-        };
-        let session = match resumed {
-            false => "new session negotiated",
-            true => "previous session reused",
-        };
-        self.info(format_args!("TLS {what}: {session}"));
-        self.info(format_args!(
-            "{version} ciphersuite: {} ({}-bit encryption)",
-            Suite(suite),
-            key_bits(suite)
-        ));
-        match group {
-            None => self.info(format_args!("No peer temporary key received")),
-            Some(group) => self.info(format_args!("Peer temporary key: {}", Group(group))),
-        }
-    }
-
-    /// TLS failed, in a handshake or later.
-    pub fn tls_failed(&mut self, operation: Operation, error: &tls::Error) {
-        let failed = match operation {
-            Operation::Handshake(_) => Kind::HandshakeFailed,
-            Operation::Read | Operation::Write => Kind::Line,
-        };
-        match error {
-            tls::Error::Refused(refusal) => self.unverified(
-                certificate::problem(refusal),
-                format_args!("{operation}: certificate verify failed: {refusal}"),
-            ),
-            // OpenSSL's words, for which people and scanners look.
-            tls::Error::NoCertificate => self.unverified(
-                certificate::of_leaf(CertificateReason::Missing),
-                format_args!("{operation}: peer did not return a certificate"),
-            ),
-            tls::Error::Certificate { reason } => self.unverified(
-                certificate::of_leaf(CertificateReason::Rejected),
-                format_args!("{operation}: certificate verify failed: {}", Shown(reason)),
-            ),
-            tls::Error::Decrypt => self.failure(
-                failed,
-                format_args!("{operation}: decryption failed or bad record mac"),
-            ),
-            error => self.failure(failed, format_args!("{operation}: {error}")),
-        }
-    }
-
-    /// A server has ended a handshake with a pre-shared key by an alert that often means the key.
-    pub fn key_doubted(&mut self) {
-        self.notice(format_args!(
-            "The server may not know the PSK identity, or may have another key for it"
-        ));
-    }
-
-    /// The peer left in the midst of its handshake.
-    pub fn handshake_abandoned(&mut self, role: Role) {
-        let operation = Operation::Handshake(role);
-        self.failure(
-            Kind::HandshakeFailed,
-            format_args!("{operation}: unexpected eof while reading: the peer left before the end"),
-        );
-    }
-
-    /// What was found of a client that failed its authentication.
-    pub fn client_unverified(&mut self, verdict: &tls::Verdict) {
-        let problem = match verdict {
-            tls::Verdict::Refused {
-                refusal: Some(refusal),
-                ..
-            } => certificate::problem(refusal),
-            tls::Verdict::Missing => certificate::of_leaf(CertificateReason::Missing),
-            _ => certificate::of_leaf(CertificateReason::Rejected),
-        };
-        self.tell_of(
-            Kind::VerificationFailed,
-            Severity::Warning,
-            &[problem],
-            format_args!("{verdict}"),
-        );
-    }
-
-    /// The client failed its authentication: its connection goes to another backend.
-    pub fn redirected(&mut self) {
-        self.notice(format_args!("Redirecting connection"));
-    }
-}
-
 /// Dialling.
 impl Lines<'_> {
     /// A resumed session goes to the backend that it had before.
@@ -364,11 +147,6 @@ impl Lines<'_> {
     /// A resumed session knows no backend that it had before.
     pub fn persistence_missing(&mut self) {
         self.notice(format_args!("persistence: No cached address found"));
-    }
-
-    /// The backend is kept with the session.
-    pub fn persistence_cached(&mut self, backend: SocketAddr) {
-        self.info(format_args!("persistence: {backend} cached"));
     }
 
     /// There are several backends, and this one's turn is first.
@@ -388,9 +166,18 @@ impl Lines<'_> {
     }
 
     /// A backend's address answered; `local` is our end.
-    pub fn connected(&mut self, backend: impl fmt::Display, local: impl fmt::Display) {
+    /// It is kept with the session, where TLS was accepted (`cached`).
+    pub fn connected(
+        &mut self,
+        backend: impl fmt::Display,
+        local: impl fmt::Display,
+        cached: bool,
+    ) {
         let service = self.service;
         self.notice(format_args!("s_connect: connected {backend}"));
+        if cached {
+            self.info(format_args!("persistence: {backend} cached"));
+        }
         self.tell(
             Kind::Connected,
             Severity::Notice,
@@ -398,21 +185,13 @@ impl Lines<'_> {
         );
     }
 
-    /// A backend's address did not answer for as long as was `waited`, or said no.
-    pub fn connect_failed<'a>(
-        &mut self,
-        backend: impl Into<Address<'a>>,
-        error: DialError,
-        waited: Duration,
-    ) {
+    /// A backend's address did not answer in time, or said no.
+    pub fn connect_failed<'a>(&mut self, backend: impl Into<Address<'a>>, error: DialError) {
         let backend = backend.into();
         if error == DialError::Failed(StreamError::TimedOut) {
             return self.failure(
                 Kind::Timeout,
-                format_args!(
-                    "s_connect: s_poll_wait {backend}: TIMEOUTconnect exceeded: no answer in {} s",
-                    waited.as_secs()
-                ),
+                format_args!("s_connect: s_poll_wait {backend}: TIMEOUTconnect exceeded"),
             );
         }
         let kind = match error {
@@ -465,6 +244,13 @@ impl Lines<'_> {
         );
     }
 
+    /// Our close_notify is on its way.
+    pub fn close_notify_sent(&mut self) {
+        self.info(format_args!(
+            "SSL_shutdown successfully sent close_notify alert"
+        ));
+    }
+
     /// A TCP connection was lost: the one that carries TLS, or the other.
     pub fn connection_lost(&mut self, tls: bool, error: StreamError) {
         let operation = match tls {
@@ -483,8 +269,8 @@ impl Lines<'_> {
         match truncated {
             false => self.info(format_args!("TLS closed (SSL_read)")),
             true => self.error(format_args!(
-                "SSL_read: unexpected eof while reading: \
-                 the TLS peer ended TCP without close_notify"
+                "SSL_read: {}: the TLS peer ended TCP without close_notify",
+                tls::OpensslReason::UNEXPECTED_EOF
             )),
         }
     }
@@ -551,11 +337,15 @@ pub(crate) fn binding<'a>(
 
 /// By importance.
 impl Lines<'_> {
-    fn failure(&mut self, kind: Kind, arguments: fmt::Arguments<'_>) {
+    pub(super) fn failure(&mut self, kind: Kind, arguments: fmt::Arguments<'_>) {
         self.tell(kind, Severity::Error, arguments);
     }
 
-    fn unverified(&mut self, problem: CertificateProblem, arguments: fmt::Arguments<'_>) {
+    pub(super) fn unverified(
+        &mut self,
+        problem: CertificateProblem,
+        arguments: fmt::Arguments<'_>,
+    ) {
         let kind = Kind::VerificationFailed;
         self.tell_of(kind, Severity::Error, &[problem], arguments);
     }
@@ -564,23 +354,23 @@ impl Lines<'_> {
         self.tell(Kind::LinesLeftOut, Severity::Warning, arguments);
     }
 
-    fn error(&mut self, arguments: fmt::Arguments<'_>) {
+    pub(super) fn error(&mut self, arguments: fmt::Arguments<'_>) {
         self.line(Severity::Error, arguments);
     }
 
-    fn warning(&mut self, arguments: fmt::Arguments<'_>) {
+    pub(super) fn warning(&mut self, arguments: fmt::Arguments<'_>) {
         self.line(Severity::Warning, arguments);
     }
 
-    fn notice(&mut self, arguments: fmt::Arguments<'_>) {
+    pub(super) fn notice(&mut self, arguments: fmt::Arguments<'_>) {
         self.line(Severity::Notice, arguments);
     }
 
-    fn info(&mut self, arguments: fmt::Arguments<'_>) {
+    pub(super) fn info(&mut self, arguments: fmt::Arguments<'_>) {
         self.line(Severity::Info, arguments);
     }
 
-    fn debug(&mut self, arguments: fmt::Arguments<'_>) {
+    pub(super) fn debug(&mut self, arguments: fmt::Arguments<'_>) {
         self.line(Severity::Debug, arguments);
     }
 }

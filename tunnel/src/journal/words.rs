@@ -24,7 +24,11 @@ impl fmt::Display for Reason {
             DialError::Failed(StreamError::Unreachable) if self.unix => {
                 f.write_str("No such file or directory (2)")
             }
-            DialError::Failed(StreamError::Unreachable)
+            DialError::Failed(StreamError::Prohibited) if self.unix => {
+                f.write_str("Permission denied (13)")
+            }
+            // As Linux takes that answer (icmp(7), `EHOSTUNREACH`).
+            DialError::Failed(StreamError::Unreachable | StreamError::Prohibited)
             | DialError::Refused(ConnectError::NoRoute) => f.write_str("No route to host (113)"),
             DialError::Refused(ConnectError::Unaddressable) => f.write_str("Invalid argument (22)"),
             DialError::Refused(ConnectError::PortsExhausted) => {

@@ -29,6 +29,8 @@ pub(super) struct Active {
     pub(super) stage: Stage,
     pub(super) service: usize,
     pub(super) id: journal::Id,
+    /// When it was accepted.
+    pub(super) since: Instant,
     pub(super) accepted: StreamId,
     /// The client's address: the true one, where a trusted proxy has told it.
     pub(super) client: SocketAddr,
@@ -51,6 +53,10 @@ pub(super) struct Active {
     pub(super) introduced: bool,
     /// The backend's answer has been logged.
     pub(super) connected: bool,
+    /// What the client will be asked for has been logged.
+    pub(super) invited: bool,
+    /// The ends of directions that have been logged: out of TLS, into it.
+    pub(super) ended: (bool, bool),
     /// What is said around TLS, between the stages that have it.
     pub(super) negotiation: Option<Negotiation>,
     /// What is still to be known of its peer's certificate.
@@ -101,6 +107,16 @@ enum Greeting {
     Complete(Option<ClientHello>),
 }
 
+impl Active {
+    /// Plaintext bytes that have come out of TLS, and that have gone into it.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        match &self.stage {
+            Stage::Session(session) => session.bytes(),
+            Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. } => (0, 0),
+        }
+    }
+}
+
 impl Server {
     pub(super) fn accept(&mut self, listener: ListenerId, stream: StreamId, now: Instant) {
         let ends = self.stack.stream(stream);
@@ -125,6 +141,7 @@ impl Server {
             stage: header.unwrap_or(Stage::Greeting { since: now }),
             service,
             id,
+            since: now,
             accepted: stream,
             client,
             local,
@@ -137,6 +154,8 @@ impl Server {
             speaks_to: None,
             introduced: false,
             connected: false,
+            invited: false,
+            ended: (false, false),
             negotiation: None,
             judgement: None,
             unverified: None,
@@ -262,6 +281,7 @@ impl Server {
             if !(active.introduced && active.connected) {
                 self.report_progress(active);
             }
+            self.report_ended_directions(active);
             let dialled = match step {
                 Step::Wait => return None,
                 Step::End(result) => return Some(result),
@@ -306,6 +326,10 @@ impl Server {
         };
         let mut hello = None;
         if service.tls.mode() == Mode::Server {
+            if !core::mem::replace(&mut active.invited, true) {
+                let mut lines = self.journal.connection(&service.channel, active.id);
+                lines.certificate_wanted(service.requires_client);
+            }
             let Some(mut stream) = self.stack.stream(active.accepted) else {
                 return Err(SessionError::HandshakeAbandoned);
             };
@@ -336,10 +360,6 @@ impl Server {
         let likely = likely.map(|candidate| candidate.address);
         match service.tls.connection(likely, hello.as_ref()) {
             Ok(connection) => {
-                if mode == Mode::Server {
-                    let mut lines = self.journal.connection(&service.channel, active.id);
-                    lines.certificate_wanted(service.requires_client);
-                }
                 let mut session = Session::new(connection, mode, service.timeouts, since);
                 if service.revocation.is_some() {
                     session = session.with_judge();

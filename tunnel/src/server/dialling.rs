@@ -214,7 +214,7 @@ fn is_redirected(
     };
     match verdict {
         Verdict::Good => return false,
-        Verdict::Missing => lines.certificate_missing(),
+        Verdict::Missing => {}
         Verdict::Refused {
             refusal: Some(refusal),
             ..

@@ -322,7 +322,7 @@ impl Server {
             let Some(asked) = inquiry.asked.as_deref_mut() else {
                 return Err(());
             };
-            let Some((id, address, since)) = asked.dialled else {
+            let Some((id, address, _)) = asked.dialled else {
                 let addresses = self.stack.addresses();
                 let Some(next) = asked.route.next(&mut asked.backend, addresses) else {
                     if asked.backend.is_worth_waiting(addresses) {
@@ -344,7 +344,7 @@ impl Server {
                 self.tell(inquiry, &mut |lines| lines.connecting(next.address));
                 if let Some(error) = failure {
                     self.complain(inquiry, now, &mut |lines| {
-                        lines.connect_failed(next.address, error, Duration::ZERO);
+                        lines.connect_failed(next.address, error);
                     });
                 }
                 continue;
@@ -357,9 +357,8 @@ impl Server {
                 Status::Closed(Some(error)) if !asked.connected => {
                     asked.dialled = None;
                     self.stack.release(id);
-                    let waited = now.saturating_duration_since(since);
                     self.complain(inquiry, now, &mut |lines| {
-                        lines.connect_failed(address, DialError::Failed(error), waited);
+                        lines.connect_failed(address, DialError::Failed(error));
                     });
                     continue;
                 }

@@ -3,7 +3,9 @@
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 use core::time::Duration;
 
-use channel::{Listening, ServiceStatus, Status, ToGuest, ToHost};
+use channel::{
+    ConnectionStatus, Listening, MOST_CONNECTIONS, ServiceStatus, Status, ToGuest, ToHost,
+};
 use config::exit::ExitStatus;
 use net::Instant;
 
@@ -213,7 +215,26 @@ impl Server {
             heap_free: machine.heap_free() as u64,
             heap_size: management.heap_size as u64,
             services,
+            connections: self.told_connections(now),
         }
+    }
+
+    /// The connections that live, up to a bound.
+    fn told_connections(&self, now: Instant) -> Vec<ConnectionStatus> {
+        let active = self.sessions.iter().filter_map(|slot| slot.active.as_ref());
+        let told = active.take(MOST_CONNECTIONS).filter_map(|active| {
+            let service = self.services.get(active.service)?;
+            let (received, sent) = active.bytes();
+            let age = now.saturating_duration_since(active.since);
+            Some(ConnectionStatus {
+                service: service.channel.name().into(),
+                id: active.id.to_string(),
+                age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+                bytes_to_tls: sent,
+                bytes_to_socket: received,
+            })
+        });
+        told.collect()
     }
 }
 

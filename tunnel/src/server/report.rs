@@ -1,6 +1,6 @@
 //! What the log says of connections.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use core::net::IpAddr;
 
 use net::{Instant, Status};
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     journal::{Address, Closed, Lines, Operation, Role, Severity, Timeout},
-    service::{Service, Tls},
+    service::{Judgement, Service, Tls},
     session::{DialError, Mode, Session, SessionError},
     throttle::Throttle,
 };
@@ -30,7 +30,7 @@ impl Server {
             active.introduced = true;
             let mut lines = self.journal.connection(&service.channel, active.id);
             if lines.writes(Severity::Notice) {
-                tell_peer(&mut lines, service, session);
+                tell_peer(&mut lines, service, session, handshake);
             }
             lines.line(Severity::Debug, format_args!("Handshake: {handshake}"));
             lines.handshake(role(session.mode()), handshake);
@@ -44,12 +44,37 @@ impl Server {
             let local = stream.local();
             let mut lines = self.journal.connection(&service.channel, active.id);
             let backend = service.backend_for(active.redirected).shown(address);
+            let cached = active.introduced && service.tls.mode() == Mode::Server;
             match backend {
                 Address::Program(_) => {}
-                _ if backend.is_unix() => lines.connected(backend, Address::Unnamed),
-                _ => lines.connected(backend, Address::Tcp(local)),
+                _ if backend.is_unix() => lines.connected(backend, Address::Unnamed, cached),
+                _ => lines.connected(backend, Address::Tcp(local), cached),
             }
             tell_hello(&mut lines, service);
+        }
+    }
+
+    /// Tells once of each direction that it is over.
+    pub(super) fn report_ended_directions(&mut self, active: &mut Active) {
+        let Stage::Session(session) = &active.stage else {
+            return;
+        };
+        let (inbound, outbound) = session.ended();
+        let before = core::mem::replace(&mut active.ended, (inbound, outbound));
+        let Some(service) = self
+            .services
+            .get(active.service)
+            .filter(|_| before != active.ended)
+        else {
+            return;
+        };
+        let mut lines = self.journal.connection(&service.channel, active.id);
+        if inbound && !before.0 {
+            lines.tls_closed(false);
+        }
+        if outbound && !before.1 {
+            lines.socket_closed();
+            lines.close_notify_sent();
         }
     }
 
@@ -58,14 +83,13 @@ impl Server {
         let Some(service) = self.services.get(active.service) else {
             return;
         };
-        let Some((address, since)) = active.dialling else {
+        let Some((address, _)) = active.dialling else {
             return;
         };
         let mut lines = self.journal.connection(&service.channel, active.id);
         restrain(&mut self.throttle, &mut lines, Severity::Error, now);
-        let waited = now.saturating_duration_since(since);
         let backend = service.backend_for(active.redirected);
-        lines.connect_failed(backend.shown(address), error, waited);
+        lines.connect_failed(backend.shown(address), error);
     }
 
     /// Tells how a connection ended.
@@ -80,38 +104,44 @@ impl Server {
             return;
         };
         let mut lines = self.journal.connection(&service.channel, active.id);
-        let (received, sent) = match &active.stage {
-            Stage::Session(session) => session.bytes(),
-            Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. } => (0, 0),
-        };
+        let (received, sent) = active.bytes();
         let role = role(service.tls.mode());
         if let Err(error) = result {
             restrain(&mut self.throttle, &mut lines, severity(error), now);
-            explain(&mut lines, role, error);
+            explain(&mut lines, role, error, service.judges.as_ref());
             if matches!(service.tls, Tls::KeyClient { .. }) && is_about_key(error) {
                 lines.key_doubted();
             }
             match error {
                 SessionError::Connect(_) => {
                     let backend = service.backend_for(active.redirected);
-                    lines.line(Severity::Info, format_args!("{error} ({backend})"));
+                    lines.line(Severity::Debug, format_args!("{error} ({backend})"));
                 }
                 // All has been said.
-                SessionError::Destination(_) | SessionError::NegotiationAbandoned(_) => {}
-                _ => lines.line(Severity::Info, format_args!("{error}")),
+                SessionError::Destination(_)
+                | SessionError::NegotiationAbandoned(_)
+                | SessionError::Handshake(_)
+                | SessionError::Tls(_) => {}
+                _ => lines.line(Severity::Debug, format_args!("{error}")),
             }
             lines.restrain(false);
         }
+        let alerted = match (&active.stage, result) {
+            // OpenSSL has an alert for this as well; here it is a FIN alone.
+            (_, Err(SessionError::HandshakeAbandoned)) => true,
+            (Stage::Session(session), _) => session.alerted(),
+            (Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. }, _) => false,
+        };
         let how = match result {
-            Ok(()) => {
-                lines.tls_closed(false);
-                lines.socket_closed();
-                Closed::Closed
-            }
-            Err(SessionError::CloseTimeout) => Closed::Closed,
+            Ok(()) | Err(SessionError::CloseTimeout) => Closed::Closed,
             Err(SessionError::Shutdown) => Closed::Reset,
             Err(_) if !service.reset => Closed::Closed,
-            Err(_) => Closed::Reset,
+            // The end that has an alert on its way is closed behind it.
+            Err(_) => match (alerted, role) {
+                (true, Role::Server) => Closed::DialledReset,
+                (true, Role::Client) => Closed::AcceptedReset,
+                (false, _) => Closed::Reset,
+            },
         };
         lines.closed(how, sent, received);
         lines.finished(left);
@@ -126,22 +156,75 @@ fn role(mode: Mode) -> Role {
 }
 
 /// What is known of a peer whose handshake is over.
-fn tell_peer(lines: &mut Lines<'_>, service: &Service, session: &Session) {
-    let chain = session.connection().peer_chain();
-    for certificate in chain.iter().rev() {
-        // Judged, or merely shown.
-        match service.verifies {
-            true => lines.certificate_accepted(certificate.depth, &certificate.subject),
-            false => {
-                lines.verification_disabled();
-                break;
-            }
+fn tell_peer(
+    lines: &mut Lines<'_>,
+    service: &Service,
+    session: &Session,
+    handshake: &tls::Handshake,
+) {
+    let connection = session.connection();
+    let role = role(session.mode());
+    if role == Role::Server {
+        if let Some(identity) = &handshake.psk_identity {
+            lines.key_found(identity);
+        }
+        if handshake.resumed {
+            let verdict = connection.client_verdict();
+            lines.ticket_decrypted(verdict.is_none_or(tls::Verdict::is_good));
         }
     }
-    let keyed = |handshake: &tls::Handshake| handshake.psk_identity.is_some();
-    if chain.is_empty() && service.asks_clients && !session.handshake().is_some_and(keyed) {
-        lines.certificate_missing();
+    let chain = connection.peer_chain();
+    if chain.is_empty() {
+        // OpenSSL looks when it makes a session, which in TLS 1.2 it does not by itself.
+        if role == Role::Server
+            && (service.asks_clients || handshake.version == tls::Version::Tls13)
+        {
+            lines.certificate_missing();
+        }
+    } else if handshake.resumed {
+        // That was told when the session began.
+    } else if let Some(judgement) = &service.judges {
+        tell_judged(lines, connection, &chain, judgement);
+    } else {
+        lines.verification_disabled();
     }
+}
+
+/// The certificates that were found good, from the trusted one down to the peer's own. (The path is
+/// followed by names here; what was judged was signatures.)
+fn tell_judged(
+    lines: &mut Lines<'_>,
+    connection: &tls::Connection,
+    chain: &[tls::PeerCertificate],
+    judgement: &Judgement,
+) {
+    let Some(leaf) = chain.first() else {
+        return;
+    };
+    if judgement.chain && lines.writes(Severity::Info) {
+        let mut subjects = Vec::new();
+        let mut last = leaf;
+        while last.subject != last.issuer && subjects.len() < chain.len() {
+            subjects.push(last.issuer.as_str());
+            let next = chain.iter().find(|above| above.subject == last.issuer);
+            match next {
+                Some(next) => last = next,
+                None => break,
+            }
+        }
+        for (above, subject) in subjects.iter().enumerate().rev() {
+            lines.certificate_accepted(above + 1, subject);
+        }
+    }
+    let matched = connection.peer_matches(&judgement.names);
+    let matched = matched
+        .as_ref()
+        .map(|(name, presented)| (*name, presented.as_str()));
+    lines.subject_checked(matched);
+    if judgement.peer {
+        lines.certificate_known();
+    }
+    lines.certificate_accepted(0, &leaf.subject);
 }
 
 /// What is asked of the server behind the connection that has just been made.
@@ -152,7 +235,10 @@ fn tell_hello(lines: &mut Lines<'_>, service: &Service) {
         if !name.is_empty() && name.parse::<IpAddr>().is_err() {
             lines.sni_sent(name);
         }
-        lines.certificate_wanted(service.verifies);
+        lines.certificate_wanted(service.judges.is_some());
+        if let Tls::KeyClient { client, .. } = &service.tls {
+            lines.key_offered(client.identity());
+        }
     }
 }
 
@@ -168,7 +254,7 @@ fn severity(error: &SessionError) -> Severity {
     }
 }
 
-fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError) {
+fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError, judgement: Option<&Judgement>) {
     match error {
         SessionError::HandshakeTimeout => lines.timed_out(Timeout::Busy),
         SessionError::HandshakeAbandoned => lines.handshake_abandoned(role),
@@ -178,7 +264,14 @@ fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError) {
         SessionError::Destination(_) => lines.negotiation_failed(error),
         SessionError::Handshake(error) => {
             if let tls::Error::Refused(refusal) = error {
+                let unnamed = judgement.is_some_and(|judgement| judgement.names.is_empty());
+                if refusal.reason == tls::RefusalReason::NotPinned && unnamed {
+                    lines.subject_checked(None);
+                }
                 lines.certificate_refused(refusal);
+            }
+            if error.is_unknown_identity() {
+                lines.key_not_found();
             }
             lines.tls_failed(Operation::Handshake(role), error);
         }

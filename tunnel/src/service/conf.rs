@@ -179,7 +179,7 @@ impl Builder<'_> {
         service.requires_client = service.asks_clients && section.verify.require;
         service.dialect = section.protocol.clone();
         service.trusted_proxies = section.accept_proxy.clone();
-        service.verifies = tls_options::verifies_path(section);
+        service.judges = tls_options::judgement(section);
         service.revocation = tls_options::revocation(section);
         service.stapling = self.stapling(section);
         service.kept_sessions = match section.session_resume {

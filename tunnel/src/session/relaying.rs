@@ -20,15 +20,15 @@ impl Session {
             match self.open(tls, plain, scratch) {
                 Ok(any) => moved |= any,
                 Err(error) => {
-                    self.send_last_words(tls);
+                    self.send_last_words(tls, &error);
                     self.abort(plain);
-                    return self.end(Err(error));
+                    return self.end(Err(SessionError::Tls(error)));
                 }
             }
             match self.seal(tls, plain, scratch) {
                 Ok(any) => moved |= any,
                 Err(error) => {
-                    self.send_last_words(tls);
+                    self.send_last_words(tls, &error);
                     self.abort(plain);
                     return self.end(Err(SessionError::Tls(error)));
                 }
@@ -47,7 +47,7 @@ impl Session {
         tls: &mut T,
         plain: &mut P,
         scratch: &mut Scratch,
-    ) -> Result<bool, SessionError> {
+    ) -> Result<bool, tls::Error> {
         if self.inbound == Direction::Ended {
             // "Any data received after a closure alert has been received MUST be ignored."
             // (RFC 8446 §6.1)
@@ -64,8 +64,7 @@ impl Session {
         let room = plain.send_room();
         let opened = relay::open(&mut self.connection, tls, room, scratch, |plaintext| {
             plain.send(plaintext);
-        })
-        .map_err(SessionError::Tls)?;
+        })?;
         self.received += opened.written as u64;
         if self.connection.peer_closed() {
             plain.finish();

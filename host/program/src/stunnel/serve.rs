@@ -345,7 +345,13 @@ impl Serving {
             let leads = |port: &&Published| port.forward.guest_port == bound.guest_port;
             let name = self.published.iter().find(leads);
             let name = name.map_or("", |port| &port.service);
-            let text = format!("Service [{name}] bound to {}", bound.listen);
+            let listen = bound.listen.to_string();
+            // stunnel's addresses of IPv6 have no brackets.
+            let listen = match listen.strip_prefix('[') {
+                Some(rest) => rest.replacen(']', "", 1),
+                None => listen,
+            };
+            let text = format!("Service [{name}] bound to {listen}");
             self.log.say(level::INFO, &text);
         }
     }
@@ -517,17 +523,16 @@ fn connections(status: &Status) -> Vec<String> {
         lines.push(format!("The image does not answer: it is {}", status.phase));
         return lines;
     };
-    for service in image.services.iter().filter(|service| service.sessions > 0) {
+    for (number, connection) in (1..).zip(&image.connections) {
         lines.push(format!(
-            "Service [{}]: {} active connection(s)",
-            service.name, service.sessions
+            "Active connection {number}: Service [{}], {} byte(s) sent to TLS, {} byte(s) sent to \
+             socket",
+            connection.service, connection.bytes_to_tls, connection.bytes_to_socket
         ));
     }
-    if image.old_sessions > 0 {
-        lines.push(format!(
-            "Earlier configurations: {} active connection(s)",
-            image.old_sessions
-        ));
+    let told = u32::try_from(image.connections.len()).unwrap_or(u32::MAX);
+    if let more @ 1.. = image.sessions.saturating_sub(told) {
+        lines.push(format!("{more} more active connection(s)"));
     }
     lines.push(format!("Listed {} active connection(s)", image.sessions));
     lines

@@ -20,11 +20,17 @@ use crate::reading::{self, Reading, Recipe};
 const MOST: u64 = 2 * 1024 * 1024;
 
 /// How stunnel begins lines about what is not one line's fault.
-const HEADS: [&str; 3] = ["Service [", "Global options: ", "Inetd mode: "];
+const HEADS: [&str; 4] = [
+    "Service [",
+    "Global options: ",
+    "Inetd mode: ",
+    "Use \"checkHost\"",
+];
 
 /// How stunnel tells what it could not do, behind a line of its own about why, which begins so.
-const FAILURES: [(&str, &str); 2] = [
+const FAILURES: [(&str, &str); 3] = [
     (": Failed to initialize TLS context", ""),
+    (": Failed to read PSK secrets", ""),
     (": Failed to include directory", "scandir: "),
 ];
 
@@ -166,6 +172,12 @@ impl Place {
 
     /// An error as stunnel tells it: what is wrong with a file, and then whose file it is.
     pub(super) fn error(&self, line: &str) -> Vec<String> {
+        let error = line.strip_prefix("error: ").unwrap_or(line);
+        if let Some(section) = self.section_of(error)
+            && let Some(lines) = about_section(error, &section)
+        {
+            return lines;
+        }
         let line = self.line(line);
         for (failure, head) in FAILURES {
             if let Some((whose, why)) = line.split_once(failure)
@@ -181,14 +193,21 @@ impl Place {
     fn first_section(&self) -> Option<usize> {
         let text = fs::read(&self.path).ok()?;
         let text = String::from_utf8_lossy(&text);
-        let place = text
-            .lines()
-            .position(|line| line.trim_start().starts_with('['));
+        let place = text.lines().position(|line| section(line).is_some());
         place.map(|place| place + 1)
     }
 
     fn is_readable(&self) -> bool {
         fs::read(&self.path).is_ok()
+    }
+
+    /// The section that this error's line is in.
+    fn section_of(&self, error: &str) -> Option<String> {
+        let line = self.line_of(error)?;
+        let text = fs::read(&self.path).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let before = text.lines().take(line);
+        before.filter_map(section).last().map(str::to_owned)
     }
 
     /// Which line of the file this error is about.
@@ -206,6 +225,46 @@ pub(super) fn is_inetd(place: &Place) -> bool {
         Some(configuration) => configuration.services.iter().any(Service::is_inherited),
         None => place.first_section().is_none() && place.is_readable(),
     }
+}
+
+/// The name in a line that opens a section.
+fn section(line: &str) -> Option<&str> {
+    line.trim().strip_prefix('[')?.strip_suffix(']')
+}
+
+/// What stunnel finds out when it has read the whole section, and says of that.
+fn about_section(error: &str, section: &str) -> Option<Vec<String>> {
+    const NO_PROTOCOL: &str = "Protocol not supported";
+    const NO_ADDRESS: &str = "Cannot resolve accept target";
+    let of_section = |what: &str| format!("Service [{section}]: {what}");
+    if error.ends_with(&format!("\": {NO_PROTOCOL}")) {
+        return Some(vec![of_section(NO_PROTOCOL)]);
+    }
+    if let Some((_, why)) = error.split_once(&format!("\": {NO_ADDRESS}: ")) {
+        return Some(vec![why.to_owned(), of_section(NO_ADDRESS)]);
+    }
+    let at = error.find("Error resolving \"")?;
+    let (whose, why) = error[at..].split_once(": failed to lookup address information: ")?;
+    // gai_strerror(3)'s texts.
+    let number = match why {
+        "Temporary failure in name resolution" => "EAI_AGAIN",
+        "No address associated with hostname" => "EAI_NODATA",
+        _ => "EAI_NONAME",
+    };
+    Some(vec![
+        format!("{whose}: {why} ({number})"),
+        of_section(NO_ADDRESS),
+    ])
+}
+
+/// As stunnel, which ends with the first error: the others are told at a lower level.
+fn first(errors: Vec<Vec<String>>, log: &Log) -> Vec<String> {
+    let mut errors = errors.into_iter();
+    let first = errors.next().unwrap_or_default();
+    for line in errors.flatten() {
+        log.say(level::INFO, &line);
+    }
+    first
 }
 
 /// What the configuration says of `foreground`, as far as it can be read.
@@ -260,17 +319,16 @@ pub(super) fn read(recipe: &Recipe, place: &Place, log: &Log) -> Result<Taken, V
     let reading = recipe.read(Passphrases::available()).map_err(|refused| {
         let mut lines = refused.lines;
         lines.retain(|line| line != "Configuration failed");
-        let line = lines.first().and_then(|line| place.line_of(line));
-        // stunnel says so behind its global options.
-        if let (Some(line), Some(section)) = (line, place.first_section())
-            && line >= section
-        {
+        // stunnel says so behind its global options; what is included is sections as a rule.
+        let error = lines.first().map_or("", String::as_str);
+        let is_behind = match (place.line_of(error), place.first_section()) {
+            (Some(line), section) => section.is_some_and(|section| line >= section),
+            (None, _) => error.starts_with('/'),
+        };
+        if is_behind {
             fips();
         }
-        lines
-            .iter()
-            .flat_map(|line| place.error(line))
-            .collect::<Vec<_>>()
+        first(lines.iter().map(|line| place.error(line)).collect(), log)
     })?;
     let Some(conf) = &reading.plan.conf else {
         return Err(vec!["there is no configuration".to_owned()]);
@@ -294,7 +352,8 @@ pub(super) fn read(recipe: &Recipe, place: &Place, log: &Log) -> Result<Taken, V
     let boot = boot.map_err(|error| vec![error.to_string()])?;
     let errors = check::contents(&boot);
     if !errors.is_empty() {
-        return Err(errors.iter().flat_map(|line| place.error(line)).collect());
+        let errors = errors.iter().map(|line| place.error(line)).collect();
+        return Err(first(errors, log));
     }
     Ok(Taken {
         global: configuration.global.clone(),

@@ -152,7 +152,7 @@ pub const REFUSALS: &[Case] = &[
             let conf = scene.conf("") + "key = /nonexistent/key.pem\n";
             refused(kind, scene, &conf, &[FILE])
         },
-        line: "[!] /nonexistent/key.pem: No such file or directory",
+        line: "[!] Service [tls]: Failed to initialize TLS context",
         status: 1,
     },
     Case {

@@ -135,7 +135,7 @@ fn sigusr2_lists_connections() {
     program.log.wait_for("LOG0[ui]: Active connections:");
     program
         .log
-        .wait_for("LOG0[ui]: Service [tls]: 1 active connection(s)");
+        .wait_for("LOG0[ui]: Active connection 1: Service [tls], 5 byte(s) sent to TLS, ");
     program
         .log
         .wait_for("LOG0[ui]: Listed 1 active connection(s)");

@@ -111,8 +111,12 @@ fn a_stranger_s_header_is_no_tls() {
     world.run(60);
     assert_eq!(world.dialled(), []);
     assert_eq!(world.server.usage().sessions, 0);
-    // A fatal alert (RFC 8446 §6).
-    assert_eq!(world.customers[stranger].received.first(), Some(&21));
+    // What speaks another protocol gets no alert.
+    assert_eq!(world.customers[stranger].received, b"");
+    assert_eq!(
+        world.status(stranger),
+        Status::Closed(Some(net::StreamError::Reset))
+    );
 }
 
 #[test]

@@ -177,12 +177,16 @@ fn a_hello_byte_by_byte_chooses_too() {
 }
 
 #[test]
-fn what_is_no_hello_is_answered_with_an_alert_and_reaches_no_backend() {
+fn what_is_no_hello_is_reset_and_reaches_no_backend() {
     let mut world = world_of(10, virtual_services()).with_backends(&[80, 81, 82]);
     world.run(5);
     let customer = world.connect_with(443, None, b"GET / HTTP/1.1\r\nHost: blue.example\r\n\r\n");
     world.run(60);
-    assert_eq!(world.customers[customer].received.first(), Some(&21));
+    assert_eq!(world.customers[customer].received, b"");
+    assert_eq!(
+        world.status(customer),
+        net::Status::Closed(Some(net::StreamError::Reset))
+    );
     assert_eq!(world.dialled(), []);
 }
 

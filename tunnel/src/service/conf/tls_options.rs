@@ -20,7 +20,7 @@ use super::Builder;
 use crate::{
     limits::MAX_SESSION_CACHE,
     revocation::{Revocation, Stapling},
-    service::Tls,
+    service::{Judgement, Tls},
 };
 
 /// Backends whose sessions a client keeps, at most.
@@ -333,11 +333,25 @@ fn client_auth(section: &Section) -> ClientAuth {
     }
 }
 
-fn path_options(section: &Section) -> PathOptions {
+/// How the peer's certificate is judged.
+pub(super) fn judgement(section: &Section) -> Option<Judgement> {
+    verifies_path(section).then(|| Judgement {
+        names: names(section),
+        chain: section.verify.chain,
+        peer: section.verify.peer,
+    })
+}
+
+/// Whom the peer's certificate may be for.
+fn names(section: &Section) -> Vec<PeerName> {
     let hosts = section.check_host.iter().cloned().map(PeerName::Host);
     let mailboxes = section.check_email.iter().cloned().map(PeerName::Email);
     let addresses = section.check_ip.iter().copied().map(PeerName::Address);
-    let names: Vec<PeerName> = hosts.chain(mailboxes).chain(addresses).collect();
+    hosts.chain(mailboxes).chain(addresses).collect()
+}
+
+fn path_options(section: &Section) -> PathOptions {
+    let names = names(section);
     PathOptions {
         trust: match (section.verify.chain, section.verify.peer) {
             (true, true) => Trust::ChainAndPeer,
