@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, FromArgMatches};
-use stockade_program::cli::{self, Net, Run};
+use stockade_program::cli::{self, Machinery, Net, Run};
 use stockade_program::{Caller, Image};
 
 use crate::{Result, image, packages};
@@ -50,19 +50,19 @@ impl Caller for Checkout<'_> {
         Ok(self.root.join("target/dev"))
     }
 
-    fn image_place(&self, options: &Run) -> String {
+    fn image_place(&self, machinery: &Machinery) -> String {
         let built = image::path(self.root, false);
-        let path = options.image.as_deref().unwrap_or(&built);
+        let path = machinery.image.as_deref().unwrap_or(&built);
         stockade_program::shown(path)
     }
 
-    fn prepare(&mut self, options: &Run, net: &Net) -> Result<Image> {
-        let tools = match (net, &options.image) {
+    fn prepare(&mut self, machinery: &Machinery, net: &Net) -> Result<Image> {
+        let tools = match (net, &machinery.image) {
             (Net::Bridge(_), _) => packages::RUN_ON_BRIDGE,
             _ => packages::RUN,
         };
         packages::require(tools, self.install)?;
-        match &options.image {
+        match &machinery.image {
             Some(path) => Image::file(path),
             None => Image::file(&image::build(self.root, false)?.path),
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use stockade_host::memfd;
 
-use crate::cli::{Net, Run};
+use crate::cli::{Machinery, Net};
 use crate::{Result, embedded};
 
 /// What differs between the installed program and a run out of a checkout.
@@ -23,7 +23,7 @@ pub trait Caller {
     fn development_folder(&self) -> Result<PathBuf>;
 
     /// Where the image is or will be, in words, for a dry run.
-    fn image_place(&self, options: &Run) -> String;
+    fn image_place(&self, machinery: &Machinery) -> String;
 
     /// Makes the image and the programs for a run ready. Comes when everything that can be refused at
     /// once has been refused.
@@ -31,7 +31,7 @@ pub trait Caller {
     /// # Errors
     ///
     /// Something is missing, and what to do.
-    fn prepare(&mut self, options: &Run, net: &Net) -> Result<Image>;
+    fn prepare(&mut self, machinery: &Machinery, net: &Net) -> Result<Image>;
 }
 
 /// This program's version.
@@ -109,13 +109,13 @@ impl Caller for Installed {
             .ok_or_else(|| NO_STATE_FOLDER.into())
     }
 
-    fn image_place(&self, options: &Run) -> String {
-        let named = options.image.as_deref().map(crate::shown);
+    fn image_place(&self, machinery: &Machinery) -> String {
+        let named = machinery.image.as_deref().map(crate::shown);
         named.unwrap_or_else(|| embedded::IMAGE.map_or("IMAGE", |_| INSIDE).to_owned())
     }
 
-    fn prepare(&mut self, options: &Run, _net: &Net) -> Result<Image> {
-        match (&options.image, embedded::IMAGE) {
+    fn prepare(&mut self, machinery: &Machinery, _net: &Net) -> Result<Image> {
+        match (&machinery.image, embedded::IMAGE) {
             (Some(path), _) => Image::file(path),
             (None, Some(bytes)) => Image::inside(bytes),
             (None, None) => Err(NO_IMAGE.into()),

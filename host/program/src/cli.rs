@@ -12,12 +12,13 @@ use clap::{
 };
 use stockade_host::control::Name;
 use stockade_host::network::Forward;
-use stockade_host::{Accel, Firmware, Machine};
 
 use crate::{caller, plan};
 
+mod machinery;
 mod proxy;
 
+pub use machinery::Machinery;
 pub use proxy::{Destination, Hosting, Proxy, Socat, Source};
 pub(crate) use proxy::{LONGEST, destination, tcp};
 
@@ -112,9 +113,6 @@ pub struct Run {
     /// --conf's file without its ending, else stockade]
     #[arg(long, value_name = "NAME")]
     pub name: Option<Name>,
-    /// Boot this image, an ELF file, instead of the one that came with this program
-    #[arg(long, value_name = "FILE")]
-    pub image: Option<PathBuf>,
     /// Serve what this stunnel configuration file says, on the addresses that its accept lines
     /// name; `check` tells more. - reads it from standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -135,21 +133,9 @@ pub struct Run {
     /// may be repeated; with --net rootless only [default: 8443 to the port where the image accepts]
     #[arg(long, value_name = "FROM:GUESTPORT", action = ArgAction::Append)]
     pub publish: Vec<Forward>,
-    /// What runs the image's instructions; auto tries whether a guest runs under KVM
-    #[arg(long, value_name = "ACCEL", default_value = "auto",
-          value_parser = words::<Accel>(&["auto", "kvm", "tcg"]))]
-    pub accel: Accel,
-    /// QEMU's machine type; microvm boots fastest
-    #[arg(long, value_name = "MACHINE", default_value = "microvm",
-          value_parser = words::<Machine>(&["microvm", "q35", "pc"]))]
-    pub machine: Machine,
-    /// What the machine starts with [default: qboot for microvm, seabios for q35 and pc]
-    #[arg(long, value_name = "FIRMWARE",
-          value_parser = words::<Firmware>(&["seabios", "qboot"]))]
-    pub firmware: Option<Firmware>,
-    /// The machine's memory in MiB [default: 128]
-    #[arg(long, value_name = "MIB", value_parser = memory)]
-    pub memory: Option<u32>,
+    /// What boots.
+    #[command(flatten)]
+    pub machinery: Machinery,
     /// How many seconds open connections have to end by themselves when the run is stopped
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub drain: Duration,

@@ -55,13 +55,13 @@ pub(crate) fn show(options: &Run, caller: &dyn Caller, net: Net) -> Result<ExitC
     if let Some(conf) = &plan.conf {
         archive.extend(conf.recording.paths().map(str::to_owned));
     }
-    let image = caller.image_place(options);
+    let image = caller.image_place(&options.machinery);
     let machine = machine(options, plan, &image)?;
     let boot = machine.boot()?;
     let initrd = boot.archive.is_some().then_some("BOOT-ARCHIVE");
 
     println!("would boot     {image}");
-    if options.accel == Accel::Auto {
+    if options.machinery.accel == Accel::Auto {
         println!("would try      whether a guest runs under KVM; TCG is shown below");
     }
     if let Net::Bridge(bridge) = &plan.net {
@@ -115,7 +115,7 @@ fn machine(options: &Run, plan: &Plan, image: &str) -> Result<Qemu> {
     };
     let (channel, _) = UnixStream::pair()?;
     Ok(reading::machine(options, Path::new(image), plan)
-        .accel(options.accel)
+        .accel(options.machinery.accel)
         .sandbox(true)
         .channel(Arc::new(channel.into()))
         .network(network))

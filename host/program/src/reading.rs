@@ -130,12 +130,12 @@ impl Reading {
 /// The machine that would run it, without network.
 pub(crate) fn machine(options: &Run, image: &Path, plan: &Plan) -> Qemu {
     let mut machine = Qemu::new(image)
-        .machine(options.machine)
+        .machine(options.machinery.machine)
         .kernel_line(plan.line.as_str());
-    if let Some(firmware) = options.firmware {
+    if let Some(firmware) = options.machinery.firmware {
         machine = machine.firmware(firmware);
     }
-    if let Some(memory) = options.memory {
+    if let Some(memory) = options.machinery.memory {
         machine = machine.memory_mib(memory);
     }
     for (name, bytes) in &plan.files {

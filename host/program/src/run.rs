@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stockade_host::conf::Passphrases;
 use stockade_host::control::{self, Name, Server};
-use stockade_host::launch::{Image as Bytes, Launcher, Notify, Options};
+use stockade_host::launch::{Launcher, Notify};
 use stockade_host::{Accel, Backend, Error, probe};
 
 use crate::caller::{Caller, Image};
@@ -72,7 +72,7 @@ pub fn run(options: &Run, caller: &mut dyn Caller) -> Result<ExitCode> {
     {
         return Err(network::no_bridge(bridge, &reading.config, caller.program()).into());
     }
-    let image = caller.prepare(options, &recipe.net)?;
+    let image = caller.prepare(&options.machinery, &recipe.net)?;
     serve(recipe, reading, &name, &image)
 }
 
@@ -85,7 +85,7 @@ fn serve(recipe: Recipe, reading: Reading, name: &Name, image: &Image) -> Result
         _ => None,
     };
     let link = network::link(&recipe.net, tap.as_ref(), program)?;
-    let (accel, accel_words) = accelerator(options.accel, image)?;
+    let (accel, accel_words) = accelerator(options.machinery.accel, image)?;
     let keeping = Keeping::start(reading.plan.conf.as_ref(), options.pidfile.as_deref())?;
 
     let Reading {
@@ -99,7 +99,7 @@ fn serve(recipe: Recipe, reading: Reading, name: &Name, image: &Image) -> Result
         image.name,
         words::megabytes(image.size)
     );
-    println!("machine      {}, {accel_words}", options.machine);
+    println!("machine      {}, {accel_words}", options.machinery.machine);
     println!("network      {}", words::network(plan, tap.as_ref(), ports));
     print!("{}", words::services(plan, config, ports));
     if let Some(path) = keeping.log_path() {
@@ -111,13 +111,7 @@ fn serve(recipe: Recipe, reading: Reading, name: &Name, image: &Image) -> Result
 
     let readings = Readings::new(recipe, &reading);
     let latest = readings.latest();
-    let mut launch = Options::new(Bytes::File(image.path.clone()), link, readings);
-    launch.machinery.machine = options.machine;
-    launch.machinery.firmware = options.firmware;
-    launch.machinery.accel = accel;
-    if let Some(memory) = options.memory {
-        launch.machinery.memory_mib = memory;
-    }
+    let mut launch = options.machinery.launch(&image.path, accel, link, readings);
     launch.notify = Notify::from_environment();
     let log = keeping.log();
     launch.on_line = Box::new(move |line| {

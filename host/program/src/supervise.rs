@@ -8,7 +8,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::iterator::Signals;
 use stockade_host::launch::{End, Kind, Launcher, Ready, Record};
 
 use crate::free_ports::FreePorts;
@@ -71,16 +70,8 @@ impl Messages {
     /// Takes over the signals that a run heeds (stunnel(8), "SIGNALS").
     pub(crate) fn listen() -> Result<Messages> {
         let (sender, receiver) = channel();
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
-        let signalled = sender.clone();
-        thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || {
-                for signal in signals.forever() {
-                    // Nobody listens any more when all is over.
-                    let _ = signalled.send(Message::Signal(signal));
-                }
-            })?;
+        let signals = [SIGHUP, SIGINT, SIGTERM, SIGUSR1];
+        waiting::for_signals(signals, &sender, Message::Signal)?;
         Ok(Messages {
             sender,
             receiver,

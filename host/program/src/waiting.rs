@@ -1,7 +1,12 @@
-//! Waiting for what a launcher's machines come to, on a thread of the caller's.
+//! Waiting: for what a launcher's machines come to, on a thread of the caller's; for signals, on one of
+//! their own.
 
+use std::io;
+use std::sync::mpsc::Sender;
+use std::thread;
 use std::time::Duration;
 
+use signal_hook::iterator::Signals;
 use stockade_host::Error;
 use stockade_host::launch::{End, Launcher, Ready};
 
@@ -37,4 +42,23 @@ pub(crate) fn for_end(launcher: &Launcher) -> End {
             return end;
         }
     }
+}
+
+/// Sends a message for each of these signals from now on, as long as somebody listens.
+pub(crate) fn for_signals<M: Send + 'static>(
+    signals: impl IntoIterator<Item = i32>,
+    sender: &Sender<M>,
+    message: fn(i32) -> M,
+) -> io::Result<()> {
+    let mut signals = Signals::new(signals)?;
+    let sender = sender.clone();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                // Nobody listens any more when all is over.
+                let _ = sender.send(message(signal));
+            }
+        })?;
+    Ok(())
 }

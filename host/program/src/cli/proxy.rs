@@ -10,9 +10,8 @@ use clap::{ArgAction, Args, ValueHint};
 use stockade::{Listen, Remote};
 use stockade_host::control::Name;
 use stockade_host::network::Forward;
-use stockade_host::{Accel, Firmware, Machine};
 
-use super::{MAX_SECONDS, Run, memory, seconds, words};
+use super::{MAX_SECONDS, Machinery, seconds};
 
 /// What is carried where, and who is trusted.
 #[derive(Clone, Debug, Args)]
@@ -88,24 +87,9 @@ pub struct Hosting {
     /// Write this process's number into a file while it runs
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub pidfile: Option<PathBuf>,
-    /// Boot this image, an ELF file, instead of the one that came with this program
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub image: Option<PathBuf>,
-    /// What runs the image's instructions; auto tries whether a guest runs under KVM
-    #[arg(long, value_name = "ACCEL", default_value = "auto",
-          value_parser = words::<Accel>(&["auto", "kvm", "tcg"]))]
-    pub accel: Accel,
-    /// QEMU's machine type; microvm boots fastest
-    #[arg(long, value_name = "MACHINE", default_value = "microvm",
-          value_parser = words::<Machine>(&["microvm", "q35", "pc"]))]
-    pub machine: Machine,
-    /// What the machine starts with [default: qboot for microvm, seabios for q35 and pc]
-    #[arg(long, value_name = "FIRMWARE",
-          value_parser = words::<Firmware>(&["seabios", "qboot"]))]
-    pub firmware: Option<Firmware>,
-    /// The machine's memory in MiB [default: 128]
-    #[arg(long, value_name = "MIB", value_parser = memory)]
-    pub memory: Option<u32>,
+    /// What boots.
+    #[command(flatten)]
+    pub machinery: Machinery,
 }
 
 /// Words of `socat`.
@@ -118,20 +102,6 @@ pub struct Socat {
         allow_hyphen_values = true
     )]
     pub words: Vec<OsString>,
-}
-
-impl Hosting {
-    /// The same as options of `run`.
-    pub(crate) fn as_run(&self) -> Run {
-        Run {
-            image: self.image.clone(),
-            accel: self.accel,
-            machine: self.machine,
-            firmware: self.firmware,
-            memory: self.memory,
-            ..Run::default()
-        }
-    }
 }
 
 /// Where programs connect to in the clear.

@@ -1,5 +1,7 @@
 //! Which options are taken, and what is said of others.
 
+use stockade_host::{Accel, Firmware, Machine};
+
 use super::*;
 
 fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
@@ -44,7 +46,7 @@ fn all_after_the_dashes_is_handed_over_as_it_is() {
         "--debug",
     ]);
     assert_eq!(options.words, ["--ipv4=10.0.0.2/24", "--", "--debug"]);
-    assert_eq!(options.memory, Some(64));
+    assert_eq!(options.machinery.memory, Some(64));
     assert!(!options.debug);
 }
 
@@ -67,11 +69,11 @@ fn every_option_is_read() {
         "--dry-run",
     ]);
     assert_eq!(options.conf, None);
-    assert_eq!(options.image, Some(PathBuf::from("stockade.elf")));
+    assert_eq!(options.machinery.image, Some(PathBuf::from("stockade.elf")));
     assert_eq!(options.net, Some(Net::Tap("tap0".to_owned())));
-    assert_eq!(options.accel, Accel::Tcg);
-    assert_eq!(options.machine, Machine::Q35);
-    assert_eq!(options.firmware, Some(Firmware::Qboot));
+    assert_eq!(options.machinery.accel, Accel::Tcg);
+    assert_eq!(options.machinery.machine, Machine::Q35);
+    assert_eq!(options.machinery.firmware, Some(Firmware::Qboot));
     assert_eq!(options.publish.len(), 2);
     assert_eq!(options.key, Some(PathBuf::from("k.pem")));
     assert!(options.debug && options.dry_run);
@@ -80,8 +82,8 @@ fn every_option_is_read() {
 #[test]
 fn without_options_all_is_as_the_help_says() {
     let options = run(&[]);
-    assert_eq!(options.accel, Accel::Auto);
-    assert_eq!(options.machine, Machine::Microvm);
+    assert_eq!(options.machinery.accel, Accel::Auto);
+    assert_eq!(options.machinery.machine, Machine::Microvm);
     assert!(options.net.is_none() && options.words.is_empty());
 }
 
@@ -95,7 +97,7 @@ fn the_network_of_before_is_the_one_of_now() {
 fn a_configuration_goes_with_the_options_of_the_machine() {
     let options = run(&["--conf", "off.conf", "--memory=64", "--", "--dns=10.0.0.1"]);
     assert_eq!(options.conf.as_deref(), Some("off.conf"));
-    assert_eq!(options.memory, Some(64));
+    assert_eq!(options.machinery.memory, Some(64));
     assert_eq!(options.words, ["--dns=10.0.0.1"]);
 }
 

@@ -10,12 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
-use signal_hook::iterator::Signals;
 use stockade::Listen;
 use stockade_host::Error;
 use stockade_host::conf::PidFile;
 use stockade_host::control::{self, Name, Server};
-use stockade_host::launch::{End, Image, Launcher, Link, Notify, Options, Setup};
+use stockade_host::launch::{End, Launcher, Link, Notify, Setup};
 
 use super::changes::Changes;
 use super::hearer::{Ending, Hearer};
@@ -26,6 +25,9 @@ use crate::caller::{Caller, Installed};
 use crate::cli::Net;
 use crate::run;
 use crate::waiting::{self, PATIENCE};
+
+/// The signals that mean something.
+const SIGNALS: [i32; 5] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1];
 
 /// What the service is called in the image.
 const SERVICE: &str = "proxy";
@@ -91,14 +93,13 @@ fn start(order: Order, log: &Log) -> Result<u8, String> {
     let told = |error: Box<dyn std::error::Error>| error.to_string();
     // All that can be refused at once is.
     let first = read(&wish).map_err(|lines| lines.join("\n"))?;
-    let options = hosting.as_run();
     let image = Installed::default()
-        .prepare(&options, &Net::Rootless)
+        .prepare(&hosting.machinery, &Net::Rootless)
         .map_err(told)?;
-    let (accel, words) = run::accelerator(options.accel, &image).map_err(told)?;
+    let (accel, words) = run::accelerator(hosting.machinery.accel, &image).map_err(told)?;
     log.say(Level::Info, &format!("image {}, {words}", image.name));
     let (sender, receiver) = channel();
-    listen_to_signals(&sender).map_err(|error| error.to_string())?;
+    waiting::for_signals(SIGNALS, &sender, Message::Signal).map_err(|error| error.to_string())?;
 
     let changes = Changes::of(wish.files());
     let listen = wish.listen.clone();
@@ -107,13 +108,9 @@ fn start(order: Order, log: &Log) -> Result<u8, String> {
         Some(setup) => Ok(setup),
         None => read(&wish),
     };
-    let mut launch = Options::new(Image::File(image.path.clone()), Link::Rootless, source);
-    launch.machinery.machine = options.machine;
-    launch.machinery.firmware = options.firmware;
-    launch.machinery.accel = accel;
-    if let Some(memory) = options.memory {
-        launch.machinery.memory_mib = memory;
-    }
+    let mut launch = hosting
+        .machinery
+        .launch(&image.path, accel, Link::Rootless, source);
     launch.notify = Notify::from_environment();
     launch.takes_one = once;
     let mut hearer = Hearer::new(log.clone());
@@ -226,20 +223,6 @@ fn is_own(name: &Name, listen: &Listen) -> bool {
         }
         Listen::Tcp(_) => false,
     }
-}
-
-fn listen_to_signals(sender: &Sender<Message>) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1])?;
-    let sender = sender.clone();
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                // Nobody listens any more when all is over.
-                let _ = sender.send(Message::Signal(signal));
-            }
-        })?;
-    Ok(())
 }
 
 /// Tells when the first machine serves, and when all is over.

@@ -6,11 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
 use stockade_config::stunnel::Global;
 use stockade_host::conf::{self, PidFile, Published};
 use stockade_host::control::{Name, Server};
-use stockade_host::launch::{End, Image, Launcher, Notify, Options, Ready, Status};
+use stockade_host::launch::{End, Launcher, Notify, Ready, Status};
 use stockade_host::network::Bound;
 use stockade_host::{Accel, Error, Tap};
 
@@ -125,7 +124,9 @@ fn start(
     check_ports(&reading.ports.published, log)?;
 
     let told = |error: Box<dyn std::error::Error>| lines_of(&error.to_string());
-    let image = Installed::default().prepare(&options, &net).map_err(told)?;
+    let image = Installed::default()
+        .prepare(&options.machinery, &net)
+        .map_err(told)?;
     let tap = match &net {
         Net::Bridge(bridge) => {
             Some(network::make_tap(bridge, &reading.config, "stockade").map_err(told)?)
@@ -133,10 +134,11 @@ fn start(
         _ => None,
     };
     let link = network::link(&net, tap.as_ref(), "stockade").map_err(told)?;
-    let (accel, words) = run::accelerator(options.accel, &image).map_err(told)?;
+    let (accel, words) = run::accelerator(options.machinery.accel, &image).map_err(told)?;
     log.say(level::INFO, &format!("Image: {}, {words}", image.name));
     let (sender, receiver) = channel();
-    listen_to_signals(&sender).map_err(|error| lines_of(&error.to_string()))?;
+    waiting::for_signals(signals::heeded(), &sender, Message::Signal)
+        .map_err(|error| lines_of(&error.to_string()))?;
     if let Some(parent) = &parent {
         parent.leave_session();
     }
@@ -149,13 +151,9 @@ fn start(
         first: Some(reading.setup()),
         latest: Arc::clone(&latest),
     };
-    let mut launch = Options::new(Image::File(image.path.clone()), link, configurations);
-    launch.machinery.machine = options.machine;
-    launch.machinery.firmware = options.firmware;
-    launch.machinery.accel = accel;
-    if let Some(memory) = options.memory {
-        launch.machinery.memory_mib = memory;
-    }
+    let mut launch = options
+        .machinery
+        .launch(&image.path, accel, link, configurations);
     launch.notify = Notify::from_environment();
     let hearer = Hearer {
         log: log.clone(),
@@ -251,20 +249,6 @@ fn control(place: &Place, launcher: &Arc<Launcher>, drain: Duration, log: &Log) 
     server
         .inspect_err(|error| log.say(level::INFO, &format!("No control socket: {error}")))
         .ok()
-}
-
-fn listen_to_signals(sender: &Sender<Message>) -> std::io::Result<()> {
-    let mut signals = Signals::new(signals::heeded())?;
-    let sender = sender.clone();
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                // Nobody listens any more when all is over.
-                let _ = sender.send(Message::Signal(signal));
-            }
-        })?;
-    Ok(())
 }
 
 /// Leads the one client of this process into the image.

@@ -264,7 +264,7 @@ fn options_about_the_machine_come_from_the_environment() {
         panic!("refused");
     };
     assert_eq!(order.hosting.exit_code, 143);
-    assert_eq!(order.hosting.memory, Some(64));
+    assert_eq!(order.hosting.machinery.memory, Some(64));
     assert_eq!(order.drain, Duration::from_secs(2));
     let Err(refused) = read(&words, "--listen unix:/x") else {
         panic!("taken");
