@@ -136,7 +136,7 @@ pub fn the_backend_is_down_and_comes_back(place: Place) {
     });
     let error = answer.expect_err("there is nobody to end this in order");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    let line = running.guest.wait_for_after(seen, "backend");
+    let line = running.guest.wait_for_after(seen, "s_connect: connect ");
     let port = running.backend.address().port().to_string();
     assert!(
         line.contains(&port),
@@ -178,7 +178,7 @@ pub fn a_backend_that_does_not_answer(place: Place) {
     let error = answer.expect_err("there is nobody to end this in order");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     let absent = running.cable.tap().absent().to_string();
-    let line = running.guest.wait_for("backend cannot be reached");
+    let line = running.guest.wait_for("TIMEOUTconnect exceeded");
     assert!(
         line.contains(&absent),
         "the log does not say which backend: {line}"

@@ -218,6 +218,6 @@ pub fn tls_1_1_is_refused(place: Place) {
         "{}",
         finished.stderr
     );
-    running.guest.wait_for("handshake failed");
+    running.guest.wait_for("SSL_accept: error:");
     download(&running, 1000);
 }
