@@ -170,7 +170,9 @@ fn a_client_is_known_by_its_own_address() {
         let mut stream = TlsStream::open(tcp, &client).expect("a client that begins");
         stream.complete_handshake().expect("a handshake");
         launcher.log.wait_for(&format!(
-            "Service [{service}] accepted connection from {own}"
+            "Service [{service}] accepted connection from {}:{}",
+            own.ip(),
+            own.port()
         ));
         stream.write_all(b"ECHO\n").expect("the command is taken");
         end(stream).expect("an orderly end");

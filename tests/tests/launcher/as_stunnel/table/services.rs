@@ -359,7 +359,7 @@ accept = 127.0.0.1:{C}
 connect = {backend}
 cert = {dir}/server.pem
 key = {dir}/server.key
-TIMEOUTidle = 1
+TIMEOUTidle = 3
 [plain]
 client = yes
 accept = 127.0.0.1:{D}
