@@ -1,10 +1,16 @@
 //! The lines that a child process writes, as they come.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use crate::{PATIENCE, wait_until};
+
+/// An address as stunnel's users and its log write it: no brackets.
+pub fn written(address: SocketAddr) -> String {
+    format!("{}:{}", address.ip(), address.port())
+}
 
 /// A growing log, read by threads of its own that end with the process.
 #[derive(Clone, Default)]

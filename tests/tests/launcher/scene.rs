@@ -14,6 +14,7 @@ use stockade_tests::certificates::Identity;
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::launcher::place::Place;
 use stockade_tests::launcher::program::Program;
+use stockade_tests::stunnel::log::written;
 use stockade_tests::stunnel::ports;
 
 /// What every configuration begins with: nothing is logged elsewhere.
@@ -108,11 +109,6 @@ impl Scene {
         echo(&mut stream, b"some words")?;
         end(stream)
     }
-}
-
-/// An address as stunnel's users write it: no brackets.
-fn written(address: SocketAddr) -> String {
-    format!("{}:{}", address.ip(), address.port())
 }
 
 /// Writes the certificate and the key that services name.

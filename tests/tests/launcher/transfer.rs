@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use stockade_tests::backend::{Backend, End, Mode};
 use stockade_tests::client::{self, TlsStream};
 use stockade_tests::pattern::{Hasher, Pattern, Sum};
+use stockade_tests::stunnel::log::written;
 use stockade_tests::stunnel::ports;
 
 use crate::scene::{GLOBALS, LOOPBACK, Scene, begin_echo, end, open_together, tcp_from};
@@ -170,9 +171,8 @@ fn a_client_is_known_by_its_own_address() {
         let mut stream = TlsStream::open(tcp, &client).expect("a client that begins");
         stream.complete_handshake().expect("a handshake");
         launcher.log.wait_for(&format!(
-            "Service [{service}] accepted connection from {}:{}",
-            own.ip(),
-            own.port()
+            "Service [{service}] accepted connection from {}",
+            written(own)
         ));
         stream.write_all(b"ECHO\n").expect("the command is taken");
         end(stream).expect("an orderly end");

@@ -9,6 +9,7 @@ use stockade_tests::client::{self, TlsStream};
 use stockade_tests::peers::proxies::Announced;
 use stockade_tests::stunnel::debian::{Debian, GLOBALS};
 use stockade_tests::stunnel::files::Files;
+use stockade_tests::stunnel::log::written;
 use stockade_tests::stunnel::ports;
 use stockade_tests::stunnel::subject::{Kind, Subject};
 
@@ -68,7 +69,7 @@ impl Place {
 
     /// The client is told of as these addresses, in the log and to the backend.
     fn tells(&self, client: SocketAddr, local: SocketAddr, mut stream: TlsStream) {
-        let line = format!("Service [in] accepted connection from {client}");
+        let line = format!("Service [in] accepted connection from {}", written(client));
         say(&mut stream);
         let header = Header::read(&self.ear.hear());
         assert_eq!((header.client, header.local), (client, local));
@@ -167,7 +168,7 @@ pub fn of_nobody(kind: Kind) {
         let told = Header::read(&place.ear.hear());
         assert_eq!(told.client, own, "{}", header.escape_ascii());
         assert_eq!(told.local.port(), place.server.port());
-        let line = format!("Service [in] accepted connection from {own}");
+        let line = format!("Service [in] accepted connection from {}", written(own));
         place.subject.wait_for(&line);
     }
 }
@@ -246,7 +247,7 @@ pub fn by_strangers(kind: Kind) {
     assert!(refused.is_err());
     // The last words are of the true client, and nothing of the header is believed.
     let own = stream.tcp().local_addr().expect("an open connection");
-    let accepted = format!("Service [in] accepted connection from {own}");
+    let accepted = format!("Service [in] accepted connection from {}", written(own));
     place.subject.wait_for(&accepted);
     assert_eq!(place.subject.count("192.0.2.77"), 0);
     assert!(place.ear.has_heard_nothing());

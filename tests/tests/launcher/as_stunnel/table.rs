@@ -15,6 +15,7 @@ use stockade_tests::launcher::program::Program;
 use stockade_tests::process::Finished;
 use stockade_tests::stunnel::authority::{Authority, Leaf, self_signed};
 use stockade_tests::stunnel::debian::Debian;
+use stockade_tests::stunnel::log::written;
 use stockade_tests::stunnel::ports;
 
 use super::lines::{self, Level};
@@ -199,7 +200,6 @@ impl Ground {
 
     /// A text with the words in braces filled in.
     fn fill(&self, text: &str, ports: &[u16]) -> String {
-        let plain = |address: SocketAddr| format!("{}:{}", address.ip(), address.port());
         let mut text = text.replace("{dir}", &self.scene.place.files.folder());
         for (letter, port) in ('A'..).zip(ports) {
             text = text.replace(&format!("{{{letter}}}"), &port.to_string());
@@ -212,7 +212,7 @@ impl Ground {
             ("full", self.full.address()),
         ];
         for (name, address) in around.iter().chain(&self.names) {
-            text = text.replace(&format!("{{{name}}}"), &plain(*address));
+            text = text.replace(&format!("{{{name}}}"), &written(*address));
         }
         text
     }
