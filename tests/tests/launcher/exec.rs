@@ -82,11 +82,8 @@ fn what_programs_say_is_the_same() {
     let ask = script(&scene, "ask", "echo name?; read name; echo \"hello $name\"");
     let tells = script(&scene, "tells", "echo said and gone");
     let fails = script(&scene, "fails", "exit 3");
-    let given = script(
-        &scene,
-        "given",
-        "printf '<%s>' \"$@\"; ls /proc/self/fd | wc -l",
-    );
+    let given = script(&scene, "given", "printf '<%s>' \"$@\"");
+    let counts = script(&scene, "counts", "ls /proc/self/fd | wc -l");
     let terminal = script(
         &scene,
         "terminal",
@@ -94,7 +91,7 @@ fn what_programs_say_is_the_same() {
     );
     let idle = scene.place.files.add("idle", "#!/bin/sh\necho never\n");
     let missing = scene.place.files.path("missing");
-    let cases: [(&str, String, &[u8], &str); 8] = [
+    let cases: [(&str, String, &[u8], &str); 9] = [
         ("ask", format!("exec = {ask}"), b"you\n", "hello you"),
         ("tells", format!("exec = {tells}"), b"", "said and gone"),
         ("fails", format!("exec = {fails}"), b"", ""),
@@ -106,6 +103,7 @@ fn what_programs_say_is_the_same() {
             b"",
             "<a><'b><c'><$(id)><;>",
         ),
+        ("counts", format!("exec = {counts}"), b"", ""),
         (
             "name",
             "exec = /bin/sh\nexecArgs = called -c echo${IFS}$0".to_owned(),
@@ -138,6 +136,12 @@ fn what_programs_say_is_the_same() {
     });
     let [debian, ours] = heard;
     for ((name, _, _, expected), (debian, ours)) in cases.iter().zip(debian.iter().zip(&ours)) {
+        if *name == "counts" {
+            // Debian's may leave a descriptor of another connection open in a program.
+            let count = |heard: &str| heard.trim().parse::<u32>().expect("a number");
+            assert!(count(ours) <= count(debian), "{ours} descriptors, {debian}");
+            continue;
+        }
         // A terminal's echo comes when it comes.
         let [debian, ours] = [debian, ours].map(|heard| heard.replacen("typed\r\n", "", 1));
         assert_eq!(debian, ours, "{name}: Debian's, then ours");
