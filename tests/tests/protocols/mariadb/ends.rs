@@ -302,7 +302,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Stunnel's words.
+    /// Stunnel's words, and ours.
     fn of_stunnel(self) -> &'static str {
         match self {
             Event::Idle => "TIMEOUTidle exceeded",
@@ -311,15 +311,6 @@ impl Event {
             Event::CertificateRefused => "alert unknown ca",
             Event::CertificateRequired => "alert certificate required",
             Event::Refused => "Connection refused (111)",
-        }
-    }
-
-    /// The image's, which are stunnel's but for those of OpenSSL.
-    fn of_image(self) -> &'static str {
-        match self {
-            Event::CertificateRefused => "(unknown_ca)",
-            Event::CertificateRequired => "(certificate_required)",
-            other => other.of_stunnel(),
         }
     }
 
@@ -349,10 +340,10 @@ impl Running {
     pub fn wait_for_after(&self, from: usize, event: Event) {
         match self {
             Running::Stunnel(subject) => {
-                subject.wait_for_after(from, words(subject, event));
+                subject.wait_for_after(from, event.of_stunnel());
             }
             Running::Proxy(daemon) => {
-                daemon.log.wait_for_after(from, event.of_image());
+                daemon.log.wait_for_after(from, event.of_stunnel());
             }
             Running::Socat(daemon) => {
                 let words = event.of_socat();
@@ -364,8 +355,8 @@ impl Running {
     /// How many lines tell of this.
     pub fn count(&self, event: Event) -> usize {
         match self {
-            Running::Stunnel(subject) => subject.count(words(subject, event)),
-            Running::Proxy(daemon) => daemon.log.count(event.of_image()),
+            Running::Stunnel(subject) => subject.count(event.of_stunnel()),
+            Running::Proxy(daemon) => daemon.log.count(event.of_stunnel()),
             Running::Socat(daemon) => {
                 let words = event.of_socat();
                 words.map_or(0, |words| daemon.log.count(words))
@@ -379,13 +370,6 @@ impl Running {
             Running::Stunnel(subject) => subject.is_running(),
             Running::Socat(daemon) | Running::Proxy(daemon) => daemon.is_running(),
         }
-    }
-}
-
-fn words(subject: &Subject, event: Event) -> &'static str {
-    match subject {
-        Subject::Debian(_) => event.of_stunnel(),
-        _ => event.of_image(),
     }
 }
 
