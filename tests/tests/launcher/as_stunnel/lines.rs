@@ -5,6 +5,11 @@ use std::collections::BTreeSet;
 /// Lines that only Debian's has, and why. `…` stands for anything.
 const DEBIANS: &[(&str, &str)] = &[
     ("Compiled with OpenSSL", "there is none here"),
+    (
+        "Local mode child started",
+        "the number of a process; ours is told of apart from its connection",
+    ),
+    ("Child process ", "likewise"),
     ("Running  with OpenSSL", "there is none here"),
     ("Threading:", "one core, one loop"),
     ("Insecure file permissions", "ours names more files"),
@@ -87,6 +92,11 @@ const DEBIANS: &[(&str, &str)] = &[
 
 /// Lines that only ours has, and why.
 const OURS: &[(&str, &str)] = &[
+    (
+        "Local mode child started",
+        "the launcher starts programs, and does not know a connection's number",
+    ),
+    ("Child process ", "likewise"),
     ("No OpenSSL: ", "what stands in its place"),
     ("Image: ", "there is a machine"),
     ("Machine ", "there is a machine"),

@@ -340,6 +340,20 @@ sni = localhost
         seen: &["then RST"],
     },
     Row {
+        name: "a program",
+        conf: "\
+[program]
+accept = 127.0.0.1:{A}
+exec = /bin/sh
+execArgs = sh -c read${IFS}words;echo${IFS}said:$words
+cert = {dir}/server.pem
+key = {dir}/server.key
+",
+        steps: &[Openssl('A', "")],
+        lines: &["Connection closed: 12 byte(s) sent to TLS, 7 byte(s) sent to socket"],
+        seen: &["[73, 61, 69, 64, 3a, 44, 4f, 57, 4e, 20, 35, 0a]"],
+    },
+    Row {
         name: "times",
         conf: "\
 [slow]
