@@ -69,6 +69,9 @@ pub struct Record {
     pub end: Option<End>,
 }
 
+/// How many connections may wait to be accepted: more than any test opens at once.
+const BACKLOG: i32 = 2048;
+
 /// A listening backend. Stops accepting when dropped; open connections run on to their end.
 pub struct Backend {
     address: SocketAddr,
@@ -130,6 +133,9 @@ impl Backend {
         }
         let listener = TcpListener::bind(self.address)
             .unwrap_or_else(|error| panic!("cannot listen on {}: {error}", self.address));
+        // Where the standard library's backlog of 128 overflows, Linux answers with SYN cookies, and
+        // then resets who has sent more than one segment (tcp(7), `tcp_syncookies`).
+        rustix::net::listen(&listener, BACKLOG).expect("it listens already");
         self.address = listener.local_addr().expect("bound above");
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, records, mode) = (stop.clone(), self.records.clone(), self.mode);
