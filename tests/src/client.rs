@@ -56,7 +56,13 @@ pub fn build(options: ClientOptions) -> Client {
 
 /// A TCP connection on which nothing waits longer than [`PATIENCE`].
 pub fn tcp(server: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    let stream = loop {
+        match TcpStream::connect_timeout(&server, PATIENCE) {
+            // A child of another test has ended; connect_timeout does not begin again by itself.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            connected => break connected?,
+        }
+    };
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
