@@ -186,7 +186,7 @@ struct Entries<'a> {
     objects: Objects,
     wholes: BTreeMap<usize, Whole>,
     deltas: Vec<Delta>,
-    /// Bytes in all, whole objects and deltas.
+    /// Bytes in all: whole objects, deltas, and the objects that these make.
     total: usize,
 }
 
@@ -231,7 +231,10 @@ impl<'a> Entries<'a> {
         self.reserve(size)?;
         let bytes = reader.inflated(size)?;
         match base {
-            Some(base) => self.deltas.push(Delta { at, base, bytes }),
+            Some(base) => {
+                self.reserve(delta::result_size(&bytes)?)?;
+                self.deltas.push(Delta { at, base, bytes });
+            }
             None => {
                 let kind = Kind::from_number(number);
                 let kind = kind.ok_or(Error::Pack("an object is of no kind"))?;
@@ -275,16 +278,7 @@ impl<'a> Entries<'a> {
                     continue;
                 };
                 let kind = base.kind;
-                let size = delta::result_size(&delta.bytes)?;
-                let content = {
-                    let most = self.limits.object;
-                    let left = self.limits.total.saturating_sub(self.total);
-                    if size > most.min(left) {
-                        return Err(Error::TooMuch("bytes of objects"));
-                    }
-                    delta::apply(&base.content, &delta.bytes, most)?
-                };
-                self.reserve(content.len())?;
+                let content = delta::apply(&base.content, &delta.bytes, self.limits.object)?;
                 let depth = depth.saturating_add(1);
                 if depth > self.limits.depth {
                     return Err(Error::TooMuch("deltas upon deltas"));
