@@ -148,14 +148,11 @@ impl Visit {
     /// The conversation is not over.
     pub fn receive_end(&mut self) -> Result<(), VisitError> {
         self.converse()?;
-        match self.is_done() {
-            true => Ok(()),
-            false => Err(self
-                .ssh
-                .receive_end()
-                .err()
-                .map_or_else(|| self.ended_early(), VisitError::Ssh)),
+        if self.is_done() {
+            return Ok(());
         }
+        self.ssh.receive_end()?;
+        Err(self.ended_early())
     }
 
     /// What is to be sent over the network now.

@@ -94,9 +94,9 @@ impl Fetch {
             };
             self.take(packet)?;
         }
-        match self.state == State::Done && self.packets.has_rest() {
-            true => Err(Error::Unexpected("the end")),
-            false => Ok(()),
+        match self.state {
+            State::Done => self.packets.expect_end(),
+            _ => Ok(()),
         }
     }
 

@@ -63,9 +63,12 @@ impl Packets {
         Ok(Some(Packet::Line(line)))
     }
 
-    /// Whether something has come that was not taken.
-    pub(super) fn has_rest(&self) -> bool {
-        self.taken < self.bytes.len()
+    /// Makes sure that all that has come was taken.
+    pub(super) fn expect_end(&self) -> Result<(), Error> {
+        match self.taken < self.bytes.len() {
+            true => Err(Error::Unexpected("the end")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -124,7 +127,7 @@ mod tests {
                 }
             }
             assert_eq!(seen, expected, "pieces of {size}");
-            assert!(!packets.has_rest());
+            assert_eq!(packets.expect_end(), Ok(()));
         }
         assert_eq!(packet(b"a\n"), b"0006a\n");
     }

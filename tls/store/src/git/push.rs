@@ -100,9 +100,9 @@ impl Push {
                 Packet::Flush => return Err(Error::Unexpected("what became of the pack")),
             }
         }
-        match self.state == State::Done && self.packets.has_rest() {
-            true => Err(Error::Unexpected("the end")),
-            false => Ok(()),
+        match self.state {
+            State::Done => self.packets.expect_end(),
+            _ => Ok(()),
         }
     }
 
