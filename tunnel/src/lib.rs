@@ -24,13 +24,17 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+extern crate stockade_acme as acme;
 extern crate stockade_channel as channel;
 extern crate stockade_config as config;
 extern crate stockade_net as net;
+extern crate stockade_store as store;
 extern crate stockade_tls as tls;
 
 pub mod dialect;
+pub mod hosting;
 pub mod journal;
+pub mod keeper;
 pub mod limits;
 mod machine;
 mod management;

@@ -35,7 +35,7 @@ impl Logging {
     pub(crate) fn of(settings: &Settings) -> Self {
         let config = &settings.config;
         let (level, filter, syslog) = match &settings.services {
-            Services::Single { .. } => {
+            Services::Single { .. } | Services::Hosting(_) => {
                 let syslog = (Facility::DAEMON, "stockade");
                 (Severity::of_tunnel(config.log), config.log, Some(syslog))
             }
@@ -129,6 +129,7 @@ pub(crate) fn build(settings: &Settings, clock: &WallClock) -> Result<Vec<Servic
             service::conf::services(configuration, &ground(config, clock))
                 .map_err(|errors| errors.iter().map(ToString::to_string).collect())
         }
+        Services::Hosting(_) => Err(vec![String::from("this image serves no hosts by name")]),
     }
 }
 

@@ -141,7 +141,7 @@ fn services(
 ) -> Result<Vec<Service>, Vec<String>> {
     setup::tell(settings, journal);
     let built = setup::build(settings, clock);
-    if let Services::Single { .. } = &settings.services {
+    if let Services::Single { .. } | Services::Hosting(_) = &settings.services {
         return built.map_err(logged);
     }
     let mut log = journal.tunnel();

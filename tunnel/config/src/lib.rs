@@ -26,6 +26,7 @@ extern crate alloc;
 pub mod archive;
 pub mod command_line;
 pub mod exit;
+pub mod hosting;
 pub mod introduction;
 mod settings;
 pub mod stunnel;

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::command_line::{self, Errors};
+use crate::hosting::Hosting;
 use crate::stunnel::{self, Configuration, PackedFiles};
 use crate::types::{Config, ServiceSource, Source};
 
@@ -35,6 +36,8 @@ pub enum Services {
     },
     /// The services of a stunnel configuration.
     Conf(Box<Configuration>),
+    /// Hosts by name.
+    Hosting(Box<Hosting>),
 }
 
 /// Why the settings can't be used. Each is a configuration error
@@ -171,6 +174,7 @@ impl fmt::Debug for Services {
                 .field("key", &format_args!("{} bytes", key.len()))
                 .finish(),
             Services::Conf(configuration) => configuration.fmt(f),
+            Services::Hosting(hosting) => hosting.fmt(f),
         }
     }
 }

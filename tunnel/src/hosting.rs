@@ -1,0 +1,66 @@
+//! Hosts that are served by name: the state that is to be in force, as values.
+//!
+//! A [`Sites`] says everything: which hosts there are, with which certificates, and what is to be
+//! answered to an authority that has names proven. Services are made of it as a whole, and take over
+//! from those of the state before as they do at a reload: what lives, lives on.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use config::{Accept, Connect, Zeroizing};
+
+/// Everything that is served by name.
+#[derive(Clone, Default)]
+pub struct Sites {
+    /// The hosts; a name that two of them have is the first one's.
+    pub hosts: Vec<Site>,
+    /// The host for clients that ask for none or for one that is not known; without one, they are
+    /// refused by the alert `unrecognized_name` (RFC 6066 §3).
+    pub default_host: Option<String>,
+    /// Where TLS is accepted.
+    pub https: Option<Accept>,
+    /// Where HTTP is answered in the clear: tokens, and redirects to https.
+    pub http: Option<Accept>,
+    /// Where notices come that the store has changed.
+    pub notices: Option<Accept>,
+    /// What is answered below `/.well-known/acme-challenge/` (RFC 8555 §8.3).
+    pub tokens: Vec<Token>,
+    /// What is shown to authorities that offer `acme-tls/1` (RFC 8737).
+    pub proofs: Vec<Proof>,
+}
+
+/// One host.
+#[derive(Clone)]
+pub struct Site {
+    /// Its names, its own first; in lower case.
+    pub names: Vec<String>,
+    /// The certificate chain, PEM, leaf first.
+    pub chain: Arc<str>,
+    /// The private key, PEM.
+    pub key: Arc<Zeroizing<String>>,
+    /// Where its plaintext goes.
+    pub backend: Connect,
+    /// The protocols that its backend speaks, most wanted first (RFC 7301); empty: clients' offers
+    /// are passed over.
+    pub alpn: Vec<Vec<u8>>,
+}
+
+/// The answer to one challenge by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The path's last part.
+    pub token: String,
+    /// The answer.
+    pub authorization: String,
+}
+
+/// The answer to one challenge by TLS: a certificate for this name alone.
+#[derive(Clone)]
+pub struct Proof {
+    /// The name that is asked for; of an address, its name below `in-addr.arpa` or `ip6.arpa`
+    /// (RFC 8738 §6).
+    pub name: String,
+    /// The certificate, PEM.
+    pub certificate: Arc<str>,
+    /// Its key, PEM.
+    pub key: Arc<Zeroizing<String>>,
+}
