@@ -20,6 +20,7 @@ extern crate alloc;
 
 pub mod git;
 pub mod host;
+pub mod notice;
 pub mod remote;
 pub mod snapshot;
 pub mod ssh;
