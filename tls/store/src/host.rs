@@ -7,8 +7,12 @@
 //! ```
 //!
 //! `own_cert` is one such pair, a list of pairs, or a pair followed by a list of pairs, of which the
-//! pair alone is the default. `port` is left out where it is 80 and `alpn` where it is both. What else
-//! is in a file stays in it.
+//! pair alone is the default. `port` is left out where it is 80 and `alpn` where it is both. contruno
+//! itself writes each protocol as `{}` and reads every entry as HTTP/1.1; here they have their names,
+//! which it reads likewise.
+//!
+//! Two more are ours: `"names": ["example.org"]`, further names that the certificate is for, and
+//! `"renew": false` where nobody but its owner replaces it. What else is in a file stays in it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -55,6 +59,10 @@ pub struct Host {
     pub port: u16,
     /// What the backend speaks.
     pub protocols: Protocols,
+    /// Further names of the host, which its certificate is to have too.
+    pub names: Vec<String>,
+    /// Whether its certificate is to be renewed by an authority.
+    pub renew: bool,
     /// What else is in the file.
     rest: Map<String, Value>,
 }
@@ -144,6 +152,8 @@ impl Host {
             backend,
             port,
             protocols: Protocols::ALL,
+            names: Vec::new(),
+            renew: true,
             rest: Map::new(),
         }
     }
@@ -188,12 +198,26 @@ impl Host {
             what: "alpn",
             expected: "a list of \"h2\" and \"http/1.1\"",
         })?;
+        let names = rest.remove("names");
+        let names = names.map_or(Some(Vec::new()), |names| texts(&names));
+        let names = names.ok_or(HostError::Wrong {
+            what: "names",
+            expected: "a list of names",
+        })?;
+        let renew = rest.remove("renew");
+        let renew = renew.map_or(Some(true), |renew| renew.as_bool());
+        let renew = renew.ok_or(HostError::Wrong {
+            what: "renew",
+            expected: "true or false",
+        })?;
         Ok(Host {
             pairs,
             form,
             backend,
             port,
             protocols,
+            names,
+            renew,
             rest,
         })
     }
@@ -228,6 +252,12 @@ impl Host {
         if self.protocols != Protocols::ALL {
             file.insert("alpn".into(), self.protocols.to_json());
         }
+        if !self.names.is_empty() {
+            file.insert("names".into(), json!(self.names));
+        }
+        if !self.renew {
+            file.insert("renew".into(), json!(false));
+        }
         alloc::format!("{}", Value::Object(file)).into_bytes()
     }
 }
@@ -253,10 +283,14 @@ fn pair(value: &Value) -> Option<Pair> {
     let [chain, key] = value.as_array()?.as_slice() else {
         return None;
     };
-    let text = |value: &Value| value.as_str().map(String::from);
-    let chain: Vec<String> = chain.as_array()?.iter().map(text).collect::<Option<_>>()?;
-    let key = text(key)?;
+    let chain = texts(chain)?;
+    let key = key.as_str()?.into();
     (!chain.is_empty()).then_some(Pair { chain, key })
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    let text = |value: &Value| value.as_str().map(String::from);
+    value.as_array()?.iter().map(text).collect()
 }
 
 /// A port; contruno keeps it in 16 bits with a sign, so those beyond 32,767 may have come out
@@ -276,9 +310,10 @@ fn protocols(value: &Value) -> Option<Protocols> {
         http1: false,
     };
     for name in value.as_array()? {
-        match name.as_str()? {
-            "h2" => protocols.http2 = true,
-            "http/1.1" => protocols.http1 = true,
+        match name {
+            Value::Object(_) => protocols.http1 = true,
+            Value::String(name) if name == "http/1.1" => protocols.http1 = true,
+            Value::String(name) if name == "h2" => protocols.http2 = true,
             _ => return None,
         }
     }
@@ -340,6 +375,35 @@ mod tests {
     }
 
     #[test]
+    fn protocols_are_read_as_contruno_reads_them() {
+        for (written, expected) in [
+            ("[]", "[]"),
+            ("[{}]", r#"["http/1.1"]"#),
+            ("[{},{}]", r#"["http/1.1"]"#),
+            (r#"["http/1.1"]"#, r#"["http/1.1"]"#),
+            (r#"["h2"]"#, r#"["h2"]"#),
+        ] {
+            let host = read(&file(PAIR, &format!(r#","alpn":{written}"#)));
+            assert_eq!(host.protocols.to_json().to_string(), expected);
+            assert_eq!(Host::parse(&host.to_file()), Ok(host));
+        }
+        let both = read(&file(PAIR, r#","alpn":["http/1.1","h2"]"#));
+        assert_eq!(both.protocols, Protocols::ALL);
+    }
+
+    #[test]
+    fn what_is_ours_is_written_where_it_says_something() {
+        let ours = r#","names":["a.example","*.b.example"],"renew":false"#;
+        let host = read(&file(PAIR, ours));
+        assert_eq!(host.names, ["a.example", "*.b.example"]);
+        assert!(!host.renew);
+        assert_eq!(Host::parse(&host.to_file()), Ok(host));
+        let host = read(&file(PAIR, r#","names":[],"renew":true"#));
+        let text = file(PAIR, "");
+        assert_eq!(String::from_utf8(host.to_file()).unwrap(), text);
+    }
+
+    #[test]
     fn what_is_not_understood_stays() {
         let rest = r#","alpn":["h2"],"note":{"a":[1,2]},"port":8080"#;
         let mut host = read(&file(PAIR, rest));
@@ -377,6 +441,10 @@ mod tests {
             (PAIR, r#","port":"80""#),
             (PAIR, r#","alpn":["h3"]"#),
             (PAIR, r#","alpn":"h2""#),
+            (PAIR, r#","alpn":[null]"#),
+            (PAIR, r#","names":"a""#),
+            (PAIR, r#","names":[1]"#),
+            (PAIR, r#","renew":1"#),
         ] {
             wrong(&file(own_cert, rest));
         }

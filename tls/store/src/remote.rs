@@ -7,8 +7,8 @@ use core::fmt;
 /// SSH's port.
 const DEFAULT_PORT: u16 = 22;
 
-/// Git's branch before anybody chooses one.
-const DEFAULT_BRANCH: &str = "master";
+/// The branch where none is named, as contruno has it.
+const DEFAULT_BRANCH: &str = "main";
 
 /// A repository behind SSH, and one of its branches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl fmt::Display for NoRemote {
 impl core::error::Error for NoRemote {}
 
 impl Remote {
-    /// Reads the two forms that git-clone(1) has for SSH, with a branch behind `#`: `master` when it
+    /// Reads the two forms that git-clone(1) has for SSH, with a branch behind `#`: `main` when it
     /// is left out.
     ///
     /// # Errors
@@ -179,7 +179,7 @@ mod tests {
             ),
             (
                 "git@host:/srv/a:b.git",
-                remote("git", "host", 22, "/srv/a:b.git", "master"),
+                remote("git", "host", 22, "/srv/a:b.git", "main"),
             ),
             (
                 "git@[2001:db8::1]:a.git#x/y",
@@ -191,11 +191,11 @@ mod tests {
             ),
             (
                 "ssh://git@[::1]/a.git",
-                remote("git", "::1", 22, "/a.git", "master"),
+                remote("git", "::1", 22, "/a.git", "main"),
             ),
             (
                 "ssh://git@[::1]:23/a.git",
-                remote("git", "::1", 23, "/a.git", "master"),
+                remote("git", "::1", 23, "/a.git", "main"),
             ),
         ] {
             assert_eq!(Remote::parse(text), Ok(expected), "{text}");

@@ -89,7 +89,8 @@ impl LoginKey {
         LoginKey(Zeroizing::new(seed))
     }
 
-    /// Reads `ed25519:` and the seed's 32 bytes in base64.
+    /// Reads `ed25519:` and the seed's 32 bytes in base64; lines that are empty or begin with `#` are
+    /// passed over.
     ///
     /// # Errors
     ///
@@ -97,7 +98,12 @@ impl LoginKey {
     pub fn parse(text: &str) -> Result<LoginKey, NoKey> {
         let expected = "a seed such as \"ed25519:\" and 32 bytes in base64 (44 characters)";
         let error = NoKey { expected };
-        let word = text.trim().strip_prefix(SEED).ok_or(error)?;
+        let lines = text.lines().map(str::trim);
+        let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let (Some(line), None) = (lines.next(), lines.next()) else {
+            return Err(error);
+        };
+        let word = line.strip_prefix(SEED).ok_or(error)?;
         let mut seed = Zeroizing::new([0; 32]);
         let decoded = Base64::decode(word, seed.as_mut()).map_err(|_| error)?;
         match decoded.len() {
@@ -145,8 +151,11 @@ mod tests {
         let line = key.public_line();
         assert!(line.starts_with("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"));
         assert_eq!(HostKey::parse(&line), Ok(HostKey(PUBLIC)));
-        let again = LoginKey::parse(&key.to_text()).unwrap();
-        assert_eq!(again.seed(), key.seed());
+        let text = key.to_text();
+        let noted = format!("\n# a note\n  {}\r\n# {line}\n", *text);
+        for text in [&*text, &noted] {
+            assert_eq!(LoginKey::parse(text).unwrap().seed(), key.seed());
+        }
     }
 
     #[test]
@@ -173,7 +182,9 @@ mod tests {
 
     #[test]
     fn what_is_no_seed_is_not_repeated() {
-        for text in ["secret", "ed25519:c2VjcmV0", "ed25519:", "rsa:AAAA"] {
+        let twice = LoginKey::from_seed(SECRET).to_text();
+        let twice = format!("{}\n{}", *twice, *twice);
+        for text in ["secret", "ed25519:c2VjcmV0", "ed25519:", "rsa:AAAA", &twice] {
             let error = LoginKey::parse(text).err().unwrap().to_string();
             assert!(
                 !error.contains("c2Vj") && !error.contains("secret"),
