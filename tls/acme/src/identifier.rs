@@ -1,5 +1,6 @@
 //! What a certificate is for: names and addresses (RFC 8555 §7.1.4, RFC 8738).
 
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 use core::net::IpAddr;
@@ -64,6 +65,26 @@ impl Identifier {
         matches!(self, Identifier::Dns(name) if name.starts_with("*."))
     }
 
+    /// What an authority asks for it by in TLS: an address has its name for reverse look-ups
+    /// (RFC 8738 §6), as names alone can be asked for.
+    pub fn server_name(&self) -> String {
+        match self {
+            Identifier::Dns(name) => name.clone(),
+            Identifier::Ip(IpAddr::V4(address)) => {
+                let [a, b, c, d] = address.octets();
+                format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+            }
+            Identifier::Ip(IpAddr::V6(address)) => {
+                let octets = address.octets();
+                let digits = octets.iter().rev().map(|octet| {
+                    let (high, low) = (octet >> 4, octet & 0xf);
+                    format!("{low:x}.{high:x}.")
+                });
+                digits.chain(["ip6.arpa".into()]).collect()
+            }
+        }
+    }
+
     /// It as an order has it.
     pub fn to_json(&self) -> Value {
         match self {
@@ -115,6 +136,24 @@ mod tests {
             address.to_json().to_string(),
             r#"{"type":"ip","value":"192.0.2.1"}"#
         );
+    }
+
+    #[test]
+    fn an_address_is_asked_for_by_its_reverse_name() {
+        for (text, expected) in [
+            ("www.example.org", "www.example.org"),
+            ("192.0.2.1", "1.2.0.192.in-addr.arpa"),
+            // RFC 3596 §2.5.
+            (
+                "4321:0:1:2:3:4:567:89ab",
+                "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa",
+            ),
+        ] {
+            let identifier = Identifier::parse(text).unwrap();
+            assert_eq!(identifier.server_name(), expected);
+            // It is asked for like any other name.
+            assert!(Identifier::parse(expected).is_ok());
+        }
     }
 
     #[test]

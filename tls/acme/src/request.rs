@@ -22,7 +22,10 @@ const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10
 const P_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 
 /// `ecdsa-with-SHA256` (RFC 5758 §3.2).
-const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+pub(crate) const SIGNED_BY: AlgorithmIdentifier<Any> = AlgorithmIdentifier {
+    oid: ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"),
+    parameters: None,
+};
 
 /// Asks for a certificate of this key for all of these; in DER. The subject is empty: names count
 /// where they are alternative names alone (RFC 8555 §7.4).
@@ -39,32 +42,40 @@ pub fn certificate_request(key: &Key, identifiers: &[Identifier]) -> Result<Vec<
     let names: Extension = (&SubjectAltName(names)).to_extension(&subject, &[])?;
     let mut attributes = SetOfVec::new();
     attributes.insert(ExtensionReq(vec![names]).try_into()?)?;
-    let point = key.signing().verifying_key().to_encoded_point(false);
     let info = CertReqInfo {
         version: Version::V1,
         subject,
-        public_key: SubjectPublicKeyInfo {
-            algorithm: AlgorithmIdentifier {
-                oid: EC_PUBLIC_KEY,
-                parameters: Some(Any::from(P_256)),
-            },
-            subject_public_key: BitString::from_bytes(point.as_bytes())?,
-        },
+        public_key: public_key(key)?,
         attributes,
     };
-    let signature: Signature = key.signing().sign(&info.to_der()?);
+    let signature = signature(key, &info.to_der()?)?;
     let request = CertReq {
         info,
-        algorithm: AlgorithmIdentifier {
-            oid: ECDSA_WITH_SHA256,
-            parameters: None,
-        },
-        signature: BitString::from_bytes(signature.to_der().as_bytes())?,
+        algorithm: SIGNED_BY,
+        signature,
     };
     request.to_der()
 }
 
-fn general_name(identifier: &Identifier) -> Result<GeneralName, der::Error> {
+/// The public half, as requests and certificates have it.
+pub(crate) fn public_key(key: &Key) -> Result<SubjectPublicKeyInfo<Any, BitString>, der::Error> {
+    let point = key.signing().verifying_key().to_encoded_point(false);
+    Ok(SubjectPublicKeyInfo {
+        algorithm: AlgorithmIdentifier {
+            oid: EC_PUBLIC_KEY,
+            parameters: Some(Any::from(P_256)),
+        },
+        subject_public_key: BitString::from_bytes(point.as_bytes())?,
+    })
+}
+
+/// A signature over this, as requests and certificates have it.
+pub(crate) fn signature(key: &Key, bytes: &[u8]) -> Result<BitString, der::Error> {
+    let signature: Signature = key.signing().sign(bytes);
+    BitString::from_bytes(signature.to_der().as_bytes())
+}
+
+pub(crate) fn general_name(identifier: &Identifier) -> Result<GeneralName, der::Error> {
     Ok(match identifier {
         Identifier::Dns(name) => GeneralName::DnsName(Ia5String::new(name)?),
         Identifier::Ip(core::net::IpAddr::V4(address)) => {
