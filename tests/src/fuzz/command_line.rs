@@ -4,7 +4,31 @@ use std::str;
 
 use stockade_config::archive::{Archive, Builder};
 use stockade_config::command_line::{self, parse_bytes};
+use stockade_config::hosting::StoreSource;
 use stockade_config::{ReadError, ServiceSource, Settings, Source};
+
+/// The texts of a store that are secret.
+fn secrets(store: &StoreSource) -> impl Iterator<Item = &Source> {
+    let authority = store.authority.as_ref();
+    let accounts = authority.into_iter().flat_map(|authority| {
+        let texts = [&authority.binding, &authority.account_seed];
+        texts.into_iter().flatten()
+    });
+    let texts = [&store.pass, &store.encryption];
+    [&store.ssh_key]
+        .into_iter()
+        .chain(texts.into_iter().flatten())
+        .chain(accounts)
+}
+
+/// Every text of a store that may be a file.
+fn files(store: &StoreSource) -> impl Iterator<Item = &Source> {
+    let roots = store
+        .authority
+        .iter()
+        .flat_map(|authority| &authority.roots);
+    secrets(store).chain(&store.ssh_host_key).chain(roots)
+}
 
 /// Reads `line` in every way that there is.
 ///
@@ -32,6 +56,17 @@ pub fn command_line(line: &[u8]) {
                 assert!(command_line::mentions(text, "--conf"));
                 matches!(conf, Source::Inline(_))
             }
+            ServiceSource::Hosting(hosting) => match &hosting.store {
+                Some(store) => {
+                    assert!(command_line::mentions(text, "--remote"));
+                    assert!(command_line::mentions(text, "--ssh-key"));
+                    secrets(store).any(|source| matches!(source, Source::Inline(_)))
+                }
+                None => {
+                    assert!(command_line::mentions(text, "--hosts"));
+                    false
+                }
+            },
         };
         assert!(
             !inline || command_line::holds_secret(text),
@@ -48,7 +83,11 @@ pub fn command_line(line: &[u8]) {
         .file("cert.pem", b"a certificate")
         .expect("a good name")
         .file("key.pem", b"a key")
-        .expect("another");
+        .expect("another")
+        .file("key.txt", b"ed25519:AAAA")
+        .expect("a third")
+        .file("hosts/a.example.pem", b"a certificate and a key")
+        .expect("a host");
     let archive = builder.finish();
     let config = match Settings::read(&line[..blank], Some(&archive)) {
         Ok(settings) => Ok(settings.config),
@@ -57,6 +96,12 @@ pub fn command_line(line: &[u8]) {
             let config = whole.expect("only its configuration is wrong");
             assert!(matches!(config.services, ServiceSource::Conf(_)));
             assert!(!errors.to_string().is_empty());
+            return;
+        }
+        Err(ReadError::Contents(errors)) => {
+            let config = whole.expect("only its files are wrong");
+            assert!(matches!(config.services, ServiceSource::Hosting(_)));
+            assert!(errors.iter().all(|error| !error.to_string().is_empty()));
             return;
         }
         Err(ReadError::Sources(_)) => {
@@ -68,6 +113,12 @@ pub fn command_line(line: &[u8]) {
                     there("--cert", certificate) && there("--key", key)
                 }
                 ServiceSource::Conf(source) => there("--conf", source),
+                ServiceSource::Hosting(hosting) => {
+                    let folder = hosting.folder.as_deref();
+                    let store = hosting.store.as_ref();
+                    folder.is_none_or(|folder| folder == "hosts")
+                        && store.is_none_or(|store| files(store).all(|source| there("", source)))
+                }
             };
             assert!(!all, "every file is there");
             return;

@@ -18,6 +18,7 @@ use crate::types::Config;
 
 mod address;
 mod diagnostic;
+mod links;
 mod options;
 mod raw;
 mod typed;
@@ -93,27 +94,53 @@ pub fn host(text: &str) -> Option<crate::types::Host> {
     value::host(text)
 }
 
-/// Whether `option` (such as `--cert`) stands on the line, with or without a value.
+/// Whether `option` (such as `--cert`) stands on the line, with or without a value, by this or another
+/// name of its.
 pub fn mentions(line: &str, option: &str) -> bool {
-    line.split_ascii_whitespace()
-        .any(|word| word.split('=').next() == Some(option))
+    line.split_ascii_whitespace().any(|word| {
+        let name = word.split('=').next().unwrap_or(word);
+        name == option || options::find(name).is_some_and(|found| found.name == option)
+    })
 }
 
-/// Whether the line may hold a private key, so that it must not stand where `ps` shows it.
+/// Whether the line may hold a secret, so that it must not stand where `ps` shows it.
 ///
-/// True for every `--key` whose value is not a plain `file:` reference, and for base64 text
-/// anywhere, since a certificate's text may have the key in it.
+/// True for every option that takes a private key, a password or the like, unless its value is a plain
+/// `file:` reference, and for base64 text anywhere, since a certificate's text may have the key in it.
 pub fn holds_secret(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace().peekable();
     while let Some(word) = words.next() {
-        let key = match word.split_once('=') {
-            Some(("--key", value)) => Some(value),
-            None if word == "--key" => words.peek().copied(),
-            _ => None,
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, words.peek().copied()),
         };
-        if word.contains("base64:") || key.is_some_and(|value| !value.starts_with("file:")) {
+        let is_secret =
+            options::find(name).is_some_and(options::is_secret) || options::is_foreign_secret(name);
+        if word.contains("base64:")
+            || is_secret && value.is_some_and(|value| !value.starts_with("file:"))
+        {
             return true;
         }
     }
     false
+}
+
+/// The files that the line's options name by `file:`, with the options' names, in the line's order.
+///
+/// A folder (`--hosts`) is among them.
+pub fn files(line: &str) -> Vec<(&'static str, &str)> {
+    let mut words = line.split_ascii_whitespace().peekable();
+    let mut files = Vec::new();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, words.peek().copied()),
+        };
+        let option = options::find(name).filter(|option| options::takes_file(option));
+        let file = value.and_then(|value| value.strip_prefix("file:"));
+        if let (Some(option), Some(file)) = (option, file) {
+            files.push((option.name, file));
+        }
+    }
+    files
 }

@@ -8,7 +8,10 @@ use core::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::types::Accept;
+use crate::types::{Accept, Source};
+
+/// How the text of a key to log in with begins.
+pub(crate) const SEED: &str = "ed25519:";
 
 /// Where notices come that the store has changed, unless the options say otherwise: contruno's port.
 pub const NOTICES_PORT: u16 = 9418;
@@ -100,6 +103,72 @@ pub enum KeyKind {
     P256,
     /// RSA of so many bits: 2,048, 3,072 or 4,096.
     Rsa(u16),
+}
+
+/// [`Hosting`] as the command line says it: its texts may be in the boot archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostingSource {
+    /// The folder of the boot archive whose files are hosts, without a slash at its end (`--hosts`).
+    pub folder: Option<String>,
+    /// See [`Hosting::default_host`].
+    pub default_host: Option<String>,
+    /// See [`Hosting::http`].
+    pub http: Option<Accept>,
+    /// See [`Hosting::store`].
+    pub store: Option<StoreSource>,
+}
+
+/// [`Store`] as the command line says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSource {
+    /// See [`Store::remote`].
+    pub remote: String,
+    /// See [`Store::ssh_key`].
+    pub ssh_key: Source,
+    /// See [`Store::ssh_host_key`].
+    pub ssh_host_key: Option<Source>,
+    /// See [`Store::pass`].
+    pub pass: Option<Source>,
+    /// See [`Store::notices`].
+    pub notices: Accept,
+    /// See [`Store::legacy_reload`].
+    pub legacy_reload: bool,
+    /// See [`Store::poll`].
+    pub poll: Duration,
+    /// See [`Store::encryption`].
+    pub encryption: Option<Source>,
+    /// See [`Store::authority`].
+    pub authority: Option<AuthoritySource>,
+}
+
+/// [`Authority`] as the command line says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthoritySource {
+    /// See [`Authority::directory`].
+    pub directory: String,
+    /// See [`Authority::roots`].
+    pub roots: Option<Source>,
+    /// See [`Authority::email`].
+    pub email: Option<String>,
+    /// See [`Authority::profile`].
+    pub profile: Option<String>,
+    /// See [`Authority::binding`].
+    pub binding: Option<Source>,
+    /// See [`Authority::account_seed`].
+    pub account_seed: Option<Source>,
+    /// See [`Authority::key`].
+    pub key: KeyKind,
+}
+
+/// Reads `ID:KEY`, of which the key has no colon: it is in base64url (RFC 4648 §5).
+pub(crate) fn binding(text: &[u8]) -> Option<(String, Zeroizing<String>)> {
+    let text = core::str::from_utf8(text).ok()?.trim();
+    let (id, key) = text.rsplit_once(':')?;
+    let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let symbols = key.trim_end_matches('=');
+    let is_key = !symbols.is_empty() && symbols.bytes().all(is_symbol);
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_key && is_id).then(|| (id.into(), Zeroizing::new(symbols.into())))
 }
 
 impl fmt::Debug for HostFile {

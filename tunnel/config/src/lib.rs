@@ -32,7 +32,7 @@ mod settings;
 pub mod stunnel;
 mod types;
 
-pub use settings::{ReadError, Services, Settings, SourceError};
+pub use settings::{ContentError, ContentProblem, ReadError, Services, Settings, SourceError};
 pub use types::{Accept, Config, Connect, Crypto, Host, Ipv4, Ipv6, ServiceSource, Source};
 pub use zeroize::Zeroizing;
 

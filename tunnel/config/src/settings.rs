@@ -14,8 +14,12 @@ use crate::hosting::Hosting;
 use crate::stunnel::{self, Configuration, PackedFiles};
 use crate::types::{Config, ServiceSource, Source};
 
+mod hosting;
+
 #[cfg(test)]
 mod tests;
+
+pub use hosting::{ContentError, ContentProblem};
 
 /// All that an image needs in order to serve.
 pub struct Settings {
@@ -50,6 +54,8 @@ pub enum ReadError {
     CommandLine(Errors),
     /// Options name files that the boot archive lacks.
     Sources(Vec<SourceError>),
+    /// What is in the files that options name is wrong.
+    Contents(Vec<ContentError>),
     /// The stunnel configuration is wrong.
     Conf(stunnel::Errors),
 }
@@ -74,7 +80,7 @@ impl Settings {
     /// # Errors
     ///
     /// Every error of the first of these that has any: the archive, the command line, the
-    /// files that options name.
+    /// files that options name, what is in them.
     pub fn read(append: &[u8], initrd: Option<&[u8]>) -> Result<Settings, ReadError> {
         let archive = initrd
             .map(Archive::open)
@@ -87,6 +93,7 @@ impl Settings {
         let services = match &config.services {
             ServiceSource::Single { certificate, key } => single(certificate, key, archive)?,
             ServiceSource::Conf(source) => conf(source, archive)?,
+            ServiceSource::Hosting(source) => hosting::read(source, &config, archive)?,
         };
         Ok(Settings { config, services })
     }
@@ -186,17 +193,21 @@ impl fmt::Display for ReadError {
             ReadError::Archive(error) => write!(f, "boot archive: {error}"),
             ReadError::CommandLine(errors) => errors.fmt(f),
             ReadError::Conf(errors) => errors.fmt(f),
-            ReadError::Sources(errors) => {
-                for (index, error) in errors.iter().enumerate() {
-                    if index > 0 {
-                        f.write_str("\n")?;
-                    }
-                    error.fmt(f)?;
-                }
-                Ok(())
-            }
+            ReadError::Sources(errors) => each(errors, f),
+            ReadError::Contents(errors) => each(errors, f),
         }
     }
+}
+
+/// One line per error.
+fn each(errors: &[impl fmt::Display], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (index, error) in errors.iter().enumerate() {
+        if index > 0 {
+            f.write_str("\n")?;
+        }
+        error.fmt(f)?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for SourceError {

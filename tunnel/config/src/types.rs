@@ -1,11 +1,14 @@
 //! The typed configuration: what the rest of the product sees.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use zeroize::Zeroizing;
+
+use crate::hosting::HostingSource;
 
 /// Everything the command line says, checked and with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +19,10 @@ pub struct Config {
     pub ipv6: Option<Ipv6>,
     /// Name servers, in order of preference. Empty: the ones DHCP names, else the gateway.
     pub dns: Vec<IpAddr>,
-    /// Where TLS clients connect to; without meaning beside `--conf`.
+    /// Where TLS clients connect to, also those of hosts by name; without meaning beside `--conf`.
     pub accept: Accept,
-    /// Where their plaintext goes; without meaning beside `--conf`.
+    /// Where their plaintext goes, unless their host has a backend of its own; without meaning beside
+    /// `--conf`.
     pub connect: Connect,
     /// What is served.
     pub services: ServiceSource,
@@ -101,6 +105,8 @@ pub enum ServiceSource {
     },
     /// The services of a stunnel configuration (`--conf`).
     Conf(Source),
+    /// Hosts by name (`--remote`, `--hosts`).
+    Hosting(Box<HostingSource>),
 }
 
 /// Where a text comes from.

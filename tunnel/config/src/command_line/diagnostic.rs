@@ -68,10 +68,18 @@ pub enum Problem {
         /// The option that may be meant.
         suggestion: Option<&'static str>,
     },
-    /// Words follow the value of `--cert` or `--key`, which mostly is wrapped base64 text.
+    /// An option of contruno that there is none of here.
+    Foreign {
+        /// What is to be known or done instead.
+        instead: &'static str,
+    },
+    /// Words follow the value of an option that takes a text, which mostly is wrapped base64 text, or
+    /// a text with blanks.
     StrayText {
         /// How many.
         words: usize,
+        /// Whether the text may stand there as it is.
+        is_plain: bool,
     },
     /// The option ends the line, or another option follows.
     NoValue {
@@ -82,6 +90,13 @@ pub enum Problem {
     Value,
     /// The option is there beside another one that takes its place.
     Beside {
+        /// The other one.
+        other: &'static str,
+        /// Where the other one is.
+        position: Position,
+    },
+    /// The option is there beside another one that says the contrary.
+    Against {
         /// The other one.
         other: &'static str,
         /// Where the other one is.
@@ -101,6 +116,27 @@ pub enum Problem {
     },
     /// The number of a port is not one.
     Port {
+        /// What stands there.
+        found: Found,
+    },
+    /// Two things would listen on this port.
+    SamePort {
+        /// The option that has the port, too.
+        other: &'static str,
+        /// The port.
+        port: u16,
+    },
+    /// The number of seconds is none, or out of bounds.
+    Seconds {
+        /// Most that can be given.
+        most: u32,
+        /// What stands there.
+        found: Found,
+    },
+    /// The key is one of RSA, grown from a seed as awa does it, or of another kind that is not taken.
+    ForeignKey,
+    /// The authority's address is not one of HTTPS.
+    NotHttps {
         /// What stands there.
         found: Found,
     },
@@ -137,7 +173,7 @@ pub enum Problem {
     Missing {
         /// What it takes.
         expected: &'static OptionSpec,
-        /// The other of `--cert` and `--key`, if that one is given.
+        /// The option that needs it, if that one is given: the other of `--cert` and `--key`.
         partner: Option<(&'static str, Position)>,
     },
     /// The option means nothing without another one.
@@ -145,6 +181,8 @@ pub enum Problem {
         /// The other one.
         other: &'static OptionSpec,
     },
+    /// The option means nothing without hosts that are served by name.
+    NeedsHosts,
     /// The address can't be what it is given as.
     Address {
         /// The address.
@@ -352,15 +390,23 @@ impl fmt::Display for Problem {
                     None => f.write_str(", options begin with --"),
                 }
             }
-            Self::StrayText { words } => write!(
+            Self::Foreign { instead } => write!(f, "not taken: {instead}"),
+            Self::StrayText { words, is_plain } => write!(
                 f,
-                "{words} stray word{} after the value; base64 text must be one word (base64 -w0)",
-                if *words == 1 { "" } else { "s" }
+                "{words} stray word{} after the value; {}",
+                if *words == 1 { "" } else { "s" },
+                match is_plain {
+                    true => "a text with blanks goes as file:NAME or base64:TEXT, one word",
+                    false => "base64 text must be one word (base64 -w0)",
+                }
             ),
             Self::NoValue { expected } => write!(f, "no value; expected {}", expected.expected()),
             Self::Value => f.write_str("takes no value"),
             Self::Beside { other, position } => {
                 write!(f, "can't stand beside {other} ({position}), which takes its place")
+            }
+            Self::Against { other, position } => {
+                write!(f, "can't stand beside {other} ({position}), which says the contrary")
             }
             Self::Repeated { first } => write!(f, "given before ({first}); expected once"),
             Self::Malformed { expected, found } => {
@@ -368,6 +414,19 @@ impl fmt::Display for Problem {
             }
             Self::Port { found } => {
                 write!(f, "expected a port from 1 to 65535, found {found}")
+            }
+            Self::SamePort { other, port } => {
+                write!(f, "port {port} is that of {other}, too; expected another one")
+            }
+            Self::Seconds { most, found } => {
+                write!(f, "expected a number of seconds from 1 to {most}, found {found}")
+            }
+            Self::ForeignKey => f.write_str(
+                "a key of this kind is not taken, nor a seed of awa's; make one with stockade keygen, \
+                 add its line to authorized_keys, and give the text that begins with ed25519: (not shown)",
+            ),
+            Self::NotHttps { found } => {
+                write!(f, "expected an address that begins with https://, found {found}")
             }
             Self::Prefix { longest, found } => {
                 write!(f, "expected a prefix from 1 to {longest}, found {found}")
@@ -394,6 +453,9 @@ impl fmt::Display for Problem {
             }
             Self::Needs { other } => {
                 write!(f, "needs {} with {}", other.name, other.expected())
+            }
+            Self::NeedsHosts => {
+                f.write_str("needs hosts by name, from --remote or --hosts")
             }
             Self::Address { address, fault } => {
                 write!(f, "expected a host's address, found {address}, {fault}")

@@ -4,6 +4,10 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
 
+mod hosting;
+
+pub(super) use hosting::*;
+
 /// One option of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionSpec {
@@ -132,7 +136,7 @@ pub(super) static SYSLOG: OptionSpec = OptionSpec {
 };
 
 /// Every option, in the order in which help shows them.
-pub static OPTIONS: [&OptionSpec; 14] = [
+pub static OPTIONS: [&OptionSpec; 34] = [
     &IPV4,
     &IPV4_GATEWAY,
     &IPV6,
@@ -143,6 +147,26 @@ pub static OPTIONS: [&OptionSpec; 14] = [
     &CERT,
     &KEY,
     &CONF,
+    &HOSTS,
+    &REMOTE,
+    &SSH_KEY,
+    &SSH_HOST_KEY,
+    &PASS,
+    &PRODUCTION,
+    &EMAIL,
+    &AUTHORITY,
+    &AUTHORITY_CA,
+    &PROFILE,
+    &EAB,
+    &ACCOUNT_SEED,
+    &KEY_TYPE,
+    &STORE_KEY,
+    &NO_ACME,
+    &POLL,
+    &LEGACY_RELOAD,
+    &RELOAD_PORT,
+    &HTTP,
+    &DEFAULT_HOST,
     &PUBLISHED,
     &LOG,
     &SYSLOG,
@@ -183,6 +207,11 @@ impl OptionSpec {
         self.value.is_empty()
     }
 
+    /// Whether the option may stand alone, and takes `true` or `false`.
+    pub fn is_switch(&self) -> bool {
+        self.value == SWITCH
+    }
+
     /// What the option takes, as messages say it.
     pub fn expected(&self) -> String {
         if self.is_flag() {
@@ -195,16 +224,43 @@ impl OptionSpec {
     }
 }
 
-/// The option of this name, dashes included.
+/// The option of this name, dashes included, or of this other name of its.
 pub(super) fn find(name: &str) -> Option<&'static OptionSpec> {
-    OPTIONS.into_iter().find(|option| option.name == name)
+    OPTIONS
+        .into_iter()
+        .find(|option| option.name == name)
+        .or_else(|| alias(name))
+}
+
+/// Whether a word begins an option: it has two dashes, or is a short name that is known.
+pub(super) fn is_option(word: &str) -> bool {
+    word.starts_with("--")
+        || word
+            .split('=')
+            .next()
+            .is_some_and(|name| find(name).is_some())
 }
 
 /// Whether the option's value may be a text in base64, which may be secret.
 pub(super) fn holds_text(option: &OptionSpec) -> bool {
-    [&CERT, &KEY, &CONF]
-        .iter()
-        .any(|holder| holder.name == option.name)
+    let texts = [&CERT, &KEY, &CONF, &SSH_HOST_KEY, &AUTHORITY_CA];
+    is_secret(option) || texts.iter().any(|holder| holder.name == option.name)
+}
+
+/// Whether the option's value is a secret by itself, unless it names a file.
+pub(super) fn is_secret(option: &OptionSpec) -> bool {
+    let secrets = [&KEY, &SSH_KEY, &PASS, &EAB, &ACCOUNT_SEED, &STORE_KEY];
+    secrets.iter().any(|secret| secret.name == option.name)
+}
+
+/// Whether the option's value may be the text itself, neither in base64 nor in a file.
+pub(super) fn is_plain(option: &OptionSpec) -> bool {
+    option.name == SSH_HOST_KEY.name || (is_secret(option) && option.name != KEY.name)
+}
+
+/// Whether the option's value may name a file of the boot archive.
+pub(super) fn takes_file(option: &OptionSpec) -> bool {
+    option.name == HOSTS.name || holds_text(option)
 }
 
 /// Whether a word is one that a machine adds.
@@ -279,6 +335,8 @@ pub fn help() -> String {
         // Writing to a string can't fail.
         let _ = if option.is_flag() {
             writeln!(text, "  {name}\n      {help}")
+        } else if option.is_switch() {
+            writeln!(text, "  {name}[={value}]\n      {help}")
         } else {
             writeln!(text, "  {name}={value}\n      {help}")
         };
@@ -341,9 +399,10 @@ mod tests {
     fn help_names_every_option_and_stays_narrow() {
         let text = help();
         for option in OPTIONS {
-            let head = match option.is_flag() {
-                true => format!("  {}\n", option.name),
-                false => format!("  {}={}\n", option.name, option.value),
+            let head = match (option.is_flag(), option.is_switch()) {
+                (true, _) => format!("  {}\n", option.name),
+                (_, true) => format!("  {}[={}]\n", option.name, option.value),
+                _ => format!("  {}={}\n", option.name, option.value),
             };
             assert!(text.contains(&head), "{head}");
             assert!(text.contains(option.help));
@@ -351,6 +410,15 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= 100), "{text}");
         assert!(text.contains("Example: --ipv4=10.0.0.2/24. Default: dhcp, "));
         assert!(text.contains("Default: none, it must be given."));
+    }
+
+    #[test]
+    fn other_names_are_no_option_s() {
+        for name in ["-r", "--ssh-seed", "--ssh-ssh", "--certificate-key-type"] {
+            assert!(OPTIONS.iter().all(|option| option.name != name));
+            assert!(find(name).is_some(), "{name}");
+            assert_eq!(instead(name), None, "{name}");
+        }
     }
 
     #[test]

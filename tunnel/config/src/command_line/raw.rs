@@ -75,7 +75,7 @@ impl<'a> Word<'a> {
 
     /// Whether the word can't be a value: an option, or a word that the machine added.
     fn ends_value(&self) -> bool {
-        self.sound.starts_with("--") || options::is_machine_word(self.sound)
+        options::is_option(self.sound) || options::is_machine_word(self.sound)
     }
 }
 
@@ -98,22 +98,27 @@ fn words(line: &[u8]) -> impl Iterator<Item = Word<'_>> {
 /// Splits a line into options; reports what is none, what has no value, what is repeated.
 pub(super) fn read<'a>(line: &'a [u8], errors: &mut Errors) -> Raw<'a> {
     let mut raw = Raw { given: Vec::new() };
-    // `--cert` or `--key`, when its value may go on in the words that follow: until the next
+    // An option that takes a text, when its value may go on in the words that follow: until the next
     // option that is known, they may be a secret.
     let mut open: Option<&'static OptionSpec> = None;
     let mut words = words(line).peekable();
     while let Some(word) = words.next() {
-        if word.sound.starts_with("--") {
+        if options::is_option(word.sound) {
             let (name, inline) = match word.sound.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
                 None => (word.sound, None),
             };
+            let option = options::find(name);
+            let takes = |next: &Word<'_>| match option {
+                Some(option) if option.is_flag() => false,
+                Some(option) if option.is_switch() => matches!(next.sound, "true" | "false"),
+                _ => word.text.is_ok() && !next.ends_value(),
+            };
             let separate = match inline {
-                None if options::find(name).is_some_and(OptionSpec::is_flag) => None,
-                None => words.next_if(|next| word.text.is_ok() && !next.ends_value()),
+                None => words.next_if(takes),
                 Some(_) => None,
             };
-            match options::find(name) {
+            match option {
                 Some(option) => {
                     let value = read_value(option, word, inline, separate, errors);
                     open = takes_text(option, value).then_some(option);
@@ -128,7 +133,12 @@ pub(super) fn read<'a>(line: &'a [u8], errors: &mut Errors) -> Raw<'a> {
             while words.next_if(|next| !next.ends_value()).is_some() {
                 count += 1;
             }
-            errors.push(word.report(option.name, Problem::StrayText { words: count }));
+            let is_plain = options::is_plain(option);
+            let problem = Problem::StrayText {
+                words: count,
+                is_plain,
+            };
+            errors.push(word.report(option.name, problem));
         } else {
             errors.push(stray(word));
         }
@@ -167,6 +177,9 @@ fn read_value<'a>(
         }
         return value.is_none().then_some("");
     }
+    if value.is_none() && option.is_switch() {
+        return Some("true");
+    }
     if value.is_none() {
         errors.push(word.report(option.name, Problem::NoValue { expected: option }));
     }
@@ -201,9 +214,14 @@ fn unknown(word: Word<'_>, name: &str) -> Diagnostic {
         .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-' && letter != '_')
         .unwrap_or(name.len());
     let name = name.get(..end).unwrap_or_default();
-    let problem = word.not_utf8().unwrap_or(Problem::UnknownOption {
-        suggestion: options::nearest(name),
-    });
+    let problem = word
+        .not_utf8()
+        .unwrap_or_else(|| match options::instead(name) {
+            Some(instead) => Problem::Foreign { instead },
+            None => Problem::UnknownOption {
+                suggestion: options::nearest(name),
+            },
+        });
     word.report(shorten(name), problem)
 }
 

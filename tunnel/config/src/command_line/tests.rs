@@ -10,6 +10,7 @@ use crate::ServiceSource;
 use crate::types::{Accept, Connect, Crypto, Host, Ipv4, Ipv6, Source};
 
 mod conf;
+mod hosting;
 mod malformed;
 
 /// What every right line needs; appended to the lines of most tests.
@@ -354,6 +355,7 @@ fn mentions_finds_whole_names() {
         ("--ipv4", false),
         ("--key", false),
         ("--lo", false),
+        ("--remote", false),
     ] {
         assert_eq!(mentions(line, option), expected, "{option}");
     }
@@ -373,6 +375,24 @@ fn lines_that_may_hold_a_key_are_told() {
         ("--key AAAA", true),
         ("--log=info --cert=base64:AAAA", true),
         ("base64:AAAA", true),
+        ("--ssh-key=ed25519:AAAA", true),
+        ("--ssh-seed AAAA", true),
+        ("--ssh-ssh AAAA", true),
+        ("--pass foo", true),
+        ("--pass=foo", true),
+        ("--eab=id:key", true),
+        ("--account-seed=x --log=info", true),
+        ("--store-key x", true),
+        ("--certificate-seed x", true),
+        ("--ssh-password=x", true),
+        (
+            "--pass=file:pass --ssh-key file:key --eab=file:eab --store-key=file:k",
+            false,
+        ),
+        (
+            "--ssh-host-key=ssh-ed25519:AAAA --email=a@b.c --production",
+            false,
+        ),
     ] {
         assert_eq!(holds_secret(line), expected, "{line}");
     }

@@ -1,10 +1,13 @@
 //! The second step: options become typed values, checked against each other.
 
+mod hosting;
+
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::{host_of, host_of6, network4, network6, unicast};
 use super::diagnostic::looks_secret;
+use super::links::Links;
 use super::options::{self, OptionSpec};
 use super::raw::Raw;
 use super::{
@@ -75,7 +78,7 @@ pub(super) fn check(raw: &Raw<'_>, errors: &mut Errors) -> Option<Config> {
     let dns = checker.dns(links);
     let accept = checker.accept(links);
     let connect = checker.connect(links, !dns.is_empty());
-    let services = checker.services();
+    let services = checker.services(accept, links);
     let published = checker.one(&options::PUBLISHED, |_| Ok(()));
     let syslog = checker.syslog(links);
     let log = checker.one(&options::LOG, value::level);
@@ -277,7 +280,18 @@ impl<'r, 'a> Checker<'r, 'a> {
     }
 
     fn accept(&mut self, links: Option<&Links>) -> Option<Accept> {
-        let option = &options::ACCEPT;
+        match self.listener(&options::ACCEPT, links) {
+            Item::Bad => None,
+            Item::Absent => Some(Accept {
+                host: None,
+                port: DEFAULT_ACCEPT_PORT,
+            }),
+            Item::Good(accept, _) => Some(accept),
+        }
+    }
+
+    /// Where the image listens.
+    fn listener(&mut self, option: &'static OptionSpec, links: Option<&Links>) -> Item<Accept> {
         let given = self.one(option, |text| match value::host_and_port(option, text)? {
             (Some(Host::Name(_)), _) => Err(value::malformed(option, text)),
             (Some(Host::Address(address)), port) => Ok(Accept {
@@ -286,23 +300,13 @@ impl<'r, 'a> Checker<'r, 'a> {
             }),
             (None, port) => Ok(Accept { host: None, port }),
         });
-        let (accept, position) = match given {
-            Item::Bad => return None,
-            Item::Absent => {
-                return Some(Accept {
-                    host: None,
-                    port: DEFAULT_ACCEPT_PORT,
-                });
-            }
-            Item::Good(accept, position) => (accept, position),
-        };
-        if let (Some(address), Some(links)) = (accept.host, links)
-            && let Some(problem) = links.not_ours(address)
+        if let (Item::Good(accept, position), Some(links)) = (&given, links)
+            && let Some(problem) = accept.host.and_then(|address| links.not_ours(address))
         {
-            self.report(option, Some(position), problem);
-            return None;
+            self.report(option, Some(*position), problem);
+            return Item::Bad;
         }
-        Some(accept)
+        given
     }
 
     /// An address of the image's own is refused at every port: nothing but the tunnel
@@ -320,13 +324,19 @@ impl<'r, 'a> Checker<'r, 'a> {
                     host: None,
                     port: DEFAULT_CONNECT_PORT,
                 };
-                if self.raw.one(&options::CONF).is_some() {
+                // Hosts may have backends of their own; those that have none are told of by name.
+                if self.raw.one(&options::CONF).is_some() || self.asks_for_hosts().is_some() {
                     return Some(connect);
                 }
                 (connect, None)
             }
             Item::Good(connect, position) => (connect, Some(position)),
         };
+        if self.asks_for_hosts().is_some() && self.raw.one(&options::HOSTS).is_none() {
+            let other = &options::HOSTS;
+            self.report(option, position, Problem::Needs { other });
+            return None;
+        }
         let problem = match &connect.host {
             Some(host) if value::is_loopback(host) => Some(Problem::Loopback),
             Some(Host::Address(address)) => {
@@ -352,8 +362,12 @@ impl<'r, 'a> Checker<'r, 'a> {
         }
     }
 
-    /// `--conf`, or else `--cert` and `--key`.
-    fn services(&mut self) -> Option<ServiceSource> {
+    /// `--remote` and `--hosts`, or else `--conf`, or else `--cert` and `--key`.
+    fn services(&mut self, accept: Option<Accept>, links: Option<&Links>) -> Option<ServiceSource> {
+        if let Some(asking) = self.asks_for_hosts() {
+            return self.hosting(asking, accept, links);
+        }
+        self.without_hosts();
         let raw = self.raw;
         let Some(conf) = raw.one(&options::CONF) else {
             let (certificate, key) = self.identity();
@@ -424,66 +438,6 @@ impl<'r, 'a> Checker<'r, 'a> {
                 None
             }
         }
-    }
-}
-
-/// The image's addresses, for checking others against.
-struct Links {
-    ipv4: Ipv4,
-    ipv6: Option<Ipv6>,
-}
-
-impl Links {
-    fn has_gateway(&self) -> bool {
-        let ipv4 = match self.ipv4 {
-            Ipv4::Disabled => false,
-            Ipv4::Dhcp => true,
-            Ipv4::Static { gateway, .. } => gateway.is_some(),
-        };
-        ipv4 || self.ipv6.is_some_and(|ipv6| ipv6.gateway.is_some())
-    }
-
-    /// Why no packet of ours gets to this address, if none does.
-    fn unreachable(&self, address: IpAddr) -> Option<Problem> {
-        match address {
-            IpAddr::V4(peer) => match self.ipv4 {
-                Ipv4::Disabled => Some(Problem::FamilyOff { address }),
-                Ipv4::Dhcp => None,
-                Ipv4::Static {
-                    address: own,
-                    prefix,
-                    gateway,
-                } => {
-                    if peer == own {
-                        Some(Problem::OwnAddress { address })
-                    } else if network4(peer, prefix) == network4(own, prefix) {
-                        host_of(peer, prefix).err()
-                    } else if gateway.is_none() {
-                        Some(Problem::NoRoute { address })
-                    } else {
-                        None
-                    }
-                }
-            },
-            IpAddr::V6(peer) => match self.ipv6 {
-                None => Some(Problem::FamilyOff { address }),
-                Some(ipv6) if ipv6.address == peer => Some(Problem::OwnAddress { address }),
-                Some(ipv6) => (ipv6.gateway.is_none()
-                    && network6(peer, ipv6.prefix) != network6(ipv6.address, ipv6.prefix))
-                .then_some(Problem::NoRoute { address }),
-            },
-        }
-    }
-
-    /// Why the image can't listen on this address, if it can't.
-    fn not_ours(&self, address: IpAddr) -> Option<Problem> {
-        let mut own = Vec::new();
-        if let Ipv4::Static { address, .. } = self.ipv4 {
-            own.push(IpAddr::V4(address));
-        }
-        own.extend(self.ipv6.map(|ipv6| IpAddr::V6(ipv6.address)));
-        let by_dhcp = self.ipv4 == Ipv4::Dhcp && address.is_ipv4() && unicast(address).is_ok();
-        (!by_dhcp && !own.contains(&address)).then_some(Problem::NotOurs { address, own })
     }
 }
 

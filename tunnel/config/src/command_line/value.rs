@@ -102,12 +102,18 @@ pub(super) fn server(
     }
 }
 
-fn port_number(text: &str) -> Result<u16, Problem> {
+pub(super) fn port_number(text: &str) -> Result<u16, Problem> {
     number(text)
         .filter(|port| *port != 0)
         .ok_or_else(|| Problem::Port {
             found: Found::new(text),
         })
+}
+
+/// A number of seconds.
+pub(super) fn seconds(text: &str) -> Option<u32> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }
 
 /// Decimal digits alone; the standard parser takes a plus sign, too.
@@ -179,10 +185,7 @@ pub(super) fn source(
     label: Option<&'static str>,
 ) -> Result<Source, Problem> {
     if let Some(name) = text.strip_prefix("file:") {
-        return match archive::check_name(name) {
-            Ok(()) => Ok(Source::Archive(String::from(name))),
-            Err(error) => Err(Problem::FileName { error }),
-        };
+        return file(name);
     }
     let Some(base64) = text.strip_prefix("base64:") else {
         return Err(Problem::Malformed {
@@ -202,6 +205,43 @@ pub(super) fn source(
         return Err(Problem::NotPem { label });
     }
     Ok(Source::Inline(bytes))
+}
+
+fn file(name: &str) -> Result<Source, Problem> {
+    match archive::check_name(name) {
+        Ok(()) => Ok(Source::Archive(String::from(name))),
+        Err(error) => Err(Problem::FileName { error }),
+    }
+}
+
+/// `file:NAME`, `base64:TEXT`, or the text as it is.
+pub(super) fn secret(option: &'static OptionSpec, text: &str) -> Result<Source, Problem> {
+    if let Some(name) = text.strip_prefix("file:") {
+        return file(name);
+    }
+    let bytes = match text.strip_prefix("base64:") {
+        Some(base64) => decode(base64).map_err(|fault| Problem::Base64 { fault })?,
+        None => Zeroizing::new(text.as_bytes().to_vec()),
+    };
+    match bytes.is_empty() {
+        true => Err(Problem::Malformed {
+            expected: option,
+            found: Found::Hidden(0),
+        }),
+        false => Ok(Source::Inline(bytes)),
+    }
+}
+
+/// `file:DIR`, a folder of the boot archive; the slash at its end may be there.
+pub(super) fn folder(text: &str) -> Result<String, Problem> {
+    let name = text
+        .strip_prefix("file:")
+        .ok_or_else(|| malformed(&options::HOSTS, text))?;
+    let name = name.strip_suffix('/').unwrap_or(name);
+    match archive::check_name(name) {
+        Ok(()) => Ok(String::from(name)),
+        Err(error) => Err(Problem::FileName { error }),
+    }
 }
 
 /// Decodes standard base64 (RFC 4648 §4), padded or not.

@@ -6,6 +6,8 @@ use alloc::string::ToString;
 use super::*;
 use crate::archive::Builder;
 
+mod hosting;
+
 /// An archive with these files and, unless it is empty, this second half of a command line.
 fn archive(line: &'static str, files: &[(&str, &'static [u8])]) -> Zeroizing<Vec<u8>> {
     let mut builder = Builder::new();

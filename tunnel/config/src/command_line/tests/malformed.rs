@@ -3,6 +3,7 @@
 use super::*;
 
 mod addresses;
+mod hosting;
 mod services;
 
 /// Asserts the whole message for a line, to which a right identity is appended.

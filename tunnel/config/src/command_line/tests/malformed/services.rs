@@ -18,13 +18,13 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
     (
         "--",
         &[
-            "-- (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --published --log --syslog --crypto",
+            "-- (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
         ],
     ),
     (
         "--=x",
         &[
-            "-- (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --published --log --syslog --crypto",
+            "-- (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
         ],
     ),
     (
@@ -38,7 +38,7 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
     (
         "--zzzzzz",
         &[
-            "--zzzzzz (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --published --log --syslog --crypto",
+            "--zzzzzz (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
         ],
     ),
     (
@@ -48,15 +48,15 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
     (
         "--zz{x}=1 stray",
         &[
-            "--zz (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --published --log --syslog --crypto",
+            "--zz (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
             "\"stray\" (word 2, column 11): not an option, options begin with --",
         ],
     ),
     (
         "--listen=443 --backend=80",
         &[
-            "--listen (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --published --log --syslog --crypto",
-            "--backend (word 2, column 14): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --published --log --syslog --crypto",
+            "--listen (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
+            "--backend (word 2, column 14): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
         ],
     ),
     // Missing and repeated values.
@@ -439,7 +439,7 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
             "--crypto (word 1, column 1): expected ring|rustcrypto, found \"x\"",
             "--ipv4 (word 2, column 12): expected ADDRESS/PREFIX such as 10.0.0.2/24, found \"bad\"",
             "--accept (word 3, column 23): expected a port from 1 to 65535, found \"0\"",
-            "--nope (word 4, column 34): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --published --log --syslog --crypto",
+            "--nope (word 4, column 34): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
             "\"stray2\" (word 6, column 48): not an option, options begin with --",
             "--log (word 7, column 55): no value; expected error|warn|info|debug|trace",
         ],
