@@ -6,8 +6,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stockade_tls::{
-    Client, ClientOptions, Connection, Handshake, MAX_PLAINTEXT, MAX_RECORD, VerifyMode, Version,
-    Versions, WallClock,
+    Client, ClientOptions, Connection, Handshake, MAX_PLAINTEXT, MAX_RECORD, Server, VerifyMode,
+    Version, Versions, WallClock,
 };
 
 use crate::PATIENCE;
@@ -97,16 +97,40 @@ impl TlsStream {
         Ok(stream)
     }
 
+    /// The same with a name of the caller's choice, or none, to ask for.
+    pub fn connect_to(
+        server: SocketAddr,
+        client: &Client,
+        name: Option<&str>,
+    ) -> io::Result<TlsStream> {
+        let tls = client.connect(name).map_err(io::Error::other)?;
+        let mut stream = Self::over(tcp(server)?, tls);
+        stream.complete_handshake()?;
+        Ok(stream)
+    }
+
+    /// Completes the handshake of a server with the client at the other end.
+    pub fn accept(tcp: TcpStream, server: &Server) -> io::Result<TlsStream> {
+        let tls = server.accept().map_err(io::Error::other)?;
+        let mut stream = Self::over(tcp, tls);
+        stream.complete_handshake()?;
+        Ok(stream)
+    }
+
     /// Starts on an open TCP connection; the ClientHello waits to be sent.
     pub fn open(tcp: TcpStream, client: &Client) -> io::Result<TlsStream> {
         let tls = client.connect(Some(NAME)).map_err(io::Error::other)?;
-        Ok(TlsStream {
+        Ok(Self::over(tcp, tls))
+    }
+
+    fn over(tcp: TcpStream, tls: Connection) -> TlsStream {
+        TlsStream {
             tcp,
             tls,
             records: Vec::new(),
             plaintext: Vec::new(),
             taken: 0,
-        })
+        }
     }
 
     /// Sends the ClientHello one byte a segment, then completes the handshake.

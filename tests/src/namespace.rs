@@ -45,6 +45,13 @@ fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
+/// Lets whoever is in this namespace listen on the ports below 1,024 (ip(7),
+/// `ip_unprivileged_port_start`): servers that run as ordinary users are asked for at such ports.
+pub fn open_low_ports() {
+    const SWITCH: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    fs::write(SWITCH, "0").unwrap_or_else(|error| panic!("{SWITCH}: {error}"));
+}
+
 fn check() -> Result<(), NotIsolated> {
     let table = fs::read_to_string("/proc/self/net/dev").map_err(|_| NotIsolated::Unknown)?;
     match foreign_interface(&table) {

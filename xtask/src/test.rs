@@ -1,5 +1,5 @@
 //! `cargo xtask test`: the unit tests on this host, then the hosted, the stunnel, the protocol,
-//! the boot and the launcher tests.
+//! the certificate, the boot, the launcher and the library tests.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,11 @@ Runs every test: the unit tests of all host crates and the simulation, then, in 
 of their own, the hosted tests, which run the tunnel as a process on a TAP device, the stunnel
 tests, which give stunnel.conf files to the tunnel and have real stunnels as its peers, the protocol
 tests, which have real mail, directory, news, database and proxy servers and clients around it, the
-boot tests, which boot the image under QEMU, the launcher tests, which run the `stockade` program as
-its users do, and the library tests, which start proxies as other programs do. Installs what they need
-first, but for those servers: their packages of Debian or Ubuntu are unpacked in target/peers (about
-85 MB of downloads, once), and never installed.
+certificate tests, which have real Git servers and certificate authorities behind it, the boot tests,
+which boot the image under QEMU, the launcher tests, which run the `stockade` program as its users
+do, and the library tests, which start proxies as other programs do. Installs what they need first,
+but for those servers: their packages of Debian or Ubuntu are unpacked below target (about 120 MB of
+downloads, once), and never installed.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 
@@ -32,6 +33,8 @@ Options:
       --hosted      Run the hosted tests only
       --stunnel     Run the stunnel tests only
       --protocols   Run the protocol tests only; they need Debian or Ubuntu
+      --certificates
+                    Run the certificate tests only; they need Debian or Ubuntu
       --boot        Run the boot tests only
       --launcher    Run the launcher tests only
       --library     Run the library tests only
@@ -54,6 +57,7 @@ enum Stage {
     Hosted,
     Stunnel,
     Protocols,
+    Certificates,
     Boot,
     Launcher,
     Library,
@@ -72,6 +76,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Long("hosted") => options.stages.push(Stage::Hosted),
             Long("stunnel") => options.stages.push(Stage::Stunnel),
             Long("protocols") => options.stages.push(Stage::Protocols),
+            Long("certificates") => options.stages.push(Stage::Certificates),
             Long("boot") => options.stages.push(Stage::Boot),
             Long("launcher") => options.stages.push(Stage::Launcher),
             Long("library") => options.stages.push(Stage::Library),
@@ -95,6 +100,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Stage::Hosted,
             Stage::Stunnel,
             Stage::Protocols,
+            Stage::Certificates,
             Stage::Boot,
             Stage::Launcher,
             Stage::Library,
@@ -132,9 +138,16 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     }
     if options.stages.contains(&Stage::Protocols) {
         stage("protocol tests", &|| {
-            let peers = peers::unpacked(root, options.install)?;
+            let peers = peers::unpacked(&peers::PROTOCOLS, root, options.install)?;
             let peers = [(peers::VARIABLE, peers.as_path())];
             isolated_tests(root, "protocols", &image.path, &peers, filter)
+        });
+    }
+    if options.stages.contains(&Stage::Certificates) {
+        stage("certificate tests", &|| {
+            let peers = peers::unpacked(&peers::CERTIFICATES, root, options.install)?;
+            let peers = [(peers::VARIABLE, peers.as_path())];
+            isolated_tests(root, "certificates", &image.path, &peers, filter)
         });
     }
     if options.stages.contains(&Stage::Boot) {

@@ -5,6 +5,9 @@
 //! place's own. It is an ordinary user there, whoever runs the tests, and its processes end with
 //! its first one (user_namespaces(7), pid_namespaces(7)).
 
+pub mod acme;
+pub mod git;
+pub mod interloper;
 pub mod mail;
 pub mod proxies;
 pub mod script;

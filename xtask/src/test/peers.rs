@@ -1,4 +1,5 @@
-//! The servers and clients of the protocol tests: Debian's, unpacked and not installed.
+//! The servers and clients of the protocol and certificate tests: Debian's, unpacked and not
+//! installed.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,11 +9,51 @@ use std::process::Command;
 use crate::debian::{self, Pointer, Wanted};
 use crate::{Result, process};
 
-/// Where the protocol tests find the folder in which the packages are unpacked.
+/// Where the tests find the folder in which the packages are unpacked.
 pub(super) const VARIABLE: &str = "STOCKADE_PEERS";
 
-/// What the tests run, by package.
-const WANTED: Wanted<'static> = Wanted {
+/// Packages of one stage, and where below `target` they are unpacked. Not one folder for both: what
+/// a system lacks for one stage is nothing to the other.
+pub(super) struct Peers {
+    folder: &'static str,
+    wanted: Wanted<'static>,
+}
+
+/// What the protocol tests run.
+pub(super) const PROTOCOLS: Peers = Peers {
+    folder: "target/peers",
+    wanted: OF_PROTOCOLS,
+};
+
+/// What the certificate tests run: 35 MB of downloads.
+pub(super) const CERTIFICATES: Peers = Peers {
+    folder: "target/peers-of-certificates",
+    wanted: OF_CERTIFICATES,
+};
+
+const OF_CERTIFICATES: Wanted<'static> = Wanted {
+    packages: &[
+        // sshd (BSD licences); ssh-keygen, ssh
+        "openssh-server",
+        "openssh-client",
+        // git, git-shell (GPL-2)
+        "git",
+        // pebble, pebble-challtestsrv (MPL-2): an authority for tests, and its name server
+        "pebble",
+        // caddy (Apache-2): its module acme_server is another authority
+        "caddy",
+        // sh, by which git starts its other half
+        "dash",
+    ],
+    pointers: &[],
+    // Caddy puts its root into browsers with these.
+    without: &["libnss3"],
+    otherwise: "`cargo xtask test` with --unit, --hosted, --stunnel, --protocols, --boot, \
+                --launcher and --library runs everything else",
+};
+
+/// The protocol tests' packages.
+const OF_PROTOCOLS: Wanted<'static> = Wanted {
     packages: &[
         // exim4
         "exim4-daemon-light",
@@ -66,14 +107,14 @@ const WANTED: Wanted<'static> = Wanted {
     ],
     // PostgreSQL compiles long queries with these, and nnrpd offers them to its filters.
     without: &["libllvm", "libz3-"],
-    otherwise: "`cargo xtask test` with --unit, --hosted, --stunnel, --boot and --launcher runs \
-                everything else",
+    otherwise: "`cargo xtask test` with --unit, --hosted, --stunnel, --certificates, --boot, \
+                --launcher and --library runs everything else",
 };
 
-/// The folder that the packages are unpacked in: downloaded once, if `download` allows.
-pub(super) fn unpacked(root: &Path, download: bool) -> Result<PathBuf> {
-    let folder = root.join("target/peers");
-    let tree = debian::tree(&folder, &WANTED, download)?;
+/// The folder that these packages are unpacked in: downloaded once, if `download` allows.
+pub(super) fn unpacked(peers: &Peers, root: &Path, download: bool) -> Result<PathBuf> {
+    let folder = root.join(peers.folder);
+    let tree = debian::tree(&folder, &peers.wanted, download)?;
     for name in ["bin", "sbin", "lib", "lib64"] {
         merge(&tree.root, name)?;
     }
