@@ -22,6 +22,7 @@ pub mod git;
 pub mod host;
 pub mod notice;
 pub mod remote;
+pub mod sealed;
 pub mod snapshot;
 pub mod ssh;
 pub mod visit;
