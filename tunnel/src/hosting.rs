@@ -7,6 +7,18 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use config::{Accept, Connect, Zeroizing};
+use store::host::{Host, Protocols};
+
+mod build;
+mod files;
+pub mod http;
+mod names;
+#[cfg(test)]
+mod tests;
+
+pub use build::{Kept, memory, services};
+pub use files::of_files;
+pub use names::host_name;
 
 /// Everything that is served by name.
 #[derive(Clone, Default)]
@@ -42,6 +54,39 @@ pub struct Site {
     /// The protocols that its backend speaks, most wanted first (RFC 7301); empty: clients' offers
     /// are passed over.
     pub alpn: Vec<Vec<u8>>,
+}
+
+impl Site {
+    /// What a file of the store says of the host with this name, which is in the form that
+    /// [`host_name`] gives; its first certificate is the one. `None`: it has none.
+    pub fn of_store(name: &str, host: &Host) -> Option<Self> {
+        let pair = host.pairs.first()?;
+        let further = host.names.iter().filter_map(|name| host_name(name));
+        Some(Self {
+            names: core::iter::once(String::from(name))
+                .chain(further)
+                .collect(),
+            chain: pair.chain.join("\n").into(),
+            key: Arc::new(Zeroizing::new(pair.key.clone())),
+            backend: Connect {
+                host: Some(config::Host::Address(host.backend)),
+                port: host.port,
+            },
+            alpn: protocols(host.protocols),
+        })
+    }
+
+    /// Whether it is for clients that ask for `name`.
+    fn has(&self, name: &str) -> bool {
+        let mut names = self.names.iter();
+        names.any(|own| crate::service::VirtualHost::of_host(own, 0).is_for(name))
+    }
+}
+
+fn protocols(spoken: Protocols) -> Vec<Vec<u8>> {
+    let known: [(&[u8], bool); 2] = [(b"h2", spoken.http2), (b"http/1.1", spoken.http1)];
+    let spoken = known.iter().filter(|(_, is_spoken)| *is_spoken);
+    spoken.map(|(name, _)| name.to_vec()).collect()
 }
 
 /// The answer to one challenge by HTTP.

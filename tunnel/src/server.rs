@@ -26,6 +26,7 @@ use services::Services;
 use stapling::Staples;
 
 mod active;
+mod answering;
 mod destination;
 mod dialling;
 mod entrance;

@@ -11,7 +11,7 @@ use core::{
 
 pub use config::stunnel::{Network, SocketOptions};
 use config::{Config, Crypto};
-use net::Instant;
+use net::{Addresses, Instant};
 use tls::{Identity, IdentityError, PeerName, Provider, ServerOptions, WallClock};
 
 use crate::{
@@ -25,9 +25,12 @@ use crate::{
 pub mod backend;
 pub mod conf;
 mod tls_end;
+mod virtual_host;
 
 pub use backend::Backend;
-pub use tls_end::{Tls, kept_backend};
+pub use tls_end::{Answers, Tls, kept_backend};
+pub use virtual_host::VirtualHost;
+pub(crate) use virtual_host::wants_proof;
 
 /// TLS sessions that a service keeps unless it is told otherwise; one service's are part of
 /// [`FIXED_RESERVE`](crate::limits::FIXED_RESERVE).
@@ -114,66 +117,6 @@ impl fmt::Display for Listen {
     }
 }
 
-/// A server name (RFC 6066 §3), or protocols (RFC 7301), for which another service takes over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VirtualHost {
-    /// The name, or `*` and the end of names, dots and all; in lower case.
-    pattern: String,
-    /// The protocols of which a client must offer one; empty: it may offer what it likes.
-    alpn: Vec<Vec<u8>>,
-    /// The service, by its place in the list.
-    pub service: usize,
-}
-
-impl VirtualHost {
-    /// As stunnel matches: `*` stands for any beginning, the rest for itself, and case does not
-    /// count.
-    pub fn new(pattern: &str, service: usize) -> Self {
-        Self {
-            pattern: pattern.to_ascii_lowercase(),
-            alpn: Vec::new(),
-            service,
-        }
-    }
-
-    /// The same for clients alone that offer one of `protocols`; any of them, if there is none.
-    pub fn for_protocols(self, protocols: &[Vec<u8>]) -> Self {
-        Self {
-            alpn: protocols.to_vec(),
-            ..self
-        }
-    }
-
-    /// What names have to look like.
-    pub fn pattern(&self) -> &str {
-        &self.pattern
-    }
-
-    /// Whether it is for a client that asks for `name` and offers these protocols. One that asks
-    /// for no name is the listening service's, unless its protocol alone decides.
-    pub fn takes(&self, name: Option<&str>, offered: &[Vec<u8>]) -> bool {
-        let named = match name {
-            Some(name) => self.is_for(name),
-            None => self.pattern == "*" && !self.alpn.is_empty(),
-        };
-        let agree = self.alpn.iter().any(|known| offered.contains(known));
-        named && (self.alpn.is_empty() || agree)
-    }
-
-    /// Whether it is for `name`.
-    pub fn is_for(&self, name: &str) -> bool {
-        let (name, pattern) = (name.as_bytes(), self.pattern.as_bytes());
-        match pattern.strip_prefix(b"*") {
-            Some(end) => name
-                .len()
-                .checked_sub(end.len())
-                .and_then(|start| name.get(start..))
-                .is_some_and(|tail| tail.eq_ignore_ascii_case(end)),
-            None => name.eq_ignore_ascii_case(pattern),
-        }
-    }
-}
-
 /// Socket options of a service's streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sockets {
@@ -254,6 +197,24 @@ impl Service {
         }
     }
 
+    /// What becomes of its connections, in words: where they go, as it is known now.
+    pub fn purpose<'a>(&'a self, addresses: &'a Addresses) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| match &self.tls {
+            Tls::Others => f.write_str("the hosts that clients ask for"),
+            Tls::Proof(_) => f.write_str("nowhere: the handshake is everything"),
+            Tls::Answered(_) => f.write_str("nowhere: it is answered here"),
+            _ => write!(f, "{}", self.backend.described(addresses)),
+        })
+    }
+
+    /// Each place that its connections go to, as it was named.
+    pub fn places(&self) -> Vec<String> {
+        match self.tls {
+            Tls::Others | Tls::Proof(_) | Tls::Answered(_) => Vec::new(),
+            _ => self.backend.names().collect(),
+        }
+    }
+
     /// Where a connection goes that was redirected or was not.
     pub fn backend_for(&self, redirected: bool) -> &Backend {
         match (&self.redirect, redirected) {
@@ -326,54 +287,6 @@ impl fmt::Display for ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(pattern: &str, name: &str, expected: bool) {
-        let host = VirtualHost::new(pattern, 0);
-        assert_eq!(host.is_for(name), expected, "{pattern} {name}");
-    }
-
-    #[test]
-    fn a_name_is_matched_whole_and_without_regard_to_case() {
-        check("example.org", "example.org", true);
-        check("Example.ORG", "eXample.org", true);
-        check("example.org", "www.example.org", false);
-        check("example.org", "example.or", false);
-        check("example.org", "", false);
-    }
-
-    #[test]
-    fn an_asterisk_stands_for_any_beginning_across_labels() {
-        check("*.wild.org", "x.wild.org", true);
-        check("*.wild.org", "x.y.WILD.org", true);
-        check("*.wild.org", "wild.org", false);
-        check("*wild.org", "wild.org", true);
-        check("*wild.org", "notwild.org", true);
-        check("*", "", true);
-        check("*.wild.org", "", false);
-    }
-
-    #[test]
-    fn protocols_choose_among_the_services_of_a_name() {
-        let names = |names: &[&str]| -> Vec<Vec<u8>> {
-            names.iter().map(|name| name.as_bytes().to_vec()).collect()
-        };
-        let host = VirtualHost::new("*.org", 0).for_protocols(&names(&["h2", "imap"]));
-        assert!(host.takes(Some("a.org"), &names(&["http/1.1", "imap"])));
-        assert!(!host.takes(Some("a.org"), &names(&["http/1.1"])));
-        assert!(!host.takes(Some("a.org"), &[]));
-        assert!(!host.takes(Some("a.net"), &names(&["h2"])));
-        assert!(!host.takes(None, &names(&["h2"])));
-        let any = VirtualHost::new("*.org", 0);
-        assert!(any.takes(Some("a.org"), &[]) && any.takes(Some("a.org"), &names(&["h2"])));
-    }
-
-    #[test]
-    fn clients_without_a_name_are_chosen_by_their_protocols_alone() {
-        let host = VirtualHost::new("*", 0).for_protocols(&[b"h2".to_vec()]);
-        assert!(host.takes(None, &[b"h2".to_vec()]) && host.takes(Some("x"), &[b"h2".to_vec()]));
-        assert!(!host.takes(None, &[]));
-        assert!(!VirtualHost::new("*", 0).takes(None, &[b"h2".to_vec()]));
-    }
 
     #[test]
     fn listeners_overlap_by_port_and_address() {

@@ -271,6 +271,14 @@ impl Session {
         SessionError::Destination(why)
     }
 
+    /// Ends a session in order whose handshake was everything that was wanted.
+    pub fn part(&mut self, tls: &mut impl Stream) {
+        self.connection.close_notify();
+        relay::transmit(&mut self.connection, tls);
+        tls.finish();
+        self.state = State::Ended;
+    }
+
     /// Moves everything that can be moved now.
     ///
     /// `tls` and `plain` are the two ends; the dialled one is `None` until the owner has dialled.

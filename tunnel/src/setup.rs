@@ -8,11 +8,14 @@ use alloc::{
 };
 use core::net::IpAddr;
 
-use config::{Config, Crypto, Ipv4, Ipv6, Services, Settings, stunnel::Configuration};
+use config::{
+    Config, Crypto, Ipv4, Ipv6, Services, Settings, hosting::Hosting, stunnel::Configuration,
+};
 use log::LevelFilter;
 use tls::WallClock;
 
 use crate::{
+    hosting,
     journal::{Facility, Journal, Severity, Syslog},
     service::{
         self, Service,
@@ -129,7 +132,25 @@ pub(crate) fn build(settings: &Settings, clock: &WallClock) -> Result<Vec<Servic
             service::conf::services(configuration, &ground(config, clock))
                 .map_err(|errors| errors.iter().map(ToString::to_string).collect())
         }
-        Services::Hosting(_) => Err(vec![String::from("this image serves no hosts by name")]),
+        Services::Hosting(hosting) => by_name(hosting, config, clock),
+    }
+}
+
+/// The hosts of the boot archive, or every line that says why one of them cannot be served.
+fn by_name(
+    hosting: &Hosting,
+    config: &Config,
+    clock: &WallClock,
+) -> Result<Vec<Service>, Vec<String>> {
+    let sites = hosting::of_files(hosting, config)?;
+    let mut kept = hosting::Kept::default();
+    let (services, left_out) = hosting::services(&sites, &mut kept, &ground(config, clock));
+    match left_out.is_empty() {
+        true => Ok(services),
+        false => Err(left_out
+            .iter()
+            .map(|(host, why)| format!("{host}: {why}"))
+            .collect()),
     }
 }
 
@@ -172,6 +193,7 @@ fn ground(config: &Config, clock: &WallClock) -> Ground {
     Ground {
         provider: service::provider(config.crypto),
         clock: clock.clone(),
+        level: Severity::of_service(config.log),
         published: config.published,
         ipv4: match config.ipv4 {
             config::Ipv4::Disabled => OwnAddress::None,

@@ -11,6 +11,8 @@ pub struct Date {
     day: u64,
     /// Seconds of the day.
     second: u64,
+    /// Days since the last Thursday.
+    weekday: u64,
 }
 
 impl Date {
@@ -32,12 +34,19 @@ impl Date {
             month: if month < 10 { month + 3 } else { month - 9 },
             day: day - (153 * month + 2) / 5 + 1,
             second: seconds % 86_400,
+            // 1970-01-01 was one.
+            weekday: seconds / 86_400 % 7,
         }
     }
 
     /// As in `2026-11-22T07:00:00Z` (RFC 3339 §5.6).
     pub fn rfc3339(self) -> impl fmt::Display {
         Rfc3339(self)
+    }
+
+    /// As in `Sun, 22 Nov 2026 07:00:00 GMT` (RFC 9110 §5.6.7).
+    pub fn http(self) -> impl fmt::Display {
+        Http(self)
     }
 
     /// Hour, minute and second.
@@ -74,6 +83,29 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
+struct Http(Date);
+
+impl fmt::Display for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let named = |names: &[&'static str], number: u64| {
+            let index = usize::try_from(number).unwrap_or_default();
+            names.get(index).copied().unwrap_or_default()
+        };
+        let Date { year, day, .. } = self.0;
+        let weekday = named(&DAYS, self.0.weekday);
+        let month = named(&MONTHS, self.0.month.saturating_sub(1));
+        let [hour, minute, second] = self.0.time();
+        write!(
+            f,
+            "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +119,17 @@ mod tests {
     fn lines_of_a_log_have_dots() {
         let date = Date::from_unix(1_795_330_809);
         assert_eq!(date.to_string(), "2026.11.22 07:00:09");
+    }
+
+    #[test]
+    fn http_has_dates_of_its_own() {
+        // The example of RFC 9110 §5.6.7.
+        let check = |seconds, expected: &str| {
+            assert_eq!(Date::from_unix(seconds).http().to_string(), expected);
+        };
+        check(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT");
+        check(0, "Thu, 01 Jan 1970 00:00:00 GMT");
+        check(951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT");
     }
 
     #[test]

@@ -49,6 +49,35 @@ impl Lines<'_> {
         ));
     }
 
+    /// No host has the name in a client's hello, or there is none (`None`), and nobody else serves it;
+    /// with `proof`, an authority wants the name proven and there is nothing to show.
+    pub fn host_unknown(&mut self, name: Option<&str>, proof: bool) {
+        let kind = Kind::HandshakeFailed;
+        match (name, proof) {
+            (Some(name), false) => self.failure(
+                kind,
+                format_args!("SNI: no host is served by the name {}", Shown(name)),
+            ),
+            (None, false) => self.failure(kind, format_args!("SNI: no servername received")),
+            (name, true) => self.failure(
+                kind,
+                format_args!(
+                    "SNI: acme-tls/1 offered, and there is no proof for {}",
+                    Shown(name.unwrap_or("no name"))
+                ),
+            ),
+        }
+    }
+
+    /// A request in the clear was answered: with what, and what was asked for.
+    pub fn answered(&mut self, is_challenge: bool, status: &dyn fmt::Display, asked: &str) {
+        let severity = match is_challenge {
+            true => Severity::Notice,
+            false => Severity::Info,
+        };
+        self.line(severity, format_args!("HTTP: {status}: {}", Shown(asked)));
+    }
+
     fn sni_requested(&mut self, name: &str) {
         self.info(format_args!("SNI: requested servername: {}", Shown(name)));
     }

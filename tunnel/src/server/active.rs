@@ -1,6 +1,6 @@
 //! One accepted connection in the server's hands: from its first bytes through its session.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, string::ToString};
 use core::{cmp::Reverse, net::SocketAddr, time::Duration};
 
 use config::introduction::Introduction;
@@ -8,7 +8,7 @@ use net::{Instant, ListenerId, Status, StreamId};
 use tls::{ClientHello, Peek, Verdict};
 
 use super::{
-    Server, Slot, TIMER_HORIZON, Totals, destination::Asked, entrance::pair,
+    Server, Slot, TIMER_HORIZON, Totals, answering::Answering, destination::Asked, entrance::pair,
     introducing::introduce, revocation::Judgement,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     negotiation::Negotiation,
     opening::Opening,
     relay::{Scratch, Stream},
-    service::{Service, backend::Route},
+    service::{Service, Tls, backend::Route},
     session::{Mode, Session, SessionError, Step},
 };
 
@@ -80,6 +80,8 @@ pub(super) enum Stage {
     Greeting { since: Instant },
     /// Its service is known.
     Session(Session),
+    /// It is answered here, in the clear.
+    Answering(Answering),
 }
 
 impl Stage {
@@ -94,7 +96,7 @@ impl Stage {
                 opening.dialling(now, patience);
                 opening.negotiation_mut().set_backend(address);
             }
-            Self::Header { .. } | Self::Greeting { .. } => {}
+            Self::Header { .. } | Self::Greeting { .. } | Self::Answering(_) => {}
         }
     }
 }
@@ -112,6 +114,7 @@ impl Active {
     pub(super) fn bytes(&self) -> (u64, u64) {
         match &self.stage {
             Stage::Session(session) => session.bytes(),
+            Stage::Answering(answering) => (answering.sent(), 0),
             Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. } => (0, 0),
         }
     }
@@ -242,6 +245,7 @@ impl Server {
         match &active.stage {
             Stage::Session(session) => session.deadline(),
             Stage::Opening(opening) => opening.deadline(),
+            Stage::Answering(answering) => answering.deadline(),
             Stage::Greeting { since } | Stage::Header { since } => {
                 let service = self.services.get(active.service);
                 *since + service.map_or(TIMER_HORIZON, |service| service.timeouts.handshake)
@@ -267,6 +271,7 @@ impl Server {
                     Err(error) => Step::End(Err(error)),
                 },
                 Stage::Opening(_) => self.poll_opening(active, now),
+                Stage::Answering(_) => self.poll_answering(active, now),
                 Stage::Greeting { since } => match self.greet(active, since, now) {
                     Ok(true) => continue,
                     Ok(false) => Step::Wait,
@@ -283,6 +288,10 @@ impl Server {
             }
             self.report_ended_directions(active);
             let dialled = match step {
+                // Nobody is dialled for one of whom nothing is wanted but the handshake.
+                Step::Connect { .. } if self.is_proof(active) => {
+                    return Some(self.end_proof(active));
+                }
                 Step::Wait => return None,
                 Step::End(result) => return Some(result),
                 Step::Judge => {
@@ -336,7 +345,7 @@ impl Server {
             match greeting(&mut stream, &mut self.scratch) {
                 Greeting::Complete(found) => {
                     let first = active.service;
-                    self.choose(active, found.as_ref());
+                    self.choose(active, found.as_ref())?;
                     if active.service != first {
                         self.change_dialect(active, first);
                     }
@@ -387,18 +396,35 @@ impl Server {
     }
 
     /// Hands a client to the virtual service whose name it asks for.
-    fn choose(&mut self, active: &mut Active, hello: Option<&ClientHello>) {
+    ///
+    /// # Errors
+    /// There is none, and the one that accepts has nothing of its own. The client was told.
+    fn choose(
+        &mut self,
+        active: &mut Active,
+        hello: Option<&ClientHello>,
+    ) -> Result<(), SessionError> {
         let Some(service) = self.services.get(active.service) else {
-            return;
+            return Ok(());
         };
         let mut lines = self.journal.connection(&service.channel, active.id);
-        if service.virtual_hosts.is_empty() {
-            return lines.sni_no_services();
+        let hands_over = matches!(service.tls, Tls::Others);
+        if service.virtual_hosts.is_empty() && !hands_over {
+            lines.sni_no_services();
+            return Ok(());
         }
         let name = hello.and_then(|hello| hello.server_name.as_deref());
         let offered = hello.map_or(&[][..], |hello| &hello.alpn);
-        let Some(host) = service.virtual_host(name, offered) else {
-            return lines.sni_not_matched(name);
+        // Who goes to an address asks for no name (RFC 6066 §3), and a host may be called by one.
+        let own = active.local.ip().to_canonical().to_string();
+        let asked = name.or(Some(own.as_str()).filter(|_| hands_over && hello.is_some()));
+        let found = service.virtual_host(asked, offered);
+        let Some(host) = found else {
+            if hands_over {
+                return Err(self.turn_away(active, hello));
+            }
+            lines.sni_not_matched(name);
+            return Ok(());
         };
         if let Some(other) = self.services.get(host.service) {
             lines.sni_switched(name, other.channel.name());
@@ -406,6 +432,7 @@ impl Server {
             self.services.hand_over(active.service, chosen);
             active.service = chosen;
         }
+        Ok(())
     }
 
     fn poll_session(&mut self, active: &mut Active, now: Instant) -> Step {

@@ -92,7 +92,7 @@ impl Server {
                 match &mut active.stage {
                     Stage::Session(session) => session.dialling(now, patience),
                     Stage::Opening(opening) => opening.dialling(now, patience),
-                    Stage::Header { .. } | Stage::Greeting { .. } => {}
+                    Stage::Header { .. } | Stage::Greeting { .. } | Stage::Answering(_) => {}
                 }
                 now + patience
             }

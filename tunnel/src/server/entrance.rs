@@ -7,6 +7,7 @@ use net::{Instant, Status, StreamId};
 use super::{
     Server,
     active::{Active, Stage},
+    answering::Answering,
     introducing::introduce,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     negotiation::{Negotiation, show},
     opening::Opening,
     relay::Stream,
-    service::Service,
+    service::{Service, Tls},
     session::{Mode, SessionError, Step},
 };
 
@@ -87,6 +88,11 @@ impl Server {
         let Some(service) = self.services.get(active.service) else {
             return;
         };
+        if let Tls::Answered(answers) = &service.tls {
+            let until = now + service.timeouts.handshake;
+            active.stage = Stage::Answering(Answering::new(answers, until));
+            return;
+        }
         let mode = service.tls.mode();
         let Some(negotiation) = begin(service, active, self.stack.is_published()) else {
             return;

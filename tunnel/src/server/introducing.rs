@@ -28,7 +28,9 @@ pub(super) fn introduction(active: &Active, published: bool) -> Introduction {
             let leaf = session.connection().peer_chain().into_iter().next();
             leaf.map(|leaf| (named(leaf.subject), named(leaf.issuer)))
         }
-        Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. } => None,
+        Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. } | Stage::Answering(_) => {
+            None
+        }
     };
     Introduction { host, port, names }
 }

@@ -231,7 +231,7 @@ impl Server {
                 log::info!(
                     "ready: accepting on {}, connecting to {}, {} ms after power-on",
                     service.shown(open.shown),
-                    service.backend.described(self.stack.addresses()),
+                    service.purpose(self.stack.addresses()),
                     now.as_micros() / 1000
                 );
             }

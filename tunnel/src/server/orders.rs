@@ -165,7 +165,7 @@ impl Server {
             Some(Listening {
                 service: service.channel.name().into(),
                 address,
-                backend: service.backend.described(addresses).to_string(),
+                backend: service.purpose(addresses).to_string(),
             })
         });
         management.answer(ToHost::Ready {
@@ -193,7 +193,7 @@ impl Server {
                 listening: own.map(|(_, address)| address).collect(),
                 sessions: number(activity.sessions),
                 accepted_total: activity.accepted,
-                backends: service.backend.names().collect(),
+                backends: service.places(),
             })
         });
         let services = services.collect();

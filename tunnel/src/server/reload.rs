@@ -10,7 +10,7 @@ use crate::{
     Machine,
     journal::Severity,
     management::Management,
-    service::Service,
+    service::{Service, Tls},
     setup::{self, Logging, lines},
 };
 
@@ -138,14 +138,24 @@ impl Server {
             let Some(active) = slot.active.as_deref_mut() else {
                 continue;
             };
-            let undecided =
-                matches!(active.stage, Stage::Greeting { .. }) && active.negotiation.is_none();
+            let undecided = match &active.stage {
+                Stage::Greeting { .. } => active.negotiation.is_none(),
+                Stage::Answering(answering) => answering.is_undecided(),
+                _ => false,
+            };
             if !undecided || !self.services.is_retired(active.service) {
                 continue;
             }
             let local = self.stack.stream(active.accepted);
             let local = local.map(|stream| stream.local());
-            if let Some(next) = local.and_then(|local| self.listening.service_at(local)) {
+            let next = local.and_then(|local| self.listening.service_at(local));
+            // Who was to be answered cannot be served otherwise, nor the other way round.
+            let answered = |index| {
+                let service: Option<&Service> = self.services.get(index);
+                service.is_some_and(|service| matches!(service.tls, Tls::Answered(_)))
+            };
+            let is_same = |next: &usize| answered(*next) == answered(active.service);
+            if let Some(next) = next.filter(is_same) {
                 self.services.succeed(active.service, next);
                 active.service = next;
                 moved.push(index);

@@ -120,6 +120,7 @@ impl Server {
                 // All has been said.
                 SessionError::Destination(_)
                 | SessionError::NegotiationAbandoned(_)
+                | SessionError::NoHost { .. }
                 | SessionError::Handshake(_)
                 | SessionError::Tls(_) => {}
                 _ => lines.line(Severity::Debug, format_args!("{error}")),
@@ -128,9 +129,15 @@ impl Server {
         }
         let alerted = match (&active.stage, result) {
             // OpenSSL has an alert for this as well; here it is a FIN alone.
-            (_, Err(SessionError::HandshakeAbandoned)) => true,
+            (_, Err(SessionError::HandshakeAbandoned | SessionError::NoHost { .. })) => true,
             (Stage::Session(session), _) => session.alerted(),
-            (Stage::Header { .. } | Stage::Opening(_) | Stage::Greeting { .. }, _) => false,
+            (
+                Stage::Header { .. }
+                | Stage::Opening(_)
+                | Stage::Greeting { .. }
+                | Stage::Answering(_),
+                _,
+            ) => false,
         };
         let how = match result {
             Ok(()) | Err(SessionError::CloseTimeout) => Closed::Closed,
@@ -258,6 +265,7 @@ fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError, judgement: O
     match error {
         SessionError::HandshakeTimeout => lines.timed_out(Timeout::Busy),
         SessionError::HandshakeAbandoned => lines.handshake_abandoned(role),
+        SessionError::NoHost { name, proof } => lines.host_unknown(name.as_deref(), *proof),
         SessionError::NegotiationTimeout => lines.timed_out(Timeout::Busy),
         SessionError::NegotiationAbandoned(_) => lines.negotiation_failed(error),
         SessionError::Negotiation(fault) => lines.negotiation_failed(fault),

@@ -25,6 +25,7 @@ use crate::{
 
 mod around;
 mod authentication;
+mod by_name;
 mod choosing;
 mod launcher;
 mod names;

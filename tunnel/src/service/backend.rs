@@ -95,6 +95,11 @@ impl Backend {
         Self::of([(place, connect.port)], Failover::Priority, false)
     }
 
+    /// None: clients are handed over, or name one themselves, or are answered here.
+    pub fn none() -> Self {
+        Self::of([], Failover::Priority, false)
+    }
+
     /// Several places with their ports, in the order in which they are tried. With `delay`, names
     /// are looked up for each connection.
     pub fn of(

@@ -29,6 +29,8 @@ pub struct Ground {
     pub provider: Provider,
     /// Judges certificates and sessions.
     pub clock: WallClock,
+    /// How much is logged of those that say nothing of it themselves.
+    pub level: Severity,
     /// The launcher has published their addresses on the host: hosts in `accept` are the host's.
     pub published: bool,
     /// The image's IPv4 address, if it has one or will have.

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use tls::{ClientHello, Connection};
 
-use crate::session::Mode;
+use crate::{hosting::http, session::Mode};
 
 /// Which end of a service speaks TLS.
 pub enum Tls {
@@ -32,13 +32,29 @@ pub enum Tls {
         /// The name to ask for (RFC 6066 §3), and to verify where names are.
         server_name: Option<String>,
     },
+    /// The accepted end, for those alone whom another service takes over: all others are refused.
+    Others,
+    /// The accepted end, for a handshake and nothing after it (RFC 8737 §3).
+    Proof(tls::Server),
+    /// None: clients are answered here, in the clear.
+    Answered(Answers),
+}
+
+/// What is answered in the clear.
+pub enum Answers {
+    /// HTTP.
+    Http(http::Answers),
 }
 
 impl Tls {
     /// Which end of its sessions is accepted.
     pub fn mode(&self) -> Mode {
         match self {
-            Self::Server(_) | Self::KeyServer { .. } => Mode::Server,
+            Self::Server(_)
+            | Self::KeyServer { .. }
+            | Self::Others
+            | Self::Proof(_)
+            | Self::Answered(_) => Mode::Server,
             Self::Client { .. } | Self::KeyClient { .. } => Mode::Client,
         }
     }
@@ -61,7 +77,7 @@ impl Tls {
     /// between pre-shared keys and certificates where a service has both.
     ///
     /// # Errors
-    /// No entropy, or an unusable name.
+    /// No entropy, an unusable name, or none of this service's own.
     pub fn connection(
         &self,
         backend: Option<SocketAddr>,
@@ -69,6 +85,10 @@ impl Tls {
     ) -> Result<Connection, tls::Error> {
         match self {
             Self::Server(server) => accept(server, backend),
+            Self::Proof(server) => server.accept(),
+            Self::Others | Self::Answered(_) => Err(tls::Error::Internal {
+                reason: "the service has no TLS of its own".into(),
+            }),
             Self::KeyServer { keys, certificates } => match certificates {
                 Some(server) if !hello.is_some_and(has_key) => accept(server, backend),
                 _ => Ok(keys.accept()),

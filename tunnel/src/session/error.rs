@@ -1,5 +1,6 @@
 //! Why sessions end early, in types and in words.
 
+use alloc::string::String;
 use core::fmt;
 
 use net::StreamError;
@@ -16,6 +17,13 @@ pub enum SessionError {
     HandshakeAbandoned,
     /// The handshake failed.
     Handshake(tls::Error),
+    /// The client asks for a host that is not served.
+    NoHost {
+        /// The host (RFC 6066 §3), if it asks for one.
+        name: Option<String>,
+        /// It is an authority that wants the name proven (RFC 8737).
+        proof: bool,
+    },
     /// The peer's certificate is revoked, or may be.
     Revocation(tls::Refusal),
     /// What had to be said before the relay, in the clear or inside TLS, took too long.
@@ -77,6 +85,10 @@ impl fmt::Display for SessionError {
                 f.write_str("the peer left before its TLS handshake was over")
             }
             Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::NoHost {
+                name: Some(name), ..
+            } => write!(f, "no host {name:?} is served"),
+            Self::NoHost { name: None, .. } => f.write_str("the client asks for no host by name"),
             Self::Revocation(refusal) => write!(f, "the peer is refused: {refusal}"),
             Self::NegotiationTimeout => f.write_str("the protocol negotiation took too long"),
             Self::NegotiationAbandoned(End::Client) => {

@@ -33,6 +33,7 @@ fn certificate() -> (String, String) {
 
 fn ground(published: bool) -> Ground {
     Ground {
+        level: Severity::Notice,
         provider: Provider::Ring,
         clock: WallClock::new(1_800_000_000),
         published,
