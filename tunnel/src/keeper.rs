@@ -10,14 +10,48 @@
 //!                                └──► sites: to be put in force, then installed()
 //! ```
 
-use alloc::{string::String, vec::Vec};
-use core::fmt;
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::{fmt, time::Duration};
 
+use net::Instant;
 use store::{
     git::ObjectId,
     snapshot::Draft,
     visit::{Outcome, VisitError},
 };
+
+use crate::{hosting::Sites, journal::Severity};
+
+mod host;
+mod remarks;
+mod settings;
+mod storing;
+mod tickets;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::Settings;
+
+use host::Kept;
+use remarks::Remarks;
+use storing::Repository;
+use tickets::Tickets;
+
+/// Most hosts of a store; what is beyond them in the order of names is left out.
+const MOST_HOSTS: usize = 4096;
+
+/// How long a look at the clock on the wall may count: it can be set while nobody looks.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// Seconds since 1970, UTC; may jump.
+    pub unix: u64,
+    /// The machine's clock, which never does.
+    pub now: Instant,
+}
 
 /// A conversation with another machine, to be had now.
 pub enum Demand {
@@ -123,4 +157,184 @@ pub struct HostStatus {
     pub next: Option<u64>,
     /// Why the last try has failed; `None`: it has not.
     pub trouble: Option<String>,
+}
+
+/// What is kept for the hosts of a store. See [the module](self).
+///
+/// After every call that takes time, ask for [`demand`](Self::demand)s, [`sites`](Self::sites),
+/// [`concluded`](Self::concluded) and [`remark`](Self::remark)s until there are none; and again at the
+/// moment that [`due`](Self::due) says. Of the store and of the authority, one demand each is out at
+/// most.
+pub struct Keeper {
+    settings: Settings,
+    time: Time,
+    /// Of the last demand.
+    number: u64,
+    repository: Repository,
+    hosts: BTreeMap<String, Kept>,
+    /// Whether what is to be served has changed since it was asked for.
+    is_changed: bool,
+    /// Whether what was given out last is not yet said to be in force.
+    is_given: bool,
+    tickets: Tickets,
+    remarks: Remarks,
+    due: Option<Instant>,
+}
+
+impl Keeper {
+    /// Begins: the store is to be read at once.
+    pub fn new(settings: Settings) -> Keeper {
+        let now = Instant::ZERO;
+        Keeper {
+            settings,
+            time: Time { unix: 0, now },
+            number: 0,
+            repository: Repository::default(),
+            hosts: BTreeMap::new(),
+            is_changed: true,
+            is_given: false,
+            tickets: Tickets::default(),
+            remarks: Remarks::default(),
+            due: Some(now),
+        }
+    }
+
+    /// The next conversation that is to be had, with its number for [`reply`](Self::reply); `fill`
+    /// gives unpredictable bytes.
+    pub fn demand(
+        &mut self,
+        time: Time,
+        _fill: &mut dyn FnMut(&mut [u8]),
+    ) -> Option<(u64, Demand)> {
+        if self.due.is_none_or(|due| time.now < due) {
+            return None;
+        }
+        self.time = time;
+        let demand = self.visit();
+        self.look_ahead();
+        demand
+    }
+
+    /// What has become of the demand with this number.
+    pub fn reply(
+        &mut self,
+        number: u64,
+        reply: Reply,
+        time: Time,
+        _fill: &mut dyn FnMut(&mut [u8]),
+    ) {
+        self.time = time;
+        match reply {
+            Reply::Visited(visited) => self.visited(number, visited),
+            Reply::Answered(_) => {}
+        }
+        self.look_ahead();
+    }
+
+    /// When to ask for demands again; `None`: when there is a reply.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// What is to be in force from now on, if that has changed. [`installed`](Self::installed) is to
+    /// follow.
+    pub fn sites(&mut self) -> Option<Sites> {
+        if !core::mem::take(&mut self.is_changed) {
+            return None;
+        }
+        self.is_given = true;
+        let mut sites = self.settings.sites.clone();
+        let files = self.hosts.values().filter_map(|kept| kept.file.as_ref());
+        sites.hosts.extend(files.map(|file| file.site.clone()));
+        Some(sites)
+    }
+
+    /// The sites that were given out last are in force, or why they are not.
+    pub fn installed(&mut self, result: Result<(), Vec<String>>) {
+        self.is_given = false;
+        let errors = result.err().unwrap_or_default();
+        for error in &errors {
+            let line = alloc::format!("Store: what is to be served can't be: {error}");
+            self.remarks.say(Severity::Error, line);
+        }
+        self.conclude(errors);
+        self.look_ahead();
+    }
+
+    /// How to get into the store's machine.
+    pub fn access(&self) -> &store::visit::Access {
+        &self.settings.access
+    }
+
+    /// How much it may say.
+    pub fn limits(&self) -> store::git::Limits {
+        self.settings.limits
+    }
+
+    /// PEM certificates that the authority's own is trusted by; `None`: the usual public ones.
+    pub fn roots(&self) -> Option<&[u8]> {
+        self.settings.issuer.as_ref()?.roots.as_deref()
+    }
+
+    /// Somebody says that the store has changed. What comes of it is [`concluded`](Self::concluded)
+    /// with the number that is given here.
+    pub fn notice(&mut self, time: Time) -> u64 {
+        self.time = time;
+        self.repository.look_now(time.now);
+        let ticket = self.tickets.draw();
+        self.look_ahead();
+        ticket
+    }
+
+    /// A notice's number, and what has come of it.
+    pub fn concluded(&mut self) -> Option<(u64, Reloaded)> {
+        self.tickets.concluded()
+    }
+
+    /// How the hosts are doing, by their names.
+    pub fn status(&self) -> Vec<HostStatus> {
+        let status = |(name, kept): (&String, &Kept)| {
+            let file = kept.file.as_ref();
+            HostStatus {
+                name: name.clone(),
+                not_after: file.and_then(|file| Some(file.lifetime.as_ref()?.not_after)),
+                next: None,
+                trouble: kept.fault.clone(),
+            }
+        };
+        self.hosts.iter().map(status).collect()
+    }
+
+    /// A line for the log.
+    pub fn remark(&mut self) -> Option<(Severity, String)> {
+        self.remarks.next()
+    }
+
+    /// Decides when there is something to do again.
+    fn look_ahead(&mut self) {
+        let latest = self.time.now + LONGEST_LOOK;
+        self.due = self.repository.due().map(|due| due.min(latest));
+    }
+
+    /// A number for a demand.
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// Hosts that are not as their files say.
+    fn troubles(&self) -> Vec<(String, String)> {
+        let trouble = |(name, kept): (&String, &Kept)| Some((name.clone(), kept.fault.clone()?));
+        self.hosts.iter().filter_map(trouble).collect()
+    }
+
+    /// Tells everybody whose notice was heeded what has come of it.
+    fn conclude(&mut self, errors: Vec<String>) {
+        let mut troubles = self.troubles();
+        let all = |error| (String::from("*"), error);
+        troubles.extend(errors.into_iter().map(all));
+        let files = self.hosts.values().filter(|kept| kept.file.is_some());
+        let hosts = files.count();
+        self.tickets.conclude(&Reloaded::Done { hosts, troubles });
+    }
 }

@@ -5,6 +5,8 @@ use alloc::string::String;
 
 use serde_json::Value;
 
+use crate::Response;
+
 /// An authority's services by their addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
@@ -25,6 +27,19 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Reads the answer to a question for it; `None` where it is none.
+    pub fn of(response: &Response) -> Option<Directory> {
+        let json = response.is_success().then(|| response.json())?;
+        Directory::parse(&json?)
+    }
+
+    /// Where to ask when the certificate that the authority calls `id` is to be renewed (RFC 9773
+    /// §4.1); `None`: it does not say when.
+    pub fn renewal_question(&self, id: &str) -> Option<String> {
+        let place = self.renewal_info.as_deref()?;
+        Some(alloc::format!("{}/{id}", place.trim_end_matches('/')))
+    }
+
     /// Reads it; `None` where it is none.
     pub fn parse(json: &Value) -> Option<Directory> {
         let text = |name: &str| json.get(name)?.as_str().map(String::from);

@@ -36,6 +36,8 @@ pub struct Lifetime {
     pub id: Option<String>,
     /// The names and addresses that it is for.
     pub names: alloc::vec::Vec<Identifier>,
+    /// Whether it names itself as its issuer: such a one only keeps a place.
+    pub is_self_issued: bool,
 }
 
 impl Lifetime {
@@ -57,7 +59,20 @@ impl Lifetime {
             not_after: validity.not_after.to_unix_duration().as_secs(),
             id: key.map(|key| format!("{}.{}", word(key.as_bytes()), word(serial))),
             names: names(signed),
+            is_self_issued: signed.issuer() == signed.subject(),
         })
+    }
+
+    /// Whether it is for this name or address; a wildcard is for every name of one more label
+    /// (RFC 6125 §6.4.3).
+    pub fn covers(&self, name: &Identifier) -> bool {
+        let wildcard = match name {
+            Identifier::Dns(name) => name.split_once('.').map(|(_, rest)| format!("*.{rest}")),
+            Identifier::Ip(_) => None,
+        };
+        let wildcard = wildcard.map(Identifier::Dns);
+        let mut names = self.names.iter();
+        names.any(|known| known == name || Some(known) == wildcard.as_ref())
     }
 
     /// When to renew where no authority says when: at two thirds of the lifetime, at half of a short
@@ -201,6 +216,7 @@ yNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb
             not_after,
             id: None,
             names: vec![],
+            is_self_issued: false,
         }
     }
 
@@ -228,6 +244,7 @@ yNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb
         let id = found.id.as_deref();
         assert_eq!(id, Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"));
         assert_eq!(found.not_after, 1_735_689_600);
+        assert!(!found.is_self_issued);
         for text in [
             "",
             "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
@@ -266,6 +283,18 @@ AJQtiJsDbCW7nrM34Y4ayO56pUoOjPef96lHyIp12YC0AiAiLVBROVFuLuBUPHPv
             ]
         );
         assert_eq!(found.not_after - found.not_before, 90 * 86_400);
+        assert!(found.is_self_issued);
+        for (name, is_covered) in [
+            ("www.example.org", true),
+            ("a.example.org", true),
+            ("a.b.example.org", false),
+            ("example.org", false),
+            ("192.0.2.1", true),
+            ("192.0.2.2", false),
+        ] {
+            let name = Identifier::parse(name).unwrap();
+            assert_eq!(found.covers(&name), is_covered, "{name}");
+        }
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl LoginKey {
         line(SigningKey::from_bytes(&self.0).verifying_key().as_bytes())
     }
 
-    pub(super) fn seed(&self) -> &[u8; 32] {
+    /// The bytes that it grows from: a secret.
+    pub fn seed(&self) -> &[u8; 32] {
         &self.0
     }
 }
