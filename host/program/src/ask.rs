@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use stockade_host::Error;
 use stockade_host::control::{self, Name};
+use stockade_store::notice::Outcome;
 
 use crate::Result;
 use crate::cli::{Diagnose, Reload, Status, Stop, Which};
+use crate::notify::{self, Target};
 
 mod text;
 
@@ -60,6 +62,9 @@ pub(crate) fn stop(options: &Stop) -> Result<ExitCode> {
 
 /// Lets a running image take its configuration as it is now.
 pub(crate) fn reload(options: &Reload) -> Result<ExitCode> {
+    if let (Some(target), Some(pass)) = (&options.target, &options.pass) {
+        return tell_target(target, pass, options.legacy);
+    }
     let name = match which(&options.which) {
         Ok(name) => name,
         Err(nobody) => return nobody.tell(),
@@ -78,6 +83,30 @@ pub(crate) fn reload(options: &Reload) -> Result<ExitCode> {
         }
         Err(error) => Ask::from(error).tell(),
     }
+}
+
+/// Tells an image over the network that its store has changed.
+fn tell_target(target: &Target, pass: &str, legacy: bool) -> Result<ExitCode> {
+    let pass = notify::pass(pass)?;
+    if legacy {
+        notify::notify_bare(target, &pass).map_err(|error| format!("{target}: {error}"))?;
+        print(&format!("{target}: sent; nothing is answered\n"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let waits = || eprintln!("{target} reads its store ...");
+    let told = notify::notify(target, &pass, waits);
+    let told = told.map_err(|error| format!("{target}: {error}"))?;
+    let lines = notify::described(&told);
+    if let Outcome::Failed(_) = told.outcome {
+        for line in lines {
+            eprintln!("{target}: {line}");
+        }
+        return Ok(ExitCode::FAILURE);
+    }
+    for line in lines {
+        print(&format!("{target}: {line}\n"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what has happened to a running image.

@@ -13,6 +13,7 @@ use clap::{
 use stockade_host::control::Name;
 use stockade_host::network::Forward;
 
+use crate::notify::Target;
 use crate::{caller, plan};
 
 mod machinery;
@@ -73,6 +74,9 @@ pub enum Task {
     /// The configuration and the files that it names are read again. When all of it is right, new
     /// connections are served by it, and open ones live on with the old one. When anything is wrong,
     /// every error is told and the old one goes on serving.
+    ///
+    /// With --target, an image anywhere is told over the network that its store has changed: it reads the
+    /// store at once, and what came of it is printed.
     Reload(Reload),
     /// Show what has happened to a running image, event by event
     ///
@@ -183,6 +187,23 @@ pub struct Reload {
     /// Which run
     #[command(flatten)]
     pub which: Which,
+    /// Tell the image at this address, started by whomever, that its store has changed
+    /// [default port: 9418]
+    #[arg(
+        long,
+        value_name = "ADDRESS[:PORT]",
+        requires = "pass",
+        conflicts_with = "name"
+    )]
+    pub target: Option<Target>,
+    /// What that image was started with as --pass: file:NAME for a file's content, - for standard
+    /// input's, or the pass itself, which then shows in ps
+    #[arg(long, value_name = "PASS", requires = "target")]
+    pub pass: Option<String>,
+    /// Send the bare pass, for contruno and for an image with --legacy-reload: whoever listens can read it,
+    /// and nothing is answered
+    #[arg(long, requires = "target")]
+    pub legacy: bool,
 }
 
 /// Options of `diagnose`.

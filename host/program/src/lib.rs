@@ -26,6 +26,7 @@ mod free_ports;
 mod keeping;
 pub mod manual;
 mod network;
+mod notify;
 mod plan;
 mod proxy;
 mod reading;
@@ -38,6 +39,7 @@ mod words;
 
 pub use caller::{Caller, Image, Installed};
 pub use check::check;
+pub use notify::Target;
 pub use run::run;
 pub use words::shown;
 
