@@ -1,4 +1,5 @@
-//! `stockade check`: tells what becomes of a stunnel configuration, and starts nothing.
+//! `stockade check`: tells what becomes of a stunnel configuration or of a run's words, and starts
+//! nothing.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use stockade_host::conf::{self, Found, Passphrases};
 
 use crate::cli::Run;
 use crate::conf::{Conf, publication};
+use crate::dry_run::EXAMPLE_PORT;
 use crate::plan::{self, Plan};
-use crate::reading;
-use crate::{Result, USAGE};
+use crate::reading::{self, Reading, Recipe};
+use crate::{Result, USAGE, caller, network, words};
 
 /// Prints what becomes of each option, then everything that is wrong.
 ///
@@ -24,10 +26,9 @@ pub fn check(options: &Run) -> Result<ExitCode> {
         eprintln!("error: {contradiction}");
         return Ok(ExitCode::from(USAGE));
     }
-    let path = options
-        .conf
-        .as_deref()
-        .ok_or("check takes a configuration file: --conf FILE")?;
+    let Some(path) = options.conf.as_deref() else {
+        return check_words(options);
+    };
     let found = conf::find(path, Passphrases::available());
     let mut verdict = judge(options, found)?;
     if let Some(boot) = verdict.boot.take().filter(|_| verdict.errors.is_empty()) {
@@ -47,6 +48,53 @@ pub fn check(options: &Run) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Tells what a run of these words would serve, and everything that is wrong with it.
+fn check_words(options: &Run) -> Result<ExitCode> {
+    let net = plan::net(options);
+    let stand_in = plan::wants_development_certificate(options);
+    let recipe = Recipe {
+        options: options.clone(),
+        backend: plan::wants_backend(options, &net).then_some(EXAMPLE_PORT),
+        net,
+        development: None,
+        stand_in,
+        program: caller::NAME,
+    };
+    let reading = match recipe.read(Passphrases::Nobody) {
+        Ok(reading) => reading,
+        Err(refused) => {
+            refused.lines.iter().for_each(|line| eprintln!("{line}"));
+            eprintln!("Configuration failed");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let Reading {
+        plan,
+        config,
+        ports,
+        notices,
+    } = &reading;
+    print!("{}", words::services(plan, config, ports));
+    for notice in words::exposed(&options.words).iter().chain(notices) {
+        println!("{notice}");
+    }
+    if let Err(error) = network::check_ports(&ports.forwards, caller::NAME) {
+        println!("warning: {error}");
+    }
+    // The development certificate is made by a run, and right.
+    let errors = match stand_in {
+        true => Vec::new(),
+        false => contents(&reading::boot(options, plan)?),
+    };
+    if errors.is_empty() {
+        println!("\nConfiguration successful");
+        return Ok(ExitCode::SUCCESS);
+    }
+    errors.iter().for_each(|line| eprintln!("{line}"));
+    eprintln!("Configuration failed");
+    Ok(ExitCode::FAILURE)
 }
 
 /// What is to be said of a configuration.

@@ -52,12 +52,13 @@ pub enum Task {
     /// SIGHUP reads the configuration and its files again; open connections live on with the old
     /// one. A machine that ends unasked is started anew.
     Run(Box<Run>),
-    /// Tell what becomes of each option of a stunnel configuration; start nothing
+    /// Tell what becomes of a stunnel configuration's options, or of a run's words; start nothing
     ///
     /// Reads a stunnel configuration file and all that it names, as `run --conf FILE` does, and
-    /// tells what becomes of each option: honoured, accepted without effect, or refused. Then it
-    /// judges what certificates, keys and lists contain, as the image would. Nothing is started.
-    /// The status is 0 when all is right, else 1.
+    /// tells what becomes of each option: honoured, accepted without effect, or refused. Of a run
+    /// without --conf, it reads the image's words and what they name, and tells what would be served.
+    /// Then it judges what certificates, keys and lists contain, as the image would. Nothing is
+    /// started. The status is 0 when all is right, else 1.
     Check(Box<Run>),
     /// Tell whether a running image serves, and how much it does
     ///
@@ -127,6 +128,10 @@ pub struct Run {
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
+    /// Serve hosts by name: each file in this folder is one, NAME.pem with a certificate chain and its
+    /// key, whose plaintext goes to --connect after --, or a file as the store of --remote has it
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub hosts: Option<PathBuf>,
     /// How the image gets a network: rootless (this program's own, without privilege), tap=NAME (an
     /// existing TAP interface that you may open) or bridge=NAME (a TAP made for this run on an
     /// existing bridge) [default: rootless; bridge=br0 when WORDs hold --ipv4 or --ipv6]
@@ -134,7 +139,8 @@ pub struct Run {
     pub net: Option<Net>,
     /// Lead an address of this host to a port of the image: [ADDR:]PORT:GUESTPORT, where ADDR is
     /// 127.0.0.1 if it is left out, or unix:PATH[,mode=MODE][,user=USER][,group=GROUP]:GUESTPORT;
-    /// may be repeated; with --net rootless only [default: 8443 to the port where the image accepts]
+    /// may be repeated; with --net rootless only [default: 8443 to the port where the image accepts; with
+    /// hosts by name also 8080 to the one for HTTP, and 9418 to the one for notices]
     #[arg(long, value_name = "FROM:GUESTPORT", action = ArgAction::Append)]
     pub publish: Vec<Forward>,
     /// What boots.
@@ -280,6 +286,16 @@ impl Run {
                 "--conf goes without --publish: what the file accepts is published (accept = [HOST:]PORT)",
             );
         }
+        if self.conf.is_some() && plan::hosts_by_name(self) {
+            return Some(
+                "--conf goes without hosts by name (--hosts, --remote): the file names its own services",
+            );
+        }
+        if self.cert.is_some() && plan::hosts_by_name(self) {
+            return Some(
+                "--cert and --key go without hosts by name (--hosts, --remote): each host has its own",
+            );
+        }
         if !self.publish.is_empty() && plan::net(self) != Net::Rootless {
             return Some(
                 "--publish goes with --net rootless only; on a TAP or bridge the image has an address of its own",
@@ -353,8 +369,8 @@ pub fn check_command(name: &'static str) -> Command {
 /// a command line can be checked by changing one word of it.
 fn as_check(check: Command) -> Command {
     check.mut_args(|arg| match arg.get_id().as_str() {
-        "conf" => arg.required(true),
-        "net" => arg,
+        "conf" => arg.required_unless_present_any(["hosts", "cert", "words"]),
+        "hosts" | "net" => arg,
         "words" => arg.help("The image's own command line, as a run would hand it over"),
         _ => arg.hide(true),
     })

@@ -16,7 +16,7 @@ use crate::reading::{self, Recipe, Refused};
 use crate::words::shown;
 
 /// The backend's port that is shown; a real run takes a free one.
-const EXAMPLE_PORT: u16 = 8080;
+pub(crate) const EXAMPLE_PORT: u16 = 8080;
 
 /// Most files that are named one by one; a directory of authorities has hundreds.
 const MOST_NAMED: usize = 12;

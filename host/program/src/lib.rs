@@ -27,6 +27,7 @@ mod keeping;
 pub mod manual;
 mod network;
 mod notify;
+mod packing;
 mod plan;
 mod proxy;
 mod reading;

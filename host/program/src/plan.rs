@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use stockade_config::command_line::mentions;
+use stockade_config::hosting::NOTICES_PORT;
 use stockade_config::stunnel::Notice;
-use stockade_config::{Config, Host, Ipv4, Zeroizing};
+use stockade_config::{Config, Host, Ipv4, ServiceSource, Zeroizing};
 use stockade_host::conf::Published;
 use stockade_host::network::{self, Forward, GATEWAY_IPV4, HostProgram, HostSocket};
 use stockade_host::pki::Development;
@@ -13,10 +14,14 @@ use stockade_host::pki::Development;
 use crate::Result;
 use crate::cli::{Net, Run};
 use crate::conf::Conf;
+use crate::packing::{self, Packed};
 use crate::reading::Refused;
 
 /// The published port, when none is named.
 const DEFAULT_PORT: u16 = 8443;
+
+/// The same for HTTP in the clear, beside hosts by name.
+const DEFAULT_HTTP_PORT: u16 = 8080;
 
 /// The bridge, when none is named.
 const DEFAULT_BRIDGE: &str = "br0";
@@ -47,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) files: Vec<(String, Zeroizing<Vec<u8>>)>,
     /// The stunnel configuration, when there is one.
     pub(crate) conf: Option<Conf>,
+    /// What is to be told of the files.
+    pub(crate) notices: Vec<String>,
 }
 
 /// What a run publishes on this host, for the rootless network.
@@ -79,12 +86,19 @@ pub(crate) fn net(options: &Run) -> Net {
 pub(crate) fn wants_backend(options: &Run, net: &Net) -> bool {
     let line = options.words.join(" ");
     let named = mentions(&line, "--connect") || mentions(&line, "--conf");
-    *net == Net::Rootless && options.conf.is_none() && !named
+    *net == Net::Rootless && options.conf.is_none() && !named && !hosts_by_name(options)
+}
+
+/// Whether hosts are served by name: then certificates and backends are theirs.
+pub(crate) fn hosts_by_name(options: &Run) -> bool {
+    let line = options.words.join(" ");
+    options.hosts.is_some() || mentions(&line, "--hosts") || mentions(&line, "--remote")
 }
 
 /// Whether the development certificate serves.
 pub(crate) fn wants_development_certificate(options: &Run) -> bool {
-    options.conf.is_none() && options.cert.is_none() && !names_certificate(options)
+    let named = names_certificate(options) || hosts_by_name(options);
+    options.conf.is_none() && options.cert.is_none() && !named
 }
 
 fn names_certificate(options: &Run) -> bool {
@@ -105,8 +119,17 @@ impl Plan {
         conf: Option<Conf>,
     ) -> Result<Plan> {
         let given = options.words.join(" ");
-        let mut words = options.words.clone();
-        let mut files = Vec::new();
+        let mut packed = packing::pack(&given).map_err(|errors| errors.join("\nerror: "))?;
+        let mut words = vec![std::mem::take(&mut packed.line)];
+        words.retain(|line| !line.is_empty());
+        if let Some(folder) = &options.hosts {
+            let named = packed.add("--hosts", folder, packing::HOSTS);
+            named.map_err(|error| format!("--hosts: {error}"))?;
+            words.push(format!("--hosts=file:{}", packing::HOSTS));
+        }
+        let Packed {
+            mut files, notices, ..
+        } = packed;
         let certificate = match (&options.cert, &options.key, development) {
             (Some(_), Some(_), _) if names_certificate(options) => {
                 return Err(
@@ -157,6 +180,7 @@ impl Plan {
             line: Zeroizing::new(words.join(" ")),
             files,
             conf,
+            notices,
         })
     }
 
@@ -199,7 +223,7 @@ impl Plan {
         let forwards = if self.net != Net::Rootless {
             Vec::new()
         } else if options.publish.is_empty() {
-            vec![Forward::local(DEFAULT_PORT, config.accept.port)]
+            forwards(config)
         } else {
             options.publish.clone()
         };
@@ -215,6 +239,18 @@ impl Plan {
             Vec::new(),
         ))
     }
+}
+
+/// What is published when the user names nothing: ports that need no privilege.
+fn forwards(config: &Config) -> Vec<Forward> {
+    let mut forwards = vec![Forward::local(DEFAULT_PORT, config.accept.port)];
+    if let ServiceSource::Hosting(hosting) = &config.services {
+        let http = hosting.http.iter();
+        forwards.extend(http.map(|http| Forward::local(DEFAULT_HTTP_PORT, http.port)));
+        let stores = hosting.store.iter().filter(|store| store.pass.is_some());
+        forwards.extend(stores.map(|store| Forward::local(NOTICES_PORT, store.notices.port)));
+    }
+    forwards
 }
 
 /// The words for the rootless network that the user's own leave out: all addresses or none are
@@ -352,6 +388,40 @@ mod tests {
             assert!(!wants_backend(&options, &Net::Rootless));
             assert!(!wants_development_certificate(&options));
         }
+    }
+
+    #[test]
+    fn hosts_by_name_stand_for_backend_and_certificate() {
+        let folder = Run {
+            hosts: Some(PathBuf::from("hosts")),
+            ..options(&[])
+        };
+        let lines: [&[&str]; 3] = [&["--remote=r"], &["-r", "r"], &["--hosts=file:h"]];
+        for options in lines.map(options).into_iter().chain([folder]) {
+            assert!(!wants_backend(&options, &Net::Rootless));
+            assert!(!wants_development_certificate(&options));
+        }
+    }
+
+    #[test]
+    fn hosts_by_name_have_their_ports_published() {
+        let published = |words: &str| -> Vec<String> {
+            let config = stockade_config::command_line::parse(words);
+            let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+            forwards(&config).iter().map(Forward::to_string).collect()
+        };
+        let store = "--remote=git@h:p --ssh-key=file:k";
+        let (https, http) = ("127.0.0.1:8443:443", "127.0.0.1:8080:80");
+        assert_eq!(published(store), [https, http]);
+        assert_eq!(published(&format!("{store} --http=none")), [https]);
+        assert_eq!(
+            published(&format!(
+                "{store} --accept=1 --http=2 --pass=x --reload-port=3"
+            )),
+            ["127.0.0.1:8443:1", "127.0.0.1:8080:2", "127.0.0.1:9418:3"]
+        );
+        assert_eq!(published("--hosts=file:h"), [https, http]);
+        assert_eq!(published("--cert=file:c --key=file:k"), [https]);
     }
 
     #[test]

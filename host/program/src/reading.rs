@@ -86,12 +86,14 @@ impl Recipe {
             plan.stand_in();
         }
         let config = self.check(&plan)?;
-        let (ports, notices) = plan.ports(&self.options, &config)?;
+        let (ports, of_conf) = plan.ports(&self.options, &config)?;
+        let mut notices = std::mem::take(&mut plan.notices);
+        notices.extend(of_conf.iter().map(conf::notice_line));
         Ok(Reading {
             plan,
             config,
             ports,
-            notices: notices.iter().map(conf::notice_line).collect(),
+            notices,
         })
     }
 

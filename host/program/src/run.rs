@@ -53,7 +53,10 @@ pub fn run(options: &Run, caller: &mut dyn Caller) -> Result<ExitCode> {
         Ok(reading) => reading,
         Err(refused) => return Ok(tell(&refused)),
     };
-    for notice in &reading.notices {
+    for notice in words::exposed(&options.words)
+        .iter()
+        .chain(&reading.notices)
+    {
         eprintln!("{notice}");
     }
     if reading.plan.conf.is_none() {

@@ -5,13 +5,31 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use stockade_config::Config;
-use stockade_config::command_line::mentions;
+use stockade_config::command_line::{mentions, open_secrets};
+use stockade_config::{Config, ServiceSource};
 use stockade_host::network::{Forward, Listen};
 use stockade_host::{Tap, shell};
 
 use crate::cli::Net;
 use crate::plan::{self, Certificate, Plan, Ports};
+
+mod hosting;
+
+/// What is to be said of secrets that stand in the user's own words, which every user of this host sees
+/// as long as this process lives.
+pub(crate) fn exposed(words: &[String]) -> Option<String> {
+    let line = words.join(" ");
+    let options = open_secrets(&line);
+    let (first, others) = options.split_first()?;
+    let (verb, options) = match others {
+        [] => ("stands", (*first).to_owned()),
+        _ => ("stand", format!("{first} and {}", others.join(", "))),
+    };
+    Some(format!(
+        "warning: {options} {verb} on this command line, where ps shows it to every user of this host; \
+         {first}=file:NAME reads a file"
+    ))
+}
 
 /// The network, in one line.
 pub(crate) fn network(plan: &Plan, tap: Option<&Tap>, ports: &Ports) -> String {
@@ -36,9 +54,12 @@ pub(crate) fn network(plan: &Plan, tap: Option<&Tap>, ports: &Ports) -> String {
     }
 }
 
-/// What is served: the lines for the stunnel configuration, or those for the backend and the
-/// certificate.
+/// What is served: the lines for hosts by name, for the stunnel configuration, or for the backend and
+/// the certificate.
 pub(crate) fn services(plan: &Plan, config: &Config, ports: &Ports) -> String {
+    if let ServiceSource::Hosting(hosting) = &config.services {
+        return hosting::services(hosting, plan, config);
+    }
     match &plan.conf {
         Some(conf) => format!(
             "services     {}\n",
@@ -57,6 +78,9 @@ pub(crate) fn services(plan: &Plan, config: &Config, ports: &Ports) -> String {
 
 /// The command to try, as a paragraph; empty for a stunnel configuration, whose users know.
 pub(crate) fn guidance(plan: &Plan, config: &Config, ports: &Ports) -> String {
+    if let ServiceSource::Hosting(hosting) = &config.services {
+        return hosting::guidance(hosting, plan, config, &ports.forwards);
+    }
     match &plan.conf {
         Some(_) => String::new(),
         None if names_conf(plan) => String::new(),
@@ -164,4 +188,24 @@ pub fn shown(path: &Path) -> String {
 
 pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_that_ps_shows_are_told_of_and_not_repeated() {
+        let told = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            exposed(&words)
+        };
+        assert_eq!(told(&["--pass=file:p", "--ssh-key", "file:k"]), None);
+        let text = told(&["--pass", "foo"]).unwrap();
+        assert!(text.starts_with("warning: --pass stands on"), "{text}");
+        assert!(text.ends_with("; --pass=file:NAME reads a file"), "{text}");
+        let text = told(&["--ssh-key=ed25519:foo", "--eab=a:foo", "--pass=foo"]).unwrap();
+        let options = "warning: --ssh-key and --eab, --pass stand on";
+        assert!(text.starts_with(options) && !text.contains("foo"), "{text}");
+    }
 }

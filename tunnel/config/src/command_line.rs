@@ -108,39 +108,42 @@ pub fn mentions(line: &str, option: &str) -> bool {
 /// True for every option that takes a private key, a password or the like, unless its value is a plain
 /// `file:` reference, and for base64 text anywhere, since a certificate's text may have the key in it.
 pub fn holds_secret(line: &str) -> bool {
-    let mut words = line.split_ascii_whitespace().peekable();
-    while let Some(word) = words.next() {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (word, words.peek().copied()),
-        };
-        let is_secret =
-            options::find(name).is_some_and(options::is_secret) || options::is_foreign_secret(name);
-        if word.contains("base64:")
-            || is_secret && value.is_some_and(|value| !value.starts_with("file:"))
-        {
-            return true;
-        }
-    }
-    false
+    line.contains("base64:") || !open_secrets(line).is_empty()
 }
 
-/// The files that the line's options name by `file:`, with the options' names, in the line's order.
-///
-/// A folder (`--hosts`) is among them.
+/// The options that take a private key, a password or the like, and whose values stand on the line
+/// itself, by the names that the line has for them.
+pub fn open_secrets(line: &str) -> Vec<&str> {
+    let is_secret = |name: &str| {
+        options::find(name).is_some_and(options::is_secret) || options::is_foreign_secret(name)
+    };
+    values(line)
+        .filter(|(name, value)| is_secret(name) && !value.starts_with("file:"))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// The files that the line's options name by `file:`, with the options' names, in the line's order;
+/// each is a part of the line. A folder (`--hosts`) is among them.
 pub fn files(line: &str) -> Vec<(&'static str, &str)> {
+    values(line)
+        .filter_map(|(name, value)| {
+            let option = options::find(name).filter(|option| options::takes_file(option))?;
+            Some((option.name, value.strip_prefix("file:")?))
+        })
+        .collect()
+}
+
+/// Every word that has a value behind a `=`, or another word that may be its value.
+fn values(line: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut words = line.split_ascii_whitespace().peekable();
-    let mut files = Vec::new();
-    while let Some(word) = words.next() {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (word, words.peek().copied()),
+    core::iter::from_fn(move || {
+        let word = words.next()?;
+        let value = match word.split_once('=') {
+            Some(parts) => Some(parts),
+            None => words.peek().map(|next| (word, *next)),
         };
-        let option = options::find(name).filter(|option| options::takes_file(option));
-        let file = value.and_then(|value| value.strip_prefix("file:"));
-        if let (Some(option), Some(file)) = (option, file) {
-            files.push((option.name, file));
-        }
-    }
-    files
+        Some(value)
+    })
+    .flatten()
 }

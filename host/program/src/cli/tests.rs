@@ -118,6 +118,16 @@ fn a_command_line_can_be_checked_by_changing_one_word() {
 }
 
 #[test]
+fn a_run_s_words_can_be_checked_without_a_configuration() {
+    for words in [&["check", "--hosts=h"][..], &["check", "--", "-r", "x"]] {
+        let Task::Check(options) = parse(words).unwrap().command else {
+            panic!("no check");
+        };
+        assert!(plan::hosts_by_name(&options), "{words:?}");
+    }
+}
+
+#[test]
 fn wrong_options_are_refused_with_a_hint() {
     for (words, expect) in [
         (
@@ -155,6 +165,16 @@ fn what_does_not_go_together_is_refused() {
         (
             &["--publish=1:2", "--", "--ipv4=10.0.0.2/24"],
             "address of its own",
+        ),
+        (&["--conf=f", "--hosts=h"], "names its own services"),
+        (&["--conf=f", "--", "-r", "x"], "names its own services"),
+        (
+            &["--cert=c", "--key=k", "--hosts=h"],
+            "each host has its own",
+        ),
+        (
+            &["--cert=c", "--key=k", "--", "--remote=x"],
+            "each host has its own",
         ),
     ] {
         let text = run(words).contradiction().unwrap();

@@ -156,10 +156,12 @@ impl<'a> Reader<'a> {
     /// The store; `None` when something is wrong, which is kept.
     fn store(&mut self, source: &StoreSource) -> Option<Store> {
         let ssh_key = self.text("--ssh-key", &source.ssh_key, |text| {
-            // What keygen prints has the line for authorized_keys beside the seed.
-            let seed = text
-                .split_ascii_whitespace()
-                .find(|word| word.starts_with(SEED));
+            // What keygen prints may have notes, and the line for authorized_keys, beside the seed.
+            let lines = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with('#'));
+            let mut words = lines.flat_map(str::split_ascii_whitespace);
+            let seed = words.find(|word| word.starts_with(SEED));
             seed.map(secret).ok_or(ContentProblem::NoSeed)
         });
         let ssh_host_key = self.maybe("--ssh-host-key", source.ssh_host_key.as_ref(), |text| {

@@ -115,7 +115,10 @@ fn secrets_come_from_files_without_the_end_of_the_line() {
     let store = store(
         line,
         &[
-            ("key", b"ed25519:AAAA\nssh-ed25519 CCCC stockade\n"),
+            (
+                "key",
+                b"# ed25519:DDDD\ned25519:AAAA\nssh-ed25519 CCCC stockade\n",
+            ),
             (
                 "host",
                 b"# 10.0.0.1:22 SSH-2.0 ssh-ed25519\n10.0.0.1 ssh-ed25519 BBBB root\n",
