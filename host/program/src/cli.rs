@@ -16,9 +16,11 @@ use stockade_host::network::Forward;
 use crate::notify::Target;
 use crate::{caller, plan};
 
+mod hosts;
 mod machinery;
 mod proxy;
 
+pub use hosts::{Add, Audience, Backend, Contruno, Keygen, List, Protocol, Remove, Repository};
 pub use machinery::Machinery;
 pub use proxy::{Destination, Hosting, Proxy, Socat, Source};
 pub(crate) use proxy::{LONGEST, destination, tcp};
@@ -95,6 +97,34 @@ pub enum Task {
     /// Certificates and keys are read anew when their files change, and on SIGHUP. SIGTERM and SIGINT
     /// end it, with the status that --exit-code says.
     Proxy(Box<Proxy>),
+    /// Make a key by which the image gets into the store's machine
+    ///
+    /// Prints two lines for a file that --ssh-key=file:NAME takes, of the image and of add, remove and list:
+    /// the key's seed, which is secret, and as a comment the line for authorized_keys. What to do with
+    /// them goes to standard error.
+    Keygen(Keygen),
+    /// Add a host to a certificate store, or change one
+    ///
+    /// The store is a Git repository with a file for each host, as contruno has it: the host's certificate,
+    /// its key, its backend. The image that is run with the same --remote serves the host, gets the
+    /// certificate and renews it. Of a host that is there, only what is named is changed.
+    ///
+    /// Whatever others push at the same time is kept: the change is made anew on what is there then.
+    /// Commits are by GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL, if they are set. A link to this program that is
+    /// called contruno.add takes contruno's words for the same.
+    ///
+    /// The status is 0 when all was done, 1 when the store is as it was, and 5 when the store is changed
+    /// and the image at --target could not be told, or could not read it.
+    Add(Box<Add>),
+    /// Remove a host from a certificate store
+    ///
+    /// Its file goes, and the image that serves it stops to. In the repository's history it stays, its key
+    /// included. The statuses are those of add.
+    Remove(Remove),
+    /// Tell which hosts a certificate store has, and how their certificates stand
+    ///
+    /// A file that can't be read is told with its problem. The status is 0 when the store could be read.
+    List(List),
     /// Do what stunnel would do with this command line
     ///
     /// Takes stunnel's words, reads its configuration file, logs as it does, heeds its signals and
@@ -335,7 +365,8 @@ fn memory(text: &str) -> Result<u32, String> {
 pub fn command() -> Command {
     // A command that is changed goes to the end of the list, so all go there, in their order.
     let order = [
-        "run", "proxy", "check", "status", "stop", "reload", "diagnose", STUNNEL, SOCAT,
+        "run", "proxy", "check", "status", "stop", "reload", "diagnose", "keygen", "add", "remove",
+        "list", STUNNEL, SOCAT,
     ];
     order.into_iter().fold(Cli::command(), |commands, name| {
         commands.mut_subcommand(name, |command| match name {

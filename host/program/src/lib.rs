@@ -23,6 +23,7 @@ mod embedded;
 #[path = "embedded/outside.rs"]
 mod embedded;
 mod free_ports;
+mod hosts;
 mod keeping;
 pub mod manual;
 mod network;
@@ -40,6 +41,7 @@ mod words;
 
 pub use caller::{Caller, Image, Installed};
 pub use check::check;
+pub use hosts::{Place, Secret};
 pub use notify::Target;
 pub use run::run;
 pub use words::shown;
@@ -59,6 +61,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(words) = as_socat(&arguments) {
         return proxy::as_socat(words);
     }
+    if let Some((program, words)) = arguments.split_first()
+        && hosts::is_contruno(program)
+    {
+        return hosts::as_contruno(words);
+    }
     let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         Err(answer) => return tell(&answer),
@@ -68,6 +75,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Task::Check(options) => check(&options),
         cli::Task::Proxy(options) => return proxy::main(&options),
         cli::Task::Socat(options) => return proxy::as_socat(&options.words),
+        cli::Task::Keygen(options) => hosts::keygen(&options),
+        cli::Task::Add(options) => hosts::add(&options),
+        cli::Task::Remove(options) => hosts::remove(&options),
+        cli::Task::List(options) => hosts::list(&options),
         cli::Task::Status(options) => ask::status(&options),
         cli::Task::Stop(options) => ask::stop(&options),
         cli::Task::Reload(options) => ask::reload(&options),

@@ -68,7 +68,8 @@ const CRATES: [Crate; 15] = [
         name: "stockade-host",
         may_know: &["stockade-net", "stockade-config", "stockade-channel"],
     },
-    // `stockade check` judges certificates and keys with the tunnel's own code: no second opinion.
+    // `stockade check`, `add` and `list` judge certificates and keys with the image's own code: no second
+    // opinion.
     Crate {
         name: "stockade-program",
         may_know: &[
@@ -76,6 +77,7 @@ const CRATES: [Crate; 15] = [
             "stockade-config",
             "stockade-channel",
             "stockade-tunnel",
+            "stockade-acme",
             "stockade-store",
             "stockade",
         ],

@@ -30,7 +30,8 @@ fn commands_are_told_in_the_order_in_which_they_are_needed() {
     assert_eq!(
         names,
         [
-            "run", "proxy", "check", "status", "stop", "reload", "diagnose", "stunnel", "socat"
+            "run", "proxy", "check", "status", "stop", "reload", "diagnose", "keygen", "add",
+            "remove", "list", "stunnel", "socat"
         ]
     );
 }

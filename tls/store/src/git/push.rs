@@ -120,6 +120,8 @@ impl Push {
         if self.advertisement.id != self.old {
             let there = self.advertisement.id.unwrap_or(ObjectId::ZERO);
             let text = format!("{} is at {there}", self.reference);
+            // This is how to leave.
+            self.output.extend_from_slice(FLUSH);
             return Err(Error::Stale(text));
         }
         self.advertisement.require(&WANTED)?;

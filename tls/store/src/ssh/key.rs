@@ -48,7 +48,8 @@ impl HostKey {
     }
 
     /// Reads a line as ssh-keyscan(1) and the files below /etc/ssh have it: `ssh-ed25519 AAAA…`, with
-    /// or without a comment behind it; a colon may stand in the blank's place.
+    /// or without a host before it and a comment behind it; a colon may stand in the blank's place. Lines
+    /// that are empty or begin with `#` are passed over.
     ///
     /// # Errors
     ///
@@ -56,7 +57,12 @@ impl HostKey {
     pub fn parse(text: &str) -> Result<HostKey, NoKey> {
         let expected = "a host key such as \"ssh-ed25519 AAAA…\"";
         let error = NoKey { expected };
-        let rest = text.trim().strip_prefix(NAME).ok_or(error)?;
+        let line = only_line(text).ok_or(error)?;
+        let line = match line.split_once(' ') {
+            Some((host, rest)) if !host.starts_with(NAME) => rest.trim_start(),
+            _ => line,
+        };
+        let rest = line.strip_prefix(NAME).ok_or(error)?;
         let rest = rest.strip_prefix([' ', ':']).ok_or(error)?;
         let word = rest.split_ascii_whitespace().next().ok_or(error)?;
         let bytes = Base64::decode_vec(word).map_err(|_| error)?;
@@ -76,6 +82,13 @@ impl fmt::Debug for HostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The one line that is neither empty nor a comment.
+fn only_line(text: &str) -> Option<&str> {
+    let lines = text.lines().map(str::trim);
+    let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.next().filter(|_| lines.next().is_none())
 }
 
 fn line(public: &[u8; 32]) -> String {
@@ -98,11 +111,7 @@ impl LoginKey {
     pub fn parse(text: &str) -> Result<LoginKey, NoKey> {
         let expected = "a seed such as \"ed25519:\" and 32 bytes in base64 (44 characters)";
         let error = NoKey { expected };
-        let lines = text.lines().map(str::trim);
-        let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let (Some(line), None) = (lines.next(), lines.next()) else {
-            return Err(error);
-        };
+        let line = only_line(text).ok_or(error)?;
         let word = line.strip_prefix(SEED).ok_or(error)?;
         let mut seed = Zeroizing::new([0; 32]);
         let decoded = Base64::decode(word, seed.as_mut()).map_err(|_| error)?;
@@ -167,6 +176,8 @@ mod tests {
             line.clone(),
             format!("{line} root@host\n"),
             line.replace(' ', ":"),
+            format!("# 10.0.0.1:22 SSH-2.0-OpenSSH\n10.0.0.1 {line}\n"),
+            format!("[10.0.0.1]:2222  {line} root@host"),
         ] {
             assert_eq!(HostKey::parse(&text), Ok(key), "{text}");
         }
@@ -175,6 +186,8 @@ mod tests {
             "ssh-ed25519",
             "ssh-ed25519 AAAA",
             "ssh-rsa AAAA",
+            "host ssh-rsa AAAA",
+            &format!("{line}\n{line}"),
             &line[1..],
         ] {
             assert!(HostKey::parse(text).is_err(), "{text}");
