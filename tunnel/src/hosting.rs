@@ -13,12 +13,14 @@ mod build;
 mod files;
 pub mod http;
 mod names;
+pub mod notices;
 #[cfg(test)]
 mod tests;
 
 pub use build::{Kept, memory, services};
 pub use files::of_files;
 pub use names::host_name;
+pub use notices::Notices;
 
 /// Everything that is served by name.
 #[derive(Clone, Default)]
@@ -32,8 +34,8 @@ pub struct Sites {
     pub https: Option<Accept>,
     /// Where HTTP is answered in the clear: tokens, and redirects to https.
     pub http: Option<Accept>,
-    /// Where notices come that the store has changed.
-    pub notices: Option<Accept>,
+    /// Where notices come that the store has changed, and from whom.
+    pub notices: Option<Notices>,
     /// What is answered below `/.well-known/acme-challenge/` (RFC 8555 §8.3).
     pub tokens: Vec<Token>,
     /// What is shown to authorities that offer `acme-tls/1` (RFC 8737).

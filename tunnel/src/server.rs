@@ -22,6 +22,7 @@ use crate::{
 use active::Active;
 use inquiries::Inquiries;
 use listening::Listening;
+use noticing::Noticing;
 use services::Services;
 use stapling::Staples;
 
@@ -33,6 +34,7 @@ mod entrance;
 mod inquiries;
 mod introducing;
 mod listening;
+mod noticing;
 mod orders;
 mod reload;
 mod report;
@@ -93,6 +95,7 @@ pub struct Server {
     /// Questions about peers' certificates, and about the services' own.
     inquiries: Inquiries,
     staples: Staples,
+    noticing: Noticing,
     /// For what need not be secret: connections' ids, where round robin begins.
     random: Option<u64>,
 }
@@ -159,6 +162,7 @@ impl Server {
             management: None,
             inquiries: Inquiries::default(),
             staples: Staples::default(),
+            noticing: Noticing::default(),
             random: None,
         };
         server.gather_staples(now);
@@ -231,6 +235,9 @@ impl Server {
         let mut seed = [0; 8];
         machine.fill_entropy(&mut seed);
         self.random = Some(u64::from_le_bytes(seed));
+        let mut key = [0; 64];
+        machine.fill_entropy(&mut key);
+        self.noticing.seed(key);
         self.shuffle();
     }
 

@@ -144,6 +144,30 @@ impl fmt::Debug for Pass {
     }
 }
 
+/// Nonces without end that nobody can foresee, out of one draw of unpredictable bytes.
+pub struct Nonces {
+    key: Zeroizing<[u8; 64]>,
+    drawn: u64,
+}
+
+impl Nonces {
+    /// Those that come of a key which was never used before.
+    pub fn new(key: [u8; 64]) -> Nonces {
+        Nonces {
+            key: Zeroizing::new(key),
+            drawn: 0,
+        }
+    }
+
+    /// The next one.
+    pub fn draw(&mut self) -> [u8; NONCE] {
+        self.drawn = self.drawn.wrapping_add(1);
+        let key: &[u8; 64] = &self.key;
+        let mac = <Hmac<Sha256> as Mac>::new(key.into()).chain_update(self.drawn.to_be_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}
+
 /// What both ends have said before the outcome.
 #[derive(Clone, Copy, Default)]
 struct Said {

@@ -64,8 +64,8 @@ pub fn memory(sites: &Sites) -> usize {
     hosts.chain(proofs).sum()
 }
 
-/// Makes services of a state: where https is, one that hands clients over to those of the hosts; and
-/// one that answers HTTP. Returns also every host that is not served, with the reason.
+/// Makes services of a state: where https is, one that hands clients over to those of the hosts; one
+/// that answers HTTP; and one that takes notices. Returns also every host that is not served, with the reason.
 pub fn services(
     sites: &Sites,
     kept: &mut Kept,
@@ -86,6 +86,10 @@ pub fn services(
         };
         let tls = Tls::Answered(Answers::Http(answers));
         builder.add("http", Some(accept), tls, Backend::none());
+    }
+    if let Some(notices) = &sites.notices {
+        let tls = Tls::Answered(Answers::Notices(notices.clone()));
+        builder.add("notices", Some(notices.accept), tls, Backend::none());
     }
     (builder.services, builder.left_out)
 }

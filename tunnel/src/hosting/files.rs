@@ -8,7 +8,7 @@ use config::{
 };
 use store::host::Host;
 
-use super::{Site, Sites, host_name};
+use super::{Notices, Site, Sites, host_name};
 
 /// Everything that is served by name, as far as the boot archive says it.
 ///
@@ -41,20 +41,25 @@ pub fn of_files(hosting: &Hosting, config: &Config) -> Result<Sites, Vec<String>
             None
         }
     };
+    let notices = match hosting.store.as_ref().map(Notices::of_store).transpose() {
+        Ok(notices) => notices.flatten(),
+        Err(error) => {
+            errors.push(error.into());
+            None
+        }
+    };
     if hosts.is_empty() && hosting.store.is_none() && errors.is_empty() {
         errors.push("--hosts: there is no host's file in the boot archive".into());
     }
     if !errors.is_empty() {
         return Err(errors);
     }
-    // Without a secret nobody can say anything there.
-    let notices = hosting.store.as_ref().filter(|store| store.pass.is_some());
     Ok(Sites {
         hosts,
         default_host,
         https: Some(config.accept),
         http: hosting.http,
-        notices: notices.map(|store| store.notices),
+        notices,
         tokens: Vec::new(),
         proofs: Vec::new(),
     })

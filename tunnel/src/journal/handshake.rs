@@ -11,6 +11,9 @@ use super::{
     words::{Group, Suite, key_bits},
 };
 
+/// How far two clocks may be apart before it is worth a line, in seconds.
+const CLOCKS_APART: u64 = 300;
+
 impl Lines<'_> {
     /// A connection was accepted.
     pub fn accepted(&mut self, peer: impl fmt::Display) {
@@ -76,6 +79,23 @@ impl Lines<'_> {
             false => Severity::Info,
         };
         self.line(severity, format_args!("HTTP: {status}: {}", Shown(asked)));
+    }
+
+    /// A notice was taken that the store has changed. `apart`: by how many seconds its teller's clock
+    /// differs from ours, if it has told it.
+    pub fn noticed(&mut self, apart: Option<u64>) {
+        self.notice(format_args!("Notice: the store has changed"));
+        if let Some(seconds) = apart.filter(|seconds| *seconds > CLOCKS_APART) {
+            self.line(
+                Severity::Warning,
+                format_args!("Notice: its teller's clock and this one are {seconds} s apart"),
+            );
+        }
+    }
+
+    /// A notice was refused.
+    pub fn notice_refused(&mut self, reason: store::notice::Refusal) {
+        self.line(Severity::Warning, format_args!("Notice refused: {reason}"));
     }
 
     fn sni_requested(&mut self, name: &str) {

@@ -21,7 +21,10 @@ use store::{
 };
 use tls::Provider;
 
-use crate::{hosting::Sites, service};
+use crate::{
+    hosting::{Notices, Sites},
+    service,
+};
 
 /// The store is not looked at more often than this, whatever the options say.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
@@ -63,11 +66,13 @@ impl Settings {
             .authority
             .as_ref()
             .map(|authority| Issuer::read(authority, &mut errors));
+        let notices = Notices::of_store(store);
+        let notices = notices.map_err(|error| errors.push(error.into()));
         let sites = Sites {
             default_host: hosting.default_host.clone(),
             https: Some(config.accept),
             http: hosting.http,
-            notices: store.pass.is_some().then_some(store.notices),
+            notices: notices.ok().flatten(),
             ..Sites::default()
         };
         match (remote, key, host_key, errors.is_empty()) {

@@ -213,6 +213,7 @@ impl Server {
         now: Instant,
     ) {
         self.report_end(active, result, now);
+        self.noticing.forget(active, result, now);
         self.drop_stream(Some(active.accepted));
         self.drop_stream(active.dialled);
         if let Some(slot) = self.sessions.get_mut(index) {
@@ -271,7 +272,7 @@ impl Server {
                     Err(error) => Step::End(Err(error)),
                 },
                 Stage::Opening(_) => self.poll_opening(active, now),
-                Stage::Answering(_) => self.poll_answering(active, now),
+                Stage::Answering(_) => self.poll_answering(index, active, now),
                 Stage::Greeting { since } => match self.greet(active, since, now) {
                     Ok(true) => continue,
                     Ok(false) => Step::Wait,

@@ -1,15 +1,19 @@
 //! Connections that nobody is dialled for: they are answered here, or turned away.
 
+use alloc::{boxed::Box, string::String};
+use core::{net::IpAddr, time::Duration};
+
 use net::Instant;
+use store::notice::{Notice, Outcome, Refusal};
 use tls::ClientHello;
 
 use super::{
     Server,
     active::{Active, Stage},
+    noticing::Noticing,
 };
 use crate::{
-    hosting::http,
-    relay::{Scratch, Stream},
+    hosting::{http, notices},
     service::{Answers, Tls, wants_proof},
     session::{SessionError, Step},
 };
@@ -17,6 +21,13 @@ use crate::{
 /// Alerts of RFC 8446 §6.2, each as a record in the clear (§5.1).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 const NO_APPLICATION_PROTOCOL: [u8; 7] = [21, 3, 3, 0, 2, 2, 120];
+
+/// How long the store may take to be read before a teller is told that it takes too long. Tellers
+/// wait two minutes.
+const OUTCOME: Duration = Duration::from_secs(110);
+
+/// What a teller is told then.
+const TOO_LONG: &str = "it is still being read; the log will tell what comes of it";
 
 /// A connection that is answered in the clear.
 pub(super) struct Answering {
@@ -28,13 +39,26 @@ pub(super) struct Answering {
 /// Who answers.
 enum Responder {
     Http(http::Responder),
+    /// With the notice's number, once it was taken.
+    Notice(Box<notices::Responder>, Option<u64>),
 }
 
 impl Answering {
-    /// For a client of a service that gives these answers.
-    pub(super) fn new(answers: &Answers, until: Instant) -> Self {
+    /// For a client at this address, of a service that gives these answers.
+    pub(super) fn new(
+        answers: &Answers,
+        until: Instant,
+        noticing: &mut Noticing,
+        client: IpAddr,
+        now: Instant,
+    ) -> Self {
         let responder = match answers {
             Answers::Http(_) => Responder::Http(http::Responder::default()),
+            Answers::Notices(notices) => {
+                let (nonce, barred) = noticing.begin(client, now);
+                let responder = notices::Responder::new(notices, nonce, barred);
+                Responder::Notice(Box::new(responder), None)
+            }
         };
         Self { responder, until }
     }
@@ -48,6 +72,22 @@ impl Answering {
     pub(super) fn sent(&self) -> u64 {
         match &self.responder {
             Responder::Http(http) => http.sent() as u64,
+            Responder::Notice(notice, _) => notice.sent() as u64,
+        }
+    }
+
+    /// The number of the notice that was taken.
+    pub(super) fn notice(&self) -> Option<u64> {
+        match &self.responder {
+            Responder::Http(_) => None,
+            Responder::Notice(_, number) => *number,
+        }
+    }
+
+    /// Answers the notice that was taken.
+    pub(super) fn conclude(&mut self, outcome: &Outcome, unix_seconds: u64) {
+        if let Responder::Notice(notice, _) = &mut self.responder {
+            notice.conclude(outcome, unix_seconds);
         }
     }
 
@@ -55,35 +95,19 @@ impl Answering {
     pub(super) fn is_undecided(&self) -> bool {
         match &self.responder {
             Responder::Http(http) => http.answer().is_none(),
-        }
-    }
-
-    /// Moves everything that can be moved now.
-    fn poll(
-        &mut self,
-        stream: &mut impl Stream,
-        answers: &Answers,
-        scratch: &mut Scratch,
-        unix_seconds: u64,
-        now: Instant,
-    ) -> http::Turn {
-        let turn = match (&mut self.responder, answers) {
-            (Responder::Http(http), Answers::Http(answers)) => {
-                http.poll(stream, answers, scratch, unix_seconds)
-            }
-        };
-        match turn {
-            http::Turn::Wait if now >= self.until => {
-                http::Turn::End(Err(SessionError::NegotiationTimeout))
-            }
-            turn => turn,
+            Responder::Notice(..) => false,
         }
     }
 }
 
 impl Server {
     /// Lets a client be answered.
-    pub(super) fn poll_answering(&mut self, active: &mut Active, now: Instant) -> Step {
+    pub(super) fn poll_answering(
+        &mut self,
+        index: usize,
+        active: &mut Active,
+        now: Instant,
+    ) -> Step {
         let lost = Step::End(Err(SessionError::PlainEndLost(net::StreamError::Reset)));
         let Some(service) = self.services.get(active.service) else {
             return lost;
@@ -96,27 +120,59 @@ impl Server {
         let Some(mut stream) = self.stack.stream(active.accepted) else {
             return lost;
         };
+        let until = &mut answering.until;
         let unix = self.clock.now();
-        loop {
-            match answering.poll(&mut stream, answers, &mut self.scratch, unix, now) {
-                http::Turn::Wait => return Step::Wait,
-                http::Turn::Answered => {
-                    let Responder::Http(http) = &answering.responder;
-                    if let Some(answer) = http.answer() {
-                        let is_challenge = answer.status == http::Status::Ok;
-                        let mut lines = self.journal.connection(&service.channel, active.id);
-                        lines.answered(is_challenge, &answer.status, &answer.asked);
-                    }
-                }
-                http::Turn::End(result) => {
-                    if result == Err(SessionError::NegotiationTimeout) {
-                        match service.reset {
-                            true => stream.reset(),
-                            false => stream.finish(),
+        let mut lines = self.journal.connection(&service.channel, active.id);
+        let result = match (&mut answering.responder, answers) {
+            (Responder::Http(http), Answers::Http(answers)) => loop {
+                match http.poll(&mut stream, answers, &mut self.scratch, unix) {
+                    http::Turn::Wait => break None,
+                    http::Turn::Answered => {
+                        if let Some(answer) = http.answer() {
+                            let is_challenge = answer.status == http::Status::Ok;
+                            lines.answered(is_challenge, &answer.status, &answer.asked);
                         }
                     }
-                    return Step::End(result);
+                    http::Turn::End(result) => break Some(result),
                 }
+            },
+            (Responder::Notice(notice, number), _) => loop {
+                match notice.poll(&mut stream, &mut self.scratch) {
+                    notices::Turn::Wait if notice.waits() && now >= *until => {
+                        notice.conclude(&Outcome::Failed(TOO_LONG.into()), unix);
+                        *until = now + service.timeouts.close;
+                    }
+                    notices::Turn::Wait => break None,
+                    notices::Turn::Taken(taken) => {
+                        let told = match taken {
+                            Notice::Framed { time } => Some(time.abs_diff(unix)),
+                            Notice::Bare => None,
+                        };
+                        *number = self.noticing.take(index, told.is_some());
+                        match (*number, told) {
+                            (None, _) => notice.refuse(Refusal::Busy),
+                            (Some(_), told) => lines.noticed(told),
+                        }
+                        if told.is_none() {
+                            // Nothing is answered.
+                            notice.conclude(&Outcome::Failed(String::new()), unix);
+                        }
+                        *until = now + OUTCOME;
+                    }
+                    notices::Turn::End(result) => break Some(result),
+                }
+            },
+            (Responder::Http(_), Answers::Notices(_)) => return lost,
+        };
+        match result {
+            Some(result) => Step::End(result),
+            None if now < *until => Step::Wait,
+            None => {
+                match service.reset {
+                    true => stream.reset(),
+                    false => stream.finish(),
+                }
+                Step::End(Err(SessionError::NegotiationTimeout))
             }
         }
     }

@@ -90,7 +90,9 @@ impl Server {
         };
         if let Tls::Answered(answers) = &service.tls {
             let until = now + service.timeouts.handshake;
-            active.stage = Stage::Answering(Answering::new(answers, until));
+            let address = active.client.ip();
+            let answering = Answering::new(answers, until, &mut self.noticing, address, now);
+            active.stage = Stage::Answering(answering);
             return;
         }
         let mode = service.tls.mode();

@@ -121,6 +121,7 @@ impl Server {
                 SessionError::Destination(_)
                 | SessionError::NegotiationAbandoned(_)
                 | SessionError::NoHost { .. }
+                | SessionError::Notice(_)
                 | SessionError::Handshake(_)
                 | SessionError::Tls(_) => {}
                 _ => lines.line(Severity::Debug, format_args!("{error}")),
@@ -129,7 +130,14 @@ impl Server {
         }
         let alerted = match (&active.stage, result) {
             // OpenSSL has an alert for this as well; here it is a FIN alone.
-            (_, Err(SessionError::HandshakeAbandoned | SessionError::NoHost { .. })) => true,
+            (
+                _,
+                Err(
+                    SessionError::HandshakeAbandoned
+                    | SessionError::NoHost { .. }
+                    | SessionError::Notice(_),
+                ),
+            ) => true,
             (Stage::Session(session), _) => session.alerted(),
             (
                 Stage::Header { .. }
@@ -269,6 +277,7 @@ fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError, judgement: O
         SessionError::NegotiationTimeout => lines.timed_out(Timeout::Busy),
         SessionError::NegotiationAbandoned(_) => lines.negotiation_failed(error),
         SessionError::Negotiation(fault) => lines.negotiation_failed(fault),
+        SessionError::Notice(reason) => lines.notice_refused(*reason),
         SessionError::Destination(_) => lines.negotiation_failed(error),
         SessionError::Handshake(error) => {
             if let tls::Error::Refused(refusal) = error {

@@ -29,6 +29,7 @@ mod by_name;
 mod choosing;
 mod launcher;
 mod names;
+mod notices;
 mod orders;
 mod reload;
 mod stopping;

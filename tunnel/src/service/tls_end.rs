@@ -5,7 +5,10 @@ use core::net::SocketAddr;
 
 use tls::{ClientHello, Connection};
 
-use crate::{hosting::http, session::Mode};
+use crate::{
+    hosting::{Notices, http},
+    session::Mode,
+};
 
 /// Which end of a service speaks TLS.
 pub enum Tls {
@@ -44,6 +47,8 @@ pub enum Tls {
 pub enum Answers {
     /// HTTP.
     Http(http::Answers),
+    /// Notices that the store has changed.
+    Notices(Notices),
 }
 
 impl Tls {

@@ -32,6 +32,8 @@ pub enum SessionError {
     NegotiationAbandoned(End),
     /// An end said something wrong, or no.
     Negotiation(Fault),
+    /// What a teller says of the store is refused.
+    Notice(store::notice::Refusal),
     /// The backend that the client has asked for is none.
     Destination(Unreachable),
     /// No address of the dialled end answered; the last one's failure.
@@ -98,6 +100,7 @@ impl fmt::Display for SessionError {
                 f.write_str("the backend left before its protocol negotiation was over")
             }
             Self::Negotiation(fault) => write!(f, "the protocol negotiation failed: {fault}"),
+            Self::Notice(reason) => write!(f, "the notice is refused: {reason}"),
             Self::Destination(why) => {
                 write!(
                     f,

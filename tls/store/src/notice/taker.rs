@@ -143,6 +143,11 @@ impl Taker {
         self.state = State::Over;
     }
 
+    /// Whether the teller has begun as tellers do, and its notice is waited for.
+    pub fn has_begun(&self) -> bool {
+        matches!(self.state, State::Challenged(_))
+    }
+
     /// Whether the conversation is over, as soon as what departs is sent.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)

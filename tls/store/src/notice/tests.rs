@@ -314,7 +314,9 @@ fn whoever_understands_is_told_why_he_is_refused() {
     assert_eq!(fresh.refuse(Refusal::Busy), Refusal::Busy);
     assert!(fresh.departing().is_empty() && fresh.is_over());
     let mut begun = taker(true);
+    assert!(!begun.has_begun());
     begun.receive(&teller("foo").departing()).unwrap();
+    assert!(begun.has_begun());
     begun.departing();
     begun.refuse(Refusal::Busy);
     assert_eq!(begun.departing(), b"\0\x02\x04\x05");
@@ -396,4 +398,12 @@ fn a_pass_has_bounds_and_is_not_shown() {
     assert_eq!(format!("{:?}", pass("secret")), "Pass");
     assert!(NoPass.to_string().contains("1024"));
     assert_eq!(pass("foo").bare(), b"foo");
+}
+
+#[test]
+fn nonces_do_not_come_twice() {
+    let mut nonces = Nonces::new([1; 64]);
+    let (first, second) = (nonces.draw(), nonces.draw());
+    assert_ne!(first, second);
+    assert_ne!(first, Nonces::new([2; 64]).draw());
 }

@@ -31,7 +31,10 @@ fn options_that_can_be_used_are_read() {
     assert_eq!(sites.default_host.as_deref(), Some("www.example.org"));
     assert_eq!(sites.https.map(|accept| accept.port), Some(443));
     assert_eq!(sites.http.map(|accept| accept.port), Some(HTTP_PORT));
-    assert_eq!(sites.notices.map(|accept| accept.port), Some(NOTICES_PORT));
+    assert_eq!(
+        sites.notices.map(|notices| notices.accept.port),
+        Some(NOTICES_PORT)
+    );
 }
 
 #[test]

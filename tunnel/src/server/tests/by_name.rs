@@ -14,7 +14,7 @@ use crate::{
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 const NO_APPLICATION_PROTOCOL: [u8; 7] = [21, 3, 3, 0, 2, 2, 120];
 
-fn ground() -> Ground {
+pub(super) fn ground() -> Ground {
     Ground {
         provider: tls::Provider::Ring,
         clock: clock(),
