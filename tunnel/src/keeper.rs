@@ -13,6 +13,7 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::{fmt, time::Duration};
 
+use acme::renewal::Lifetime;
 use net::Instant;
 use store::{
     git::ObjectId,
@@ -22,8 +23,11 @@ use store::{
 
 use crate::{hosting::Sites, journal::Severity};
 
+mod fresh;
 mod host;
+mod office;
 mod remarks;
+mod renewal;
 mod settings;
 mod storing;
 mod tickets;
@@ -33,7 +37,9 @@ mod tests;
 
 pub use settings::Settings;
 
+use fresh::Fresh;
 use host::Kept;
+use office::Office;
 use remarks::Remarks;
 use storing::Repository;
 use tickets::Tickets;
@@ -171,7 +177,10 @@ pub struct Keeper {
     /// Of the last demand.
     number: u64,
     repository: Repository,
+    office: Office,
     hosts: BTreeMap<String, Kept>,
+    /// Certificates that are not yet in the store, by their hosts.
+    fresh: BTreeMap<String, Fresh>,
     /// Whether what is to be served has changed since it was asked for.
     is_changed: bool,
     /// Whether what was given out last is not yet said to be in force.
@@ -190,7 +199,9 @@ impl Keeper {
             time: Time { unix: 0, now },
             number: 0,
             repository: Repository::default(),
+            office: Office::default(),
             hosts: BTreeMap::new(),
+            fresh: BTreeMap::new(),
             is_changed: true,
             is_given: false,
             tickets: Tickets::default(),
@@ -201,16 +212,13 @@ impl Keeper {
 
     /// The next conversation that is to be had, with its number for [`reply`](Self::reply); `fill`
     /// gives unpredictable bytes.
-    pub fn demand(
-        &mut self,
-        time: Time,
-        _fill: &mut dyn FnMut(&mut [u8]),
-    ) -> Option<(u64, Demand)> {
+    pub fn demand(&mut self, time: Time, fill: &mut dyn FnMut(&mut [u8])) -> Option<(u64, Demand)> {
         if self.due.is_none_or(|due| time.now < due) {
             return None;
         }
         self.time = time;
-        let demand = self.visit();
+        let demand = self.visit(fill);
+        let demand = demand.or_else(|| self.consult(fill));
         self.look_ahead();
         demand
     }
@@ -221,12 +229,12 @@ impl Keeper {
         number: u64,
         reply: Reply,
         time: Time,
-        _fill: &mut dyn FnMut(&mut [u8]),
+        fill: &mut dyn FnMut(&mut [u8]),
     ) {
         self.time = time;
         match reply {
             Reply::Visited(visited) => self.visited(number, visited),
-            Reply::Answered(_) => {}
+            Reply::Answered(answered) => self.answered(number, answered, fill),
         }
         self.look_ahead();
     }
@@ -246,18 +254,26 @@ impl Keeper {
         let mut sites = self.settings.sites.clone();
         let files = self.hosts.values().filter_map(|kept| kept.file.as_ref());
         sites.hosts.extend(files.map(|file| file.site.clone()));
+        if let Some(order) = self.office.order() {
+            sites.tokens.clone_from(&order.tokens);
+            sites.proofs.clone_from(&order.proofs);
+        }
         Some(sites)
     }
 
     /// The sites that were given out last are in force, or why they are not.
     pub fn installed(&mut self, result: Result<(), Vec<String>>) {
-        self.is_given = false;
+        // What has changed since then is not in force: what follows is to be waited for.
+        let is_latest = core::mem::take(&mut self.is_given) && !self.is_changed;
         let errors = result.err().unwrap_or_default();
         for error in &errors {
             let line = alloc::format!("Store: what is to be served can't be: {error}");
             self.remarks.say(Severity::Error, line);
         }
-        self.conclude(errors);
+        if is_latest {
+            self.published(&errors);
+            self.conclude(errors);
+        }
         self.look_ahead();
     }
 
@@ -281,6 +297,9 @@ impl Keeper {
     pub fn notice(&mut self, time: Time) -> u64 {
         self.time = time;
         self.repository.look_now(time.now);
+        for kept in self.hosts.values_mut() {
+            kept.renewal.hurry();
+        }
         let ticket = self.tickets.draw();
         self.look_ahead();
         ticket
@@ -291,18 +310,38 @@ impl Keeper {
         self.tickets.concluded()
     }
 
-    /// How the hosts are doing, by their names.
+    /// How the hosts are doing: those of the boot archive, then those of the store by their names.
     pub fn status(&self) -> Vec<HostStatus> {
+        let files = self.settings.sites.hosts.iter().map(|site| HostStatus {
+            name: site.names.first().cloned().unwrap_or_default(),
+            not_after: Lifetime::of(&site.chain).map(|lifetime| lifetime.not_after),
+            next: None,
+            trouble: None,
+        });
         let status = |(name, kept): (&String, &Kept)| {
-            let file = kept.file.as_ref();
+            let is_renewed = self.settings.issuer.is_some();
+            let obstacle = kept.obstacle().filter(|_| is_renewed);
+            let renewal = kept.renewal.trouble();
+            let trouble = kept.fault.as_deref().or(obstacle).or(renewal);
             HostStatus {
                 name: name.clone(),
-                not_after: file.and_then(|file| Some(file.lifetime.as_ref()?.not_after)),
-                next: None,
-                trouble: kept.fault.clone(),
+                not_after: kept.lifetime().map(|lifetime| lifetime.not_after),
+                next: self.next_try(name, kept).filter(|_| is_renewed),
+                trouble: trouble.map(String::from),
             }
         };
-        self.hosts.iter().map(status).collect()
+        files.chain(self.hosts.iter().map(status)).collect()
+    }
+
+    /// When a host's certificate is to be renewed or tried again, seconds since 1970, UTC.
+    fn next_try(&self, name: &str, kept: &Kept) -> Option<u64> {
+        let wanted = kept.wanted_at()?;
+        if self.office.is_ordering_for(name) {
+            return Some(self.time.unix);
+        }
+        let not_before = kept.renewal.not_before();
+        let pause = not_before.saturating_duration_since(self.time.now);
+        Some(wanted.max(self.time.unix.saturating_add(pause.as_secs())))
     }
 
     /// A line for the log.
@@ -313,13 +352,9 @@ impl Keeper {
     /// Decides when there is something to do again.
     fn look_ahead(&mut self) {
         let latest = self.time.now + LONGEST_LOOK;
-        self.due = self.repository.due().map(|due| due.min(latest));
-    }
-
-    /// A number for a demand.
-    fn next_number(&mut self) -> u64 {
-        self.number += 1;
-        self.number
+        let repository = self.repository.due(!self.fresh.is_empty());
+        let due = repository.into_iter().chain(self.office_due()).min();
+        self.due = due.map(|due| due.min(latest));
     }
 
     /// Hosts that are not as their files say.

@@ -8,21 +8,23 @@ use alloc::{
 };
 use core::{fmt::Display, time::Duration};
 
+use acme::{Binding, ChallengeKind, Key, Purpose};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use config::{
     Config, Zeroizing,
-    hosting::{Authority, Hosting},
+    hosting::{Authority, Hosting, KeyKind},
 };
 use store::{
     git::Limits,
     remote::Remote,
+    sealed::{LEAST_SECRET, SealError},
     ssh::{HostKey, LoginKey},
     visit::Access,
 };
 use tls::Provider;
 
 use crate::{
-    hosting::{Notices, Sites},
+    hosting::{Sites, of_files},
     service,
 };
 
@@ -38,11 +40,20 @@ pub struct Settings {
     /// What is served whatever is in the store.
     pub(super) sites: Sites,
     pub(super) issuer: Option<Issuer>,
+    /// With what private keys are encrypted in the store.
+    pub(super) encryption: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// An authority.
+/// An authority, and who we are there.
 pub(super) struct Issuer {
+    pub(super) directory: String,
     pub(super) roots: Option<Vec<u8>>,
+    pub(super) account: Key,
+    pub(super) email: Option<String>,
+    pub(super) profile: Option<String>,
+    binding: Option<(String, Zeroizing<Vec<u8>>)>,
+    /// What proofs can be given, the best first.
+    pub(super) proofs: Vec<ChallengeKind>,
 }
 
 impl Settings {
@@ -62,19 +73,25 @@ impl Settings {
         let key = told("--ssh-key", LoginKey::parse(&store.ssh_key), &mut errors);
         let host_key = store.ssh_host_key.as_deref().map(HostKey::parse);
         let host_key = told("--ssh-host-key", host_key.transpose(), &mut errors);
-        let issuer = store
-            .authority
+        let issuer = store.authority.as_ref().map(|authority| {
+            let proofs = match hosting.http {
+                Some(_) => vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
+                None => vec![ChallengeKind::TlsAlpn01],
+            };
+            let seed = key.as_ref().map(|key| key.seed().as_slice());
+            Issuer::read(authority, seed, proofs, &mut errors)
+        });
+        let secret = store.encryption.clone();
+        if secret
             .as_ref()
-            .map(|authority| Issuer::read(authority, &mut errors));
-        let notices = Notices::of_store(store);
-        let notices = notices.map_err(|error| errors.push(error.into()));
-        let sites = Sites {
-            default_host: hosting.default_host.clone(),
-            https: Some(config.accept),
-            http: hosting.http,
-            notices: notices.ok().flatten(),
-            ..Sites::default()
-        };
+            .is_some_and(|secret| secret.len() < LEAST_SECRET)
+        {
+            errors.push(format!("--store-key: {}", SealError::Short));
+        }
+        let sites = of_files(hosting, config).unwrap_or_else(|told| {
+            errors.extend(told);
+            Sites::default()
+        });
         match (remote, key, host_key, errors.is_empty()) {
             (Some(remote), Some(key), Some(host_key), true) => Ok(Settings {
                 access: Access {
@@ -87,6 +104,7 @@ impl Settings {
                 provider: service::provider(config.crypto),
                 sites,
                 issuer: issuer.flatten(),
+                encryption: secret,
             }),
             _ => Err(errors),
         }
@@ -94,7 +112,12 @@ impl Settings {
 }
 
 impl Issuer {
-    fn read(authority: &Authority, errors: &mut Vec<String>) -> Option<Issuer> {
+    fn read(
+        authority: &Authority,
+        login_seed: Option<&[u8]>,
+        proofs: Vec<ChallengeKind>,
+        errors: &mut Vec<String>,
+    ) -> Option<Issuer> {
         let directory = authority.directory.as_str();
         let is_url = directory
             .strip_prefix("https://")
@@ -115,9 +138,32 @@ impl Issuer {
             email.ok_or("this is no address for e-mail, such as admin@example.org")
         });
         let email = told("--email", email.transpose(), errors);
-        directory.and(binding).and(email)?;
+        if authority.key != KeyKind::P256 {
+            let told = "certificates' keys are on the curve P-256 here: leave the option out";
+            errors.push(format!("--key-type: {told}"));
+        }
+        let seed = authority.account_seed.as_deref().map(Vec::as_slice);
+        // Without a key for the store there is an error already.
+        let seed = seed.or(login_seed)?;
+        let account = Key::from_seed(seed, Purpose::Account);
+        let account = told("--account-seed", account, errors);
         Some(Issuer {
+            directory: directory?.into(),
             roots: authority.roots.clone(),
+            account: account?,
+            email: email?,
+            profile: authority.profile.clone(),
+            binding: binding?,
+            proofs,
+        })
+    }
+
+    /// What binds the account to another one, for one order.
+    pub(super) fn binding(&self) -> Option<Binding> {
+        let (name, secret) = self.binding.as_ref()?;
+        Some(Binding {
+            name: name.clone(),
+            secret: secret.clone(),
         })
     }
 }

@@ -13,11 +13,16 @@ use config::{
 
 use super::*;
 
+mod adversity;
+mod authority;
 mod certificates;
 mod reading;
+mod renewing;
 mod repository;
+mod rivals;
 mod settings;
 
+use authority::{Mood, is_for};
 use certificates::{file, issued, placeholder};
 use repository::{Repository, change};
 
@@ -48,6 +53,22 @@ fn hosting() -> Hosting {
     }
 }
 
+/// The same with an authority.
+fn with_authority() -> Hosting {
+    let mut hosting = hosting();
+    let store = hosting.store.as_mut().unwrap();
+    store.authority = Some(Authority {
+        directory: "https://ca.example/directory".into(),
+        roots: None,
+        email: Some("admin@example.org".into()),
+        profile: None,
+        binding: None,
+        account_seed: None,
+        key: KeyKind::P256,
+    });
+    hosting
+}
+
 fn config() -> Config {
     let line = "--ipv4=10.0.0.2/24 --ipv4-gateway=10.0.0.1 --cert=file:c --key=file:k";
     config::command_line::parse(line).unwrap()
@@ -57,6 +78,7 @@ fn config() -> Config {
 struct World {
     keeper: Keeper,
     repository: Repository,
+    authority: authority::Authority,
     time: Time,
     /// What is in force.
     sites: Sites,
@@ -75,6 +97,7 @@ impl World {
         World {
             keeper: Keeper::new(settings),
             repository: Repository::default(),
+            authority: authority::Authority::new(),
             time: Time {
                 unix: START,
                 now: Instant::from_micros(5_000_000),
@@ -84,6 +107,27 @@ impl World {
             concluded: Vec::new(),
             entropy: 1,
         }
+    }
+
+    /// With an authority, and hosts that have no certificates yet.
+    fn with_hosts(names: &[&str]) -> World {
+        let mut world = World::of(with_authority());
+        world.add(names);
+        world
+    }
+
+    /// Somebody adds these hosts.
+    fn add(&mut self, names: &[&str]) {
+        let added = |name: &&str| change(name, Some(file(placeholder(name), 3)));
+        let changes: Vec<store::snapshot::Change> = names.iter().map(added).collect();
+        self.repository.commit(&changes);
+    }
+
+    /// The same repository and authority before a keeper that knows nothing of them.
+    fn restart(&mut self) {
+        let settings = Settings::read(&with_authority(), &config()).ok().unwrap();
+        self.keeper = Keeper::new(settings);
+        self.sites = Sites::default();
     }
 
     /// Does everything that is to be done now.
@@ -96,7 +140,11 @@ impl World {
                 let reply = match demand {
                     Demand::Fetch(known) => Reply::Visited(self.repository.fetch(known)),
                     Demand::Push(draft) => Reply::Visited(self.repository.push(draft)),
-                    Demand::Request(request) => panic!("{request:?}"),
+                    Demand::Request(request) => {
+                        let authority = &mut self.authority;
+                        let answer = authority.handle(&request, &self.sites, self.time.unix);
+                        Reply::Answered(answer)
+                    }
                 };
                 self.keeper.reply(number, reply, self.time, &mut fill);
                 continue;
@@ -138,6 +186,34 @@ impl World {
     fn served(&self) -> Vec<&str> {
         let names = self.sites.hosts.iter().flat_map(|site| &site.names);
         names.map(String::as_str).collect()
+    }
+
+    /// The chain that is served for this name.
+    fn chain(&self, name: &str) -> String {
+        let mut sites = self.sites.hosts.iter();
+        let site = sites.find(|site| site.names[0] == name);
+        site.map(|site| site.chain.to_string()).unwrap_or_default()
+    }
+
+    /// The seconds that the certificate has left that is served for this name.
+    fn left(&self, name: &str) -> i64 {
+        let lifetime = Lifetime::of(&self.chain(name)).unwrap();
+        lifetime.not_after as i64 - self.time.unix as i64
+    }
+
+    /// What the store has for this name.
+    fn stored(&self, name: &str) -> store::host::Host {
+        store::host::Host::parse(self.repository.file(name).unwrap()).unwrap()
+    }
+
+    /// Whether the store has what is served.
+    fn is_stored(&self, name: &str) -> bool {
+        self.stored(name).pairs[0].chain.concat() == self.chain(name)
+    }
+
+    fn status(&self, name: &str) -> HostStatus {
+        let mut all = self.keeper.status().into_iter();
+        all.find(|host| host.name == name).unwrap()
     }
 
     fn lines_with(&self, part: &str) -> usize {

@@ -50,6 +50,11 @@ impl Repository {
         self.adopt(draft.expect("a change"));
     }
 
+    /// A file as it is now.
+    pub(super) fn file(&self, name: &str) -> Option<&[u8]> {
+        self.state.file(name)
+    }
+
     pub(super) fn fetch(&mut self, known: Option<git::ObjectId>) -> Visited {
         self.fetches += 1;
         self.reach()?;
