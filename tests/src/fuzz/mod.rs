@@ -19,6 +19,7 @@ mod dns;
 mod frames;
 mod gateway_frames;
 mod host;
+mod http_head;
 mod input;
 mod ocsp;
 mod proxy_header;
@@ -41,6 +42,7 @@ pub use dialect::{
 pub use dns::dns;
 pub use frames::frames;
 pub use gateway_frames::gateway_frames;
+pub use http_head::http_head;
 pub use ocsp::ocsp;
 pub use proxy_header::proxy_header;
 pub use psk::{psk_client, psk_records, psk_server};

@@ -151,3 +151,8 @@ fn dialect_socks_inputs() {
 fn proxy_header_inputs() {
     replay("proxy_header", proxy_header);
 }
+
+#[test]
+fn http_head_inputs() {
+    replay("http_head", http_head);
+}

@@ -393,3 +393,134 @@ fn tickets_go_on_working_when_another_host_changes() {
     // What is kept with one host is nothing to another.
     assert!(resumes(&mut world));
 }
+
+const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.example:80\r\n\r\n";
+
+fn challenge(token: &str) -> Vec<u8> {
+    let path = "/.well-known/acme-challenge";
+    std::format!("GET {path}/{token} HTTP/1.1\r\nHost: a.example\r\n\r\n").into_bytes()
+}
+
+fn token(name: &str) -> Token {
+    Token {
+        token: name.into(),
+        authorization: std::format!("{name}.thumbprint"),
+    }
+}
+
+#[test]
+fn http_is_answered_and_ends_in_order() {
+    let mut all = sites();
+    all.tokens.push(token("one"));
+    let (mut world, _) = by_name(&all);
+    let mut pipelined = GET.to_vec();
+    pipelined.extend_from_slice(&[b'x'; 30_000]);
+    for (request, status) in [
+        (GET.to_vec(), "HTTP/1.1 301 "),
+        (challenge("one"), "HTTP/1.1 200 "),
+        (challenge("two"), "HTTP/1.1 404 "),
+        (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), "HTTP/1.1 400 "),
+        (pipelined, "HTTP/1.1 301 "),
+        (vec![b'A'; 40_000], "HTTP/1.1 431 "),
+    ] {
+        let customer = world.connect_with(80, None, &request);
+        world.run(100);
+        let received = String::from_utf8(world.customers[customer].received.clone()).unwrap();
+        assert!(received.starts_with(status), "{received}");
+        assert_eq!(
+            world.customers[customer].to_send, b"",
+            "all of it was taken"
+        );
+        let id = world.customers[customer].stream;
+        let mut stream = world.host.stream(id).unwrap();
+        assert!(stream.recv_finished(), "{status}");
+        assert_eq!(stream.status(), Status::Open, "{status}");
+        stream.finish();
+    }
+    world.run(100);
+    let usage = world.server.usage();
+    assert_eq!((usage.sessions, usage.streams), (0, 0));
+    assert!(world.dialled().is_empty());
+}
+
+#[test]
+fn who_says_nothing_over_http_is_reset_after_the_time_for_a_handshake() {
+    let (mut world, _) = by_name(&sites());
+    let silent = world.connect_with(80, None, b"");
+    let slow = world.connect_with(80, None, &GET[..9]);
+    world.run(29_000);
+    assert_eq!(world.status(silent), Status::Open);
+    world.run(1100);
+    let reset = Status::Closed(Some(net::StreamError::Reset));
+    assert_eq!([world.status(silent), world.status(slow)], [reset; 2]);
+    // Who leaves by himself leaves nothing behind either.
+    let gone = world.connect_with(80, None, &GET[..9]);
+    let quiet = world.connect_with(80, None, b"");
+    world.run(10);
+    let stream = world.customers[gone].stream;
+    world.host.stream(stream).unwrap().reset();
+    let stream = world.customers[quiet].stream;
+    world.host.stream(stream).unwrap().finish();
+    world.run(20);
+    assert_eq!(world.server.usage().sessions, 0);
+    assert_eq!(world.status(quiet), Status::Closed(None));
+}
+
+#[test]
+fn tokens_come_and_go_while_others_are_served() {
+    let mut all = sites();
+    let (mut world, mut kept) = by_name(&all);
+    let living = world.ask_for(&client(&[]), Some("a.example"));
+    // It asks only once the token is there.
+    let early = world.connect_with(80, None, &challenge("one")[..20]);
+    world.run(10);
+    all.tokens.push(token("one"));
+    world.install(&all, &mut kept);
+    world.customers[early].to_send = challenge("one")[20..].to_vec();
+    world.run(20);
+    let received = world.customers[early].received.clone();
+    assert!(received.ends_with(b"\r\n\r\none.thumbprint"));
+    assert!(
+        world
+            .say(80, &challenge("one"))
+            .0
+            .ends_with("one.thumbprint")
+    );
+    all.tokens.clear();
+    world.install(&all, &mut kept);
+    assert!(
+        world
+            .say(80, &challenge("one"))
+            .0
+            .starts_with("HTTP/1.1 404 ")
+    );
+    world.customers[living].to_send = b" and on".to_vec();
+    world.run(60);
+    assert_eq!(world.customers[living].received, b"hello and on");
+}
+
+#[test]
+fn a_silent_client_of_http_is_no_client_of_tls_when_the_ports_change() {
+    let mut all = sites();
+    let (mut world, mut kept) = by_name(&all);
+    let early = world.connect_with(80, None, b"");
+    let greeting = world.connect_with(443, None, b"");
+    world.run(10);
+    (all.https, all.http) = (Some(accept(80)), Some(accept(443)));
+    world.install(&all, &mut kept);
+    world.customers[early].to_send = GET.to_vec();
+    let whole = hello(&client(&[]), Some("nope.example"));
+    world.customers[greeting].to_send = whole;
+    world.run(20);
+    assert!(
+        world.customers[early]
+            .received
+            .starts_with(b"HTTP/1.1 301 ")
+    );
+    assert_eq!(world.customers[greeting].received, UNRECOGNIZED_NAME);
+    let (text, _) = world.say(443, GET);
+    assert!(
+        text.contains("Location: https://a.example:80/x\r\n"),
+        "{text}"
+    );
+}
