@@ -85,10 +85,14 @@ impl Site {
     }
 }
 
+/// What clients are offered. A byte relay can't turn one version of HTTP into another: where the
+/// backend is said to speak both, it is the one that every client speaks.
 fn protocols(spoken: Protocols) -> Vec<Vec<u8>> {
-    let known: [(&[u8], bool); 2] = [(b"h2", spoken.http2), (b"http/1.1", spoken.http1)];
-    let spoken = known.iter().filter(|(_, is_spoken)| *is_spoken);
-    spoken.map(|(name, _)| name.to_vec()).collect()
+    match (spoken.http1, spoken.http2) {
+        (true, _) => Vec::from([b"http/1.1".to_vec()]),
+        (false, true) => Vec::from([b"h2".to_vec()]),
+        (false, false) => Vec::new(),
+    }
 }
 
 /// The answer to one challenge by HTTP.

@@ -23,6 +23,7 @@ use crate::{
     },
 };
 
+mod archived_hosts;
 mod around;
 mod authentication;
 mod by_name;
