@@ -9,6 +9,7 @@ mod channel;
 mod control;
 mod crash;
 mod exec;
+mod hosts;
 mod inetd;
 mod job;
 mod names;

@@ -18,7 +18,11 @@ nor on disk a second time.";
 pub(super) const IMAGE_WORDS: &str = "\
 What stands after -- is the image's own command line. It refuses to start when anything in it is \
 wrong, and then every error is told. On the rootless network, addresses, gateway and name server are \
-given without being asked for.";
+given without being asked for.
+
+A file that a word names as file:NAME is read from this host, at the start and at each reload, and \
+handed over in memory, as is every file of the folder in --hosts=file:DIR. Secrets are best given so: \
+what stands on this command line itself is told by ps(1).";
 
 /// Sections of names with their meanings.
 pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
@@ -128,7 +132,7 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
 ];
 
 /// What to do, and the line that does it.
-pub(super) const EXAMPLES: [(&str, &str); 10] = [
+pub(super) const EXAMPLES: [(&str, &str); 12] = [
     (
         "Try it out, with a development certificate and a small HTTP server behind it:",
         "stockade run",
@@ -136,6 +140,15 @@ pub(super) const EXAMPLES: [(&str, &str); 10] = [
     (
         "Serve a certificate of one's own on all addresses, in front of port 8080 of this host:",
         "stockade run --cert chain.pem --key key.pem --publish 0.0.0.0:443:443 -- --connect=8080",
+    ),
+    (
+        "Serve several hosts by name, each file NAME.pem with its chain and key, in front of port 8080:",
+        "stockade check --hosts /etc/stockade/hosts && stockade run --hosts /etc/stockade/hosts -- --connect=8080",
+    ),
+    (
+        "Serve the hosts of a Git repository by name, and have their certificates renewed, for trial:",
+        "stockade run -- --remote=git@10.0.2.2:certificates.git#master --ssh-key=file:key.txt \
+         --ssh-host-key=file:host-key.txt --pass=file:pass.txt --email=admin@example.org",
     ),
     (
         "See what becomes of a stunnel configuration, then serve it:",

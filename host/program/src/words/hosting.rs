@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use stockade_config::hosting::{AuthoritySource, HostingSource, PRODUCTION, STAGING, StoreSource};
 use stockade_config::{Accept, Config, Ipv4};
-use stockade_host::network::{Forward, Listen};
+use stockade_host::network::{Forward, GATEWAY_IPV4, Listen};
+use stockade_host::shell;
 
 use crate::cli::Net;
 use crate::plan::{self, Plan};
@@ -33,7 +34,7 @@ pub(crate) fn services(hosting: &HostingSource, plan: &Plan, config: &Config) ->
             names.len()
         ));
         lines.push(format!(
-            "those in PEM lead to {} (--connect= after `--` names another)",
+            "those in PEM lead to {}; --connect= after `--` names another",
             plan::backend_words(config)
         ));
     }
@@ -116,10 +117,16 @@ pub(crate) fn guidance(
         Some(_) => format!(" --pass file:NAME --target {notices}"),
         None => String::new(),
     };
+    // What this host is to the image, it is not to itself.
+    let gateway = GATEWAY_IPV4.to_string();
+    let remote = match plan.net {
+        Net::Rootless => store.remote.replacen(&gateway, "localhost", 1),
+        Net::Tap(_) | Net::Bridge(_) => store.remote.clone(),
+    };
     format!(
         "Add a host to the store, and try:\n\n  stockade add --hostname {name} --ip ADDRESS[:PORT] \
-         --remote {} --ssh-key file:NAME{target}\n  {curl}\n\n",
-        store.remote
+         --remote {}{target}\n  {curl}\n\n",
+        shell::quote(&remote)
     )
 }
 

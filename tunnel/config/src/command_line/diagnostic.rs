@@ -227,6 +227,8 @@ pub enum Problem {
     NoGateway,
     /// A backend that is `localhost` or a loopback address.
     Loopback,
+    /// A store or an authority that is.
+    LoopbackPeer,
 }
 
 /// A value as a message shows it.
@@ -502,6 +504,11 @@ impl fmt::Display for Problem {
             Self::Loopback => f.write_str(
                 "the image is a machine of its own, where loopback reaches nothing; \
                  without a host it connects to the gateway",
+            ),
+            Self::LoopbackPeer => f.write_str(
+                "the image is a machine of its own, where loopback reaches nothing; give the other \
+                 machine's address (that of the host of stockade run is 10.0.2.2, unless --net says \
+                 otherwise)",
             ),
         }
     }

@@ -13,7 +13,7 @@ use crate::hosting::{
     AuthoritySource, HTTP_PORT, HostingSource, KeyKind, NOTICES_PORT, POLL, PRODUCTION, STAGING,
     StoreSource,
 };
-use crate::types::{Accept, ServiceSource, Source};
+use crate::types::{Accept, Host, ServiceSource, Source};
 
 /// Longest time between two looks at the store: a day.
 const MAX_POLL: u32 = 86_400;
@@ -171,6 +171,11 @@ impl<'a> Checker<'_, 'a> {
 
     fn store(&mut self, host: Option<IpAddr>) -> Option<StoreSource> {
         let remote = self.text(&options::REMOTE);
+        if let Some(Some(remote)) = &remote
+            && is_loopback(remote)
+        {
+            self.refuse(&options::REMOTE, Problem::LoopbackPeer);
+        }
         let ssh_key = self.one(&options::SSH_KEY, ssh_key);
         if let Item::Absent = ssh_key {
             let given = self.raw.one(&options::REMOTE);
@@ -302,6 +307,22 @@ impl<'a> Checker<'_, 'a> {
     }
 }
 
+/// Whether the machine that `ssh://USER@HOST:PORT/PATH`, `USER@HOST:PATH` or `https://HOST:PORT/PATH`
+/// names is the image itself.
+fn is_loopback(text: &str) -> bool {
+    let place = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let place = place.split(['/', '#']).next().unwrap_or_default();
+    let place = place.rsplit('@').next().unwrap_or_default();
+    let host = match place.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => place.split(':').next().unwrap_or_default(),
+    };
+    let address = host.parse().ok().map(Host::Address);
+    address
+        .or_else(|| value::host(host))
+        .is_some_and(|host| value::is_loopback(&host))
+}
+
 fn is_text(text: &str) -> bool {
     text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -319,6 +340,7 @@ fn ssh_key(text: &str) -> Result<Source, Problem> {
 /// The address of a directory: nobody else is to see or change what is asked (RFC 8555 §6.1).
 fn directory(text: &str) -> Result<String, Problem> {
     match text.strip_prefix("https://") {
+        Some(_) if is_loopback(text) => Err(Problem::LoopbackPeer),
         Some(rest) if is_text(text) && !rest.is_empty() && !rest.starts_with('/') => {
             Ok(text.into())
         }

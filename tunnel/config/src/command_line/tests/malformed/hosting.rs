@@ -239,6 +239,44 @@ fn a_store_needs_a_key() {
 }
 
 #[test]
+fn stores_and_authorities_are_other_machines() {
+    let message = "the image is a machine of its own, where loopback reaches nothing; give the other \
+                   machine's address (that of the host of stockade run is 10.0.2.2, unless --net says \
+                   otherwise)";
+    for remote in [
+        "git@localhost:p",
+        "git@127.0.0.1:p#b",
+        "git@[::1]:p",
+        "ssh://git@LOCALHOST:2222/p",
+        "ssh://git@127.1.2.3/p",
+        "ssh://git@[::1]:22/p",
+    ] {
+        check_whole(
+            format!("--ssh-key=file:k --remote={remote}").as_bytes(),
+            &[&format!("--remote (word 2, column 18): {message}")],
+        );
+    }
+    for url in [
+        "https://localhost:14000/dir",
+        "https://127.0.0.1/dir",
+        "https://[::1]:1/",
+    ] {
+        check_whole(
+            format!("{STORE} --authority={url}").as_bytes(),
+            &[&format!("--authority (word 3, column 35): {message}")],
+        );
+    }
+    for right in [
+        "git@10.0.2.2:localhost",
+        "git@h:127.0.0.1/p",
+        "ssh://localhost@h/p",
+    ] {
+        let line = format!("--ssh-key=file:k --remote={right}");
+        assert!(parse(&line).is_ok(), "{line}");
+    }
+}
+
+#[test]
 fn options_of_hosts_mean_nothing_without_hosts() {
     let remote = "needs --remote with USER@HOST:PATH[#BRANCH] such as \
                   git@10.0.0.1:certificates.git#master";
