@@ -362,10 +362,7 @@ impl Keeper {
         let (text, key) = match key {
             Ok(key) => key,
             Err(error) => {
-                let fault = renewal::Fault::Host;
-                kept.renewal
-                    .fail(error.to_string(), fault, None, None, self.time);
-                return;
+                return self.fail(name, error.to_string(), renewal::Fault::Host, None);
             }
         };
         let order = Order {
@@ -397,11 +394,7 @@ impl Keeper {
                 let line = format!("{name}: a new certificate is being ordered");
                 self.remarks.say(Severity::Info, line);
             }
-            Err(error) => {
-                let fault = renewal::Fault::Host;
-                let why = error.to_string();
-                kept.renewal.fail(why, fault, None, None, self.time);
-            }
+            Err(error) => self.fail(name, error.to_string(), renewal::Fault::Host, None),
         }
     }
 
@@ -551,7 +544,12 @@ impl Keeper {
             let asked = Duration::from_secs(asked.unwrap_or_default().min(LONGEST_PAUSE));
             self.office.pause_until = self.time.now + PAUSE.max(asked);
         }
-        let Some(kept) = self.hosts.get_mut(&name) else {
+        self.fail(&name, why, fault, asked);
+    }
+
+    /// There is no new certificate for this host.
+    fn fail(&mut self, name: &str, why: String, fault: renewal::Fault, asked: Option<u64>) {
+        let Some(kept) = self.hosts.get_mut(name) else {
             return;
         };
         let lifetime = kept.lifetime().cloned();

@@ -55,6 +55,9 @@ pub(super) struct Authority {
     known: BTreeMap<String, Lifetime>,
     /// The accounts' keys.
     pub(super) accounts: Vec<String>,
+    /// Whether it binds accounts to others and has profiles; and what the last account said.
+    pub(super) is_strict: bool,
+    pub(super) account: Value,
 }
 
 #[derive(Default)]
@@ -82,6 +85,8 @@ impl Authority {
             nonce: 0,
             known: BTreeMap::new(),
             accounts: Vec::new(),
+            is_strict: false,
+            account: Value::Null,
         }
     }
 
@@ -122,6 +127,10 @@ impl Authority {
             if self.suggests {
                 directory["renewalInfo"] = json!(at("ari"));
             }
+            if self.is_strict {
+                directory["meta"] = json!({"externalAccountRequired": true,
+                                           "profiles": {"shortlived": "six days"}});
+            }
             return Ok(self.respond(200, None, directory));
         }
         if path == "/nonce" {
@@ -137,6 +146,7 @@ impl Authority {
             return Ok(self.respond(400, None, json!({"type": kind})));
         }
         if path == "/account" {
+            self.account = payload;
             let key = protected["jwk"].to_string();
             if !self.accounts.contains(&key) {
                 self.accounts.push(key);

@@ -210,6 +210,30 @@ fn an_authority_s_suggestion_is_followed_and_what_is_replaced_named() {
 }
 
 #[test]
+fn an_account_and_its_orders_say_what_the_options_want() {
+    let mut hosting = with_authority();
+    let store = hosting.store.as_mut().unwrap();
+    let authority = store.authority.as_mut().unwrap();
+    authority.profile = Some("shortlived".into());
+    authority.binding = Some(("key-1".into(), Zeroizing::new("c2VjcmV0".into())));
+    let mut world = World::of(hosting);
+    world.authority.is_strict = true;
+    world.add(&["a.example"]);
+    world.pass(60);
+    assert!(world.left("a.example") > 0);
+    assert_eq!(world.authority.orders[0].payload["profile"], "shortlived");
+    let account = &world.authority.account;
+    assert_eq!(account["contact"][0], "mailto:admin@example.org");
+    assert!(account["externalAccountBinding"]["signature"].is_string());
+    // Without them, each is asked for by its name.
+    let mut world = World::with_hosts(&["a.example"]);
+    world.authority.is_strict = true;
+    world.pass(60);
+    let trouble = world.status("a.example").trouble.unwrap();
+    assert!(trouble.contains("external account binding"), "{trouble}");
+}
+
+#[test]
 fn keys_are_encrypted_in_the_store_where_that_is_wanted() {
     let secret = b"0123456789abcdef0123456789abcdef".to_vec();
     let mut hosting = with_authority();
