@@ -31,6 +31,7 @@ pub mod introduction;
 mod settings;
 pub mod stunnel;
 mod types;
+pub mod url;
 
 pub use settings::{ContentError, ContentProblem, ReadError, Services, Settings, SourceError};
 pub use types::{Accept, Config, Connect, Crypto, Host, Ipv4, Ipv6, ServiceSource, Source};

@@ -8,8 +8,8 @@ use core::time::Duration;
 use super::draft::{Draft, Given};
 use super::table::Taken;
 use super::values;
-use crate::command_line;
 use crate::types::Host;
+use crate::url::{Scheme, Url};
 
 /// Whether and how peers' certificates are checked by OCSP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,64 +92,17 @@ impl Responder {
     ///
     /// It is none.
     pub fn parse(url: &str) -> Result<Responder, ResponderError> {
-        let starts = |scheme: &str| {
-            let start = url.get(..scheme.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        };
-        const HTTP: &str = "http://";
-        if starts("https://") {
+        if Scheme::Https.begins(url) {
             return Err(ResponderError::Tls);
         }
-        if !starts(HTTP) || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(ResponderError::Malformed);
-        }
-        let rest = url.get(HTTP.len()..).unwrap_or_default();
-        // What follows `#` is not sent (RFC 9110 §4.2.5).
-        let rest = rest.split('#').next().unwrap_or_default();
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        let path = match path.starts_with('/') {
-            true => path.into(),
-            false => alloc::format!("/{path}"),
-        };
-        let (host, port) = split(authority).ok_or(ResponderError::Malformed)?;
-        let port = match port {
-            None | Some("") => 80,
-            Some(port) => values::number(port)
-                .and_then(|port| u16::try_from(port).ok())
-                .filter(|port| *port > 0)
-                .ok_or(ResponderError::Malformed)?,
-        };
-        let address = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let host = match address.unwrap_or(host).parse() {
-            Ok(address) => Host::Address(address),
-            Err(_) => command_line::host(host).ok_or(ResponderError::Malformed)?,
-        };
+        let parsed = Url::parse(url, Scheme::Http).ok_or(ResponderError::Malformed)?;
         Ok(Responder {
-            host,
-            port,
-            path,
-            authority: authority.into(),
+            host: parsed.host,
+            port: parsed.port,
+            path: parsed.path,
+            authority: parsed.authority,
             url: url.into(),
         })
-    }
-}
-
-/// A host, in brackets or without a colon, and the port after it.
-fn split(authority: &str) -> Option<(&str, Option<&str>)> {
-    if authority.starts_with('[') {
-        let end = authority.find(']')? + 1;
-        let (host, rest) = authority.split_at(end);
-        return match rest.strip_prefix(':') {
-            Some(port) => Some((host, Some(port))),
-            None => rest.is_empty().then_some((host, None)),
-        };
-    }
-    match authority.split_once(':') {
-        Some((host, port)) => Some((host, Some(port))),
-        None => Some((authority, None)),
     }
 }
 
