@@ -10,7 +10,7 @@ use rustls::client::{
     Resumption, Tls12Resumption, UnbufferedClientConnection, WebPkiServerVerifier,
 };
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{Ipv4Addr, ServerName};
+use rustls::pki_types::{Ipv4Addr, ServerName, TrustAnchor};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -50,6 +50,9 @@ pub struct ClientOptions {
     pub provider: Provider,
     /// Trusted roots: each entry PEM (any number of certificates) or one DER certificate.
     pub roots: Vec<Vec<u8>>,
+    /// Whether the usual public roots are trusted, too: those that Mozilla has chosen for its browser.
+    /// With [`VerifyMode::ChainAndName`] alone.
+    pub public_roots: bool,
     /// How the server's certificate is judged.
     pub verify: VerifyMode,
     /// Whether what servers staple to their certificates is kept for
@@ -83,6 +86,7 @@ impl ClientOptions {
         ClientOptions {
             provider: Provider::Ring,
             roots,
+            public_roots: false,
             verify: VerifyMode::ChainAndName,
             keep_staples: false,
             identity: None,
@@ -137,7 +141,11 @@ impl Client {
         let builder = match options.verify {
             VerifyMode::ChainAndName => {
                 needs_name = true;
-                let roots = Arc::new(read_roots(&options.roots)?);
+                let public = match options.public_roots {
+                    true => webpki_roots::TLS_SERVER_ROOTS,
+                    false => &[],
+                };
+                let roots = Arc::new(read_roots(&options.roots, public)?);
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto)
                     .build()
                     .map_err(|error| ConfigError::Internal {
@@ -269,8 +277,13 @@ fn resumption(sessions: Option<&Arc<ClientSessions>>, session_key: &str) -> Resu
     }
 }
 
-pub(crate) fn read_roots(roots: &[Vec<u8>]) -> Result<RootCertStore, ConfigError> {
-    let mut store = RootCertStore::empty();
+pub(crate) fn read_roots(
+    roots: &[Vec<u8>],
+    public: &[TrustAnchor<'static>],
+) -> Result<RootCertStore, ConfigError> {
+    let mut store = RootCertStore {
+        roots: public.to_vec(),
+    };
     for (index, root) in roots.iter().enumerate() {
         let certificates = certificates_in(root).ok_or_else(|| ConfigError::Root {
             index,

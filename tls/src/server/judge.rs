@@ -58,7 +58,7 @@ impl Judge {
         let bench = match verify {
             ClientVerify::Any => Bench::Any(AnyCertificate::new(algorithms)),
             ClientVerify::Chain { roots } => {
-                let roots = Arc::new(read_roots(roots)?);
+                let roots = Arc::new(read_roots(roots, &[])?);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, crypto.clone());
                 let verifier = verifier.build().map_err(|error| ConfigError::Internal {
                     reason: error.to_string(),
