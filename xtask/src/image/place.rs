@@ -17,13 +17,29 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PACKAGE: &str = "stockade-boot";
 
 /// What the image's Rust code needs that host code must not have.
-const RUSTFLAGS: [&str; 6] = [
+const RUSTFLAGS: [&str; 20] = [
     "-Crelocation-model=static",
     "-Cforce-unwind-tables=no",
     "--cfg",
     "getrandom_backend=\"custom\"",
     "--cfg",
     "stockade_image",
+    // One implementation of each, the one without vector instructions: what these crates encrypt and
+    // hash is the store's alone, and ring's assembly is there for all the rest.
+    "--cfg",
+    "curve25519_dalek_backend=\"serial\"",
+    "--cfg",
+    "aes_backend=\"soft\"",
+    "--cfg",
+    "aes_backend_soft=\"compact\"",
+    "--cfg",
+    "sha2_backend=\"soft\"",
+    "--cfg",
+    "sha2_backend_soft=\"compact\"",
+    "--cfg",
+    "poly1305_backend=\"soft\"",
+    "--cfg",
+    "sha1_backend=\"soft\"",
 ];
 
 /// ring's C code: distributions' compilers add calls into a libc that the image does not have.
