@@ -32,6 +32,7 @@ extern crate stockade_store as store;
 extern crate stockade_tls as tls;
 
 pub mod dialect;
+pub mod errand;
 pub mod hosting;
 pub mod journal;
 pub mod keeper;

@@ -57,6 +57,33 @@ pub const MAX_INQUIRIES: usize = 8;
 /// and once more while it is judged.
 const INQUIRY: usize = 3 * tls::MAX_OCSP_RESPONSE;
 
+/// The largest number of conversations that a keeper has at once: one with the store, one with the
+/// authority.
+pub const MAX_ERRANDS: usize = 2;
+
+/// Heap that one of them takes besides its streams, in bytes: an authority's answer as it comes and as
+/// it is read, its certificates, SSH's packets. What the store sends is counted by [`KeeperMemory`].
+const ERRAND: usize = 512 * 1024;
+
+/// How long a visit to the store may last: one packet of a thousand bytes a round trip has to be enough
+/// for a large store that is far away.
+pub const STORE_VISIT: Duration = Duration::from_secs(600);
+
+/// How long a request to an authority may last: some sign before they answer.
+pub const AUTHORITY_REQUEST: Duration = Duration::from_secs(90);
+
+/// How long nothing may come in a conversation with either.
+pub const ERRAND_IDLE: Duration = Duration::from_secs(60);
+
+/// From dialling either to its SYN-ACK, for each of its addresses.
+pub const ERRAND_CONNECT: Duration = Duration::from_secs(10);
+
+/// When to try again to serve what there was no memory for.
+pub const POSTPONED: Duration = Duration::from_secs(30);
+
+/// Most TLS sessions with authorities' machines that are kept for resumption.
+pub const AUTHORITY_SESSIONS: usize = 4;
+
 /// Stream buffers on a machine with memory to spare, in bytes: the most that TCP can announce
 /// without window scaling (RFC 9293 §3.1), and about what one segmentation-offload frame holds.
 /// A byte more and the window's edge, rounded to the scale, would move back now and then, so that
@@ -91,6 +118,15 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Stream buffers in a machine with so many free bytes of heap.
+    pub const fn stream_buffer(heap: usize) -> usize {
+        if heap >= LARGE_HEAP {
+            LARGE_BUFFER
+        } else {
+            SMALL_BUFFER
+        }
+    }
+
     /// Divides `heap` free bytes: each session's named worst case is reserved before its SYN is
     /// answered, so that every admitted session can finish.
     pub fn for_heap(heap: usize) -> Self {
@@ -99,11 +135,7 @@ impl Memory {
 
     /// The same, with what the services need besides.
     pub fn for_services(heap: usize, needs: &Needs) -> Self {
-        let stream_buffer = if heap >= LARGE_HEAP {
-            LARGE_BUFFER
-        } else {
-            SMALL_BUFFER
-        };
+        let stream_buffer = Self::stream_buffer(heap);
         let sessions = sessions(heap, stream_buffer, needs);
         Self {
             sessions: sessions.clamp(1, MAX_SESSIONS),
@@ -136,6 +168,39 @@ fn sessions(heap: usize, stream_buffer: usize, needs: &Needs) -> usize {
     };
     let reserved = FIXED_RESERVE.saturating_add(kept).saturating_add(asking);
     heap.saturating_sub(reserved) / session
+}
+
+/// What a keeper may take of the heap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeeperMemory {
+    /// How much of a store is read.
+    pub store: store::git::Limits,
+    /// Each stream's receive buffer and each stream's send buffer, in bytes.
+    stream_buffer: usize,
+}
+
+impl KeeperMemory {
+    /// Its share of `heap` free bytes, with streams of this size.
+    pub fn for_heap(heap: usize, stream_buffer: usize) -> Self {
+        let total = (heap / 24).clamp(256 * 1024, 16 * 1024 * 1024);
+        let store = store::git::Limits {
+            pack: total / 2,
+            object: (total / 4).min(1024 * 1024),
+            total,
+            ..store::git::Limits::default()
+        };
+        Self {
+            store,
+            stream_buffer,
+        }
+    }
+
+    /// All together, in bytes: a pack while its buffer grows, its objects, and the state of the store
+    /// that they become beside the one before, with what hosts' files say; and the conversations.
+    pub fn total(&self) -> usize {
+        let errands = MAX_ERRANDS * (2 * self.stream_buffer + ERRAND);
+        3 * self.store.pack + 4 * self.store.total + errands
+    }
 }
 
 /// What a management channel may take of the heap.
@@ -242,6 +307,19 @@ mod tests {
         check(64 * MIB, MIB / 2, (2 * MIB, MIB / 2));
         check(64 * MIB, 3 * MIB, (6 * MIB, MIB / 2));
         check(usize::MAX, 0, (4 * MIB, MIB));
+    }
+
+    #[test]
+    fn a_keeper_gets_its_share_and_what_its_conversations_need() {
+        const MIB: usize = 1024 * 1024;
+        let check = |heap, store: usize, total: usize| {
+            let memory = KeeperMemory::for_heap(heap, SMALL_BUFFER);
+            assert_eq!((memory.store.total, memory.total()), (store, total));
+        };
+        let errands = 2 * (2 * SMALL_BUFFER + ERRAND);
+        check(0, MIB / 4, 11 * MIB / 8 + errands);
+        check(12 * MIB, MIB / 2, 11 * MIB / 4 + errands);
+        check(usize::MAX, 16 * MIB, 88 * MIB + errands);
     }
 
     #[test]

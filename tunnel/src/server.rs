@@ -21,6 +21,7 @@ use crate::{
 };
 use active::Active;
 use inquiries::Inquiries;
+pub(crate) use keeping::Keeping;
 use listening::Listening;
 use noticing::Noticing;
 use services::Services;
@@ -33,6 +34,7 @@ mod dialling;
 mod entrance;
 mod inquiries;
 mod introducing;
+mod keeping;
 mod listening;
 mod noticing;
 mod orders;
@@ -96,6 +98,9 @@ pub struct Server {
     inquiries: Inquiries,
     staples: Staples,
     noticing: Noticing,
+    keeping: Option<Box<Keeping>>,
+    /// Bytes of heap that are the keeper's.
+    keeper_memory: usize,
     /// For what need not be secret: connections' ids, where round robin begins.
     random: Option<u64>,
 }
@@ -163,6 +168,8 @@ impl Server {
             inquiries: Inquiries::default(),
             staples: Staples::default(),
             noticing: Noticing::default(),
+            keeping: None,
+            keeper_memory: 0,
             random: None,
         };
         server.gather_staples(now);
@@ -202,6 +209,7 @@ impl Server {
         self.run_timers(now);
         self.renew_staples(now);
         self.advance_inquiries(now);
+        more |= self.keep(machine, now);
         let mut management = self.management.take();
         if let Some(management) = &mut management {
             more |= self.obey(management, machine, now);
@@ -226,6 +234,7 @@ impl Server {
             self.listening.due(),
             self.inquiries.due(),
             self.staples_due(),
+            self.keeping_due(),
             self.stack.poll_at(),
         ];
         Some(wakes.into_iter().flatten().min())
@@ -282,7 +291,7 @@ impl Server {
             Event::Ready(stream) => {
                 if let Some(&index) = self.owners.get(&stream) {
                     self.run(index, now);
-                } else {
+                } else if !self.keeping_ready(stream) {
                     self.inquiry_ready(stream, now);
                 }
             }

@@ -1,6 +1,7 @@
 //! From settings to services and a log, when the machine starts and whenever it gets others.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
     vec,
@@ -17,6 +18,7 @@ use tls::WallClock;
 use crate::{
     hosting,
     journal::{Facility, Journal, Severity, Syslog},
+    server::Keeping,
     service::{
         self, Service,
         conf::{Ground, OwnAddress},
@@ -119,34 +121,55 @@ impl Standing {
     }
 }
 
+/// What settings come to.
+pub(crate) struct Built {
+    /// Everything that is served; with a keeper, until it has read its store.
+    pub(crate) services: Vec<Service>,
+    /// What keeps a store's hosts.
+    pub(crate) keeping: Option<Box<Keeping>>,
+}
+
+impl From<Vec<Service>> for Built {
+    fn from(services: Vec<Service>) -> Self {
+        Self {
+            services,
+            keeping: None,
+        }
+    }
+}
+
 /// Everything that is served, or every line that says why it cannot be.
-pub(crate) fn build(settings: &Settings, clock: &WallClock) -> Result<Vec<Service>, Vec<String>> {
+pub(crate) fn build(settings: &Settings, clock: &WallClock) -> Result<Built, Vec<String>> {
     let config = &settings.config;
     match &settings.services {
         Services::Single { certificate, key } => {
             Service::from_config(config, certificate, key, clock)
-                .map(|service| vec![service])
+                .map(|service| vec![service].into())
                 .map_err(|error| lines(&error))
         }
         Services::Conf(configuration) => {
             service::conf::services(configuration, &ground(config, clock))
+                .map(Built::from)
                 .map_err(|errors| errors.iter().map(ToString::to_string).collect())
         }
         Services::Hosting(hosting) => by_name(hosting, config, clock),
     }
 }
 
-/// The hosts of the boot archive, or every line that says why one of them cannot be served.
-fn by_name(
-    hosting: &Hosting,
-    config: &Config,
-    clock: &WallClock,
-) -> Result<Vec<Service>, Vec<String>> {
-    let sites = hosting::of_files(hosting, config)?;
+/// The hosts of the boot archive and what keeps those of a store, or every line that says why they
+/// cannot be served.
+fn by_name(hosting: &Hosting, config: &Config, clock: &WallClock) -> Result<Built, Vec<String>> {
+    let mut sites = hosting::of_files(hosting, config)?;
+    let ground = ground(config, clock);
+    let keeping = Keeping::new(hosting, config, &ground)?;
+    if keeping.is_some() {
+        // It may well be one of the store's.
+        sites.default_host = None;
+    }
     let mut kept = hosting::Kept::default();
-    let (services, left_out) = hosting::services(&sites, &mut kept, &ground(config, clock));
+    let (services, left_out) = hosting::services(&sites, &mut kept, &ground);
     match left_out.is_empty() {
-        true => Ok(services),
+        true => Ok(Built { services, keeping }),
         false => Err(left_out
             .iter()
             .map(|(host, why)| format!("{host}: {why}"))

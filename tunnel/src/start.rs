@@ -9,11 +9,11 @@ use tls::WallClock;
 use crate::{
     Machine,
     journal::{Journal, Severity},
-    limits::{ChannelMemory, MAX_INQUIRIES, Memory},
+    limits::{ChannelMemory, KeeperMemory, MAX_ERRANDS, MAX_INQUIRIES, Memory},
     management::Management,
     server::Server,
-    service::{self, Service},
-    setup::{self, Logging, Standing, lines},
+    service,
+    setup::{self, Built, Logging, Standing, lines},
 };
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ pub(crate) fn assemble<M: Machine>(
         journal.keep_events(management.events(), machine.now());
     }
     let heap = machine.heap_free();
-    let services = services(&settings, &clock, &mut journal)?;
+    let Built { services, keeping } = services(&settings, &clock, &mut journal)?;
     log::info!("cryptography: {}", config.crypto);
 
     let left = machine.heap_free();
@@ -110,7 +110,12 @@ pub(crate) fn assemble<M: Machine>(
         management.memory().total() + services_took
     });
     let left = left.saturating_sub(reserve);
-    let memory = Memory::for_services(left, &service::needs(&services));
+    let keeper = KeeperMemory::for_heap(left, Memory::stream_buffer(left));
+    let keeper_takes = keeping.as_ref().map_or(0, |_| keeper.total());
+    let memory = Memory::for_services(
+        left.saturating_sub(keeper_takes),
+        &service::needs(&services),
+    );
     log::info!(
         "memory: {} sessions at once, {} KiB a stream buffer",
         memory.sessions,
@@ -123,12 +128,13 @@ pub(crate) fn assemble<M: Machine>(
     let stack =
         net::Stack::new(network, machine.nic(), now).map_err(|error| logged(lines(&error)))?;
     let mut server = Server::with_journal(stack, services, memory, clock, journal, now);
+    server.set_heap(left.saturating_add(services_took), services_took);
+    if let Some(mut keeping) = keeping {
+        keeping.set_memory(keeper);
+        server.keep_by(Some(keeping), false);
+    }
     if let Some(management) = management.take() {
-        server.manage(
-            management,
-            left.saturating_add(services_took),
-            services_took,
-        );
+        server.manage(management);
     }
     Ok(server)
 }
@@ -138,7 +144,7 @@ fn services(
     settings: &Settings,
     clock: &WallClock,
     journal: &mut Journal,
-) -> Result<Vec<Service>, Vec<String>> {
+) -> Result<Built, Vec<String>> {
     setup::tell(settings, journal);
     let built = setup::build(settings, clock);
     if let Services::Single { .. } | Services::Hosting(_) = &settings.services {
@@ -181,7 +187,7 @@ fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> ne
         dns: config.dns.clone(),
         seed,
         limits: net::Limits {
-            streams: 2 * memory.sessions + MAX_INQUIRIES,
+            streams: 2 * memory.sessions + MAX_INQUIRIES + MAX_ERRANDS,
             half_open: memory.sessions,
             recv_buffer: memory.stream_buffer,
             send_buffer: memory.stream_buffer,

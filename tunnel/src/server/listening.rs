@@ -407,6 +407,7 @@ impl Server {
         now: Instant,
     ) {
         if self.inquiry_resolved(query, result, now)
+            || self.keeping_resolved(query, result, now)
             || self.destination_resolved(query, result, now)
         {
             return;

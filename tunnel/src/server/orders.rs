@@ -23,11 +23,14 @@ const CLEARING: Duration = Duration::from_millis(500);
 const ORDERS_PER_TURN: usize = 4;
 
 impl Server {
-    /// Follows `management`'s orders from now on. `heap` bytes are there for sessions and
-    /// services, of which those in force took `services`.
-    pub(crate) fn manage(&mut self, management: Box<Management>, heap: usize, services: usize) {
+    /// `heap` bytes are there for sessions and services, of which those in force took `services`.
+    pub(crate) fn set_heap(&mut self, heap: usize, services: usize) {
         self.heap = heap;
         self.services.set_memory(services);
+    }
+
+    /// Follows `management`'s orders from now on.
+    pub(crate) fn manage(&mut self, management: Box<Management>) {
         self.management = Some(management);
     }
 

@@ -9,9 +9,10 @@ use super::{Server, active::Stage, listening::Rearranged};
 use crate::{
     Machine,
     journal::Severity,
+    limits::KeeperMemory,
     management::Management,
     service::{Service, Tls},
-    setup::{self, Logging, lines},
+    setup::{self, Built, Logging, lines},
 };
 
 /// Heap that a configuration may take while services are made of it, for each byte of its
@@ -76,11 +77,22 @@ impl Server {
         setup::tell(&settings, &mut self.journal);
         enough(material(&settings).saturating_mul(HEAP_PER_MATERIAL_BYTE) + HEAP_FOR_ANY)?;
         let before = machine.heap_free();
-        let services = setup::build(&settings, &self.clock)?;
+        let Built { services, keeping } = setup::build(&settings, &self.clock)?;
         let took = before.saturating_sub(machine.heap_free());
         let logging = Logging::of(&settings);
         drop(settings);
-        self.replace(services, took, now)?;
+        match keeping {
+            // Its first act is to read the store: until then, what is served is served on.
+            Some(mut keeping) => {
+                let buffer = self.memory.stream_buffer;
+                keeping.set_memory(KeeperMemory::for_heap(self.heap, buffer));
+                self.keep_by(Some(keeping), true);
+            }
+            None => {
+                self.replace(services, took, now)?;
+                self.keep_by(None, false);
+            }
+        }
         log::set_max_level(logging.filter);
         self.journal.reconfigure(logging.level, logging.syslog);
         self.journal.tunnel().configuration_successful();
@@ -175,7 +187,7 @@ impl Server {
         let took = next.map_or(0, |(_, took)| took);
         let services = self.services.memory().saturating_add(took);
         let needs = self.services.needs(next.map(|(services, _)| services));
-        let heap = self.heap.saturating_sub(services);
+        let heap = self.heap.saturating_sub(services + self.keeper_memory);
         self.memory.sessions_with(heap, &needs)
     }
 

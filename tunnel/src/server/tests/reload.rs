@@ -175,7 +175,7 @@ fn connections_in_their_tcp_handshake_are_served_whatever_becomes_of_their_liste
         world.run(100);
         let customer = half_connect(&mut world);
         let settings = config::Settings::read(LINE, Some(&pair.archive(&conf))).unwrap();
-        let built = crate::setup::build(&settings, &clock()).unwrap();
+        let built = crate::setup::build(&settings, &clock()).unwrap().services;
         let now = world.machine.now;
         world.server.replace(built, 0, now).unwrap();
         world.run(60);
@@ -400,7 +400,9 @@ fn a_configuration_for_which_there_is_no_memory_is_refused() {
     world.run(50);
     let built = |world: &World| {
         let settings = config::Settings::read(LINE, Some(&pair.archive(&to(80)))).unwrap();
-        crate::setup::build(&settings, &world.server.clock).unwrap()
+        crate::setup::build(&settings, &world.server.clock)
+            .unwrap()
+            .services
     };
     world.is_served(443);
     world.is_served(443);
