@@ -162,11 +162,11 @@ impl Server {
             let local = local.map(|stream| stream.local());
             let next = local.and_then(|local| self.listening.service_at(local));
             // Who was to be answered cannot be served otherwise, nor the other way round.
-            let answered = |index| {
-                let service: Option<&Service> = self.services.get(index);
-                service.is_some_and(|service| matches!(service.tls, Tls::Answered(_)))
+            let answers = |index| match self.services.get(index).map(|service| &service.tls) {
+                Some(Tls::Answered(answers)) => Some(core::mem::discriminant(answers)),
+                _ => None,
             };
-            let is_same = |next: &usize| answered(*next) == answered(active.service);
+            let is_same = |next: &usize| answers(*next) == answers(active.service);
             if let Some(next) = next.filter(is_same) {
                 self.services.succeed(active.service, next);
                 active.service = next;
