@@ -6,8 +6,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stockade_tls::{
-    Client, ClientOptions, Connection, Handshake, MAX_PLAINTEXT, MAX_RECORD, Server, VerifyMode,
-    Version, Versions, WallClock,
+    Client, ClientOptions, Connection, Handshake, MAX_PLAINTEXT, MAX_RECORD, PeerCertificate,
+    Server, VerifyMode, Version, Versions, WallClock,
 };
 
 use crate::PATIENCE;
@@ -164,6 +164,11 @@ impl TlsStream {
     /// What the handshake agreed on.
     pub fn handshake(&self) -> &Handshake {
         self.tls.handshake().expect("the handshake is complete")
+    }
+
+    /// The certificate that the other end has shown.
+    pub fn peer(&self) -> Option<PeerCertificate> {
+        self.tls.peer()
     }
 
     /// Ends our direction in order: close_notify, then FIN. Reading goes on.

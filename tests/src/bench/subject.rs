@@ -258,6 +258,7 @@ fn start_hosted(program: &Path, identity: &Path) -> io::Result<Native> {
         tap: tap.name().to_owned(),
         memory_mib: MEMORY_MIB,
         offload: true,
+        clock_ahead: 0,
     };
     let program = program
         .to_str()

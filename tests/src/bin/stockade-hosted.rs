@@ -28,6 +28,7 @@ Options:
       --archive FILE    Give the tunnel this boot archive
       --channel NAME    Connect to this abstract UNIX socket for a management channel
       --memory-mib N    Memory to divide among sessions [default: 512]
+      --clock-ahead N   Show the tunnel a clock that is N seconds ahead; negative: behind
       --plain-card      Compute checksums and cut segments in the tunnel, not in the kernel
   -h, --help            Show this text
 ";
@@ -70,6 +71,7 @@ fn given() -> Result<Option<Given>, lexopt::Error> {
     let mut channel = None;
     let mut memory_mib = MEMORY_MIB;
     let mut offload = true;
+    let mut clock_ahead = 0;
     let mut parser = Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -77,6 +79,7 @@ fn given() -> Result<Option<Given>, lexopt::Error> {
             Long("archive") => archive = Some(parser.value()?.into()),
             Long("channel") => channel = Some(parser.value()?.string()?),
             Long("memory-mib") => memory_mib = parser.value()?.parse()?,
+            Long("clock-ahead") => clock_ahead = parser.value()?.parse()?,
             Long("plain-card") => offload = false,
             Long("help") | lexopt::Arg::Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
@@ -87,6 +90,7 @@ fn given() -> Result<Option<Given>, lexopt::Error> {
         tap,
         memory_mib,
         offload,
+        clock_ahead,
     };
     Ok(Some(Given {
         options,

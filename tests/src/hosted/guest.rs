@@ -77,6 +77,10 @@ impl Guest {
         command
             .arg("--memory-mib")
             .arg(options.memory_mib.to_string());
+        if options.clock_ahead != 0 {
+            let ahead = options.clock_ahead.to_string();
+            command.arg(format!("--clock-ahead={ahead}"));
+        }
         if !options.offload {
             command.arg("--plain-card");
         }

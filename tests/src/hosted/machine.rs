@@ -22,19 +22,26 @@ pub struct HostedMachine {
     card: TapCard,
     started: Clock,
     heap: usize,
+    clock_ahead: i64,
     lifeline: StdinLock<'static>,
     channel: Option<SocketChannel>,
 }
 
 impl HostedMachine {
     /// A machine with this card and perhaps a management channel, which says it has `heap` bytes
-    /// of memory.
-    pub fn new(card: TapCard, heap: usize, channel: Option<SocketChannel>) -> HostedMachine {
+    /// of memory, and whose clock is ahead by this many seconds.
+    pub fn new(
+        card: TapCard,
+        heap: usize,
+        clock_ahead: i64,
+        channel: Option<SocketChannel>,
+    ) -> HostedMachine {
         HostedMachine {
             card,
             channel,
             started: Clock::now(),
             heap,
+            clock_ahead,
             lifeline: io::stdin().lock(),
         }
     }
@@ -70,7 +77,8 @@ impl Machine for HostedMachine {
 
     fn wall_clock(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| since.as_secs())
+        let now = since.map_or(0, |since| since.as_secs());
+        now.saturating_add_signed(self.clock_ahead)
     }
 
     fn fill_entropy(&mut self, bytes: &mut [u8]) {

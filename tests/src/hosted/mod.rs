@@ -35,6 +35,8 @@ pub struct Options {
     pub memory_mib: usize,
     /// Leave checksums and segmentation to the kernel.
     pub offload: bool,
+    /// By how many seconds the machine's clock is ahead of the true time; negative: behind.
+    pub clock_ahead: i64,
 }
 
 /// Reads the tunnel's command line from standard input and serves until that ends. The boot
@@ -51,7 +53,8 @@ pub fn run(
     console::open();
     let card = TapCard::open(&options.tap, options.offload)?;
     let channel = channel.map(SocketChannel::connect).transpose()?;
-    let mut machine = HostedMachine::new(card, options.memory_mib << 20, channel);
+    let mut machine =
+        HostedMachine::new(card, options.memory_mib << 20, options.clock_ahead, channel);
     let line = machine.command_line()?;
     let archive = archive.map(fs::read).transpose()?;
     Ok(stockade_tunnel::start(

@@ -3,12 +3,19 @@
 use std::net::IpAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
     CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
+
+/// When years begin, in seconds since 1970, UTC.
+const YEAR_2020: u64 = 1_577_836_800;
+const YEAR_2021: u64 = 1_609_459_200;
+const YEAR_2100: u64 = 4_102_444_800;
+const YEAR_2120: u64 = 4_733_510_400;
 
 /// A certificate authority.
 pub struct Authority {
@@ -61,8 +68,8 @@ impl Pair {
 pub struct Leaf {
     common_name: String,
     names: Vec<SanType>,
-    /// The years in which it is valid, from the first day of one to that of the other.
-    valid: (i32, i32),
+    /// The first and the last second in which it is valid, since 1970, UTC.
+    valid: (u64, u64),
     /// An OCSP responder's address.
     responder: Option<String>,
     answers: bool,
@@ -74,7 +81,7 @@ impl Leaf {
         Leaf {
             common_name: common_name.to_owned(),
             names: Vec::new(),
-            valid: (2020, 2120),
+            valid: (YEAR_2020, YEAR_2120),
             responder: None,
             answers: false,
         }
@@ -101,14 +108,18 @@ impl Leaf {
     }
 
     /// Valid in 2020 only.
-    pub fn expired(mut self) -> Leaf {
-        self.valid = (2020, 2021);
-        self
+    pub fn expired(self) -> Leaf {
+        self.from_to(YEAR_2020, YEAR_2021)
     }
 
     /// Valid from 2100 on.
-    pub fn not_yet_valid(mut self) -> Leaf {
-        self.valid = (2100, 2120);
+    pub fn not_yet_valid(self) -> Leaf {
+        self.from_to(YEAR_2100, YEAR_2120)
+    }
+
+    /// Valid from one second to another, since 1970, UTC.
+    pub fn from_to(mut self, first: u64, last: u64) -> Leaf {
+        self.valid = (first, last);
         self
     }
 
@@ -137,8 +148,9 @@ impl Leaf {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        params.not_before = date_time_ymd(self.valid.0, 1, 1);
-        params.not_after = date_time_ymd(self.valid.1, 1, 1);
+        let time = |seconds| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+        params.not_before = time(self.valid.0);
+        params.not_after = time(self.valid.1);
         if self.answers {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
         }

@@ -147,6 +147,7 @@ impl Scene {
             tap: self.tap.name().to_owned(),
             memory_mib: hosted::MEMORY_MIB,
             offload: true,
+            clock_ahead: 0,
         };
         let line = self.command_line(&conf);
         let path = archive.path();

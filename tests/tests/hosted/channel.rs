@@ -16,6 +16,7 @@ fn a_tunnel_answers_over_its_channel_and_ends_when_told() {
         tap: tap.name().to_owned(),
         memory_mib: MEMORY_MIB,
         offload: true,
+        clock_ahead: 0,
     };
     let identity = Identity::ecdsa();
     let base64 = |text: &str| Base64::encode_string(text.as_bytes());

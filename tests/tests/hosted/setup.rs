@@ -163,6 +163,7 @@ impl Setup {
                 tap: tap.name().to_owned(),
                 memory_mib: MEMORY_MIB,
                 offload: true,
+                clock_ahead: 0,
             },
         };
         for change in self.change {
