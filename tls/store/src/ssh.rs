@@ -166,6 +166,14 @@ impl Ssh {
         self.status
     }
 
+    /// Whether the command has ended and nothing more of it will come. Its status alone does not say
+    /// so: it is sent when the process ends, ahead of what is still on its way (RFC 4254 §6.10).
+    pub fn has_ended(&self) -> bool {
+        let channel = self.channel.as_ref();
+        let is_eof = channel.is_some_and(|channel| self.runner.is_channel_eof(channel));
+        self.status.is_some() && is_eof && self.output.is_empty()
+    }
+
     /// What the command has said of itself (standard error), as one line for a log.
     pub fn words(&self) -> String {
         crate::git::words(&self.words)

@@ -202,9 +202,9 @@ impl Visit {
                 break;
             }
         }
-        match self.ssh.status() {
-            Some(_) if !self.is_done() => Err(self.ended_early()),
-            _ => Ok(()),
+        match self.ssh.has_ended() && !self.is_done() {
+            true => Err(self.ended_early()),
+            false => Ok(()),
         }
     }
 
