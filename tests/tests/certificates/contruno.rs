@@ -110,21 +110,6 @@ pub fn issuer(file: &str) -> String {
     String::from_utf8_lossy(&finished.succeeded().stdout).into_owned()
 }
 
-/// What kind of key openssl(1) takes this for.
-pub fn bits(key: &str) -> String {
-    let file = MemoryFile::new(key);
-    let mut command = Command::new("openssl");
-    command
-        .args(["pkey", "-noout", "-text", "-in"])
-        .arg(file.path());
-    let finished = process::start(&mut command, &[][..], Vec::new()).finish(PATIENCE);
-    let text = String::from_utf8_lossy(&finished.succeeded().stdout).into_owned();
-    match text.contains("(2048 bit") && text.contains("prime1") {
-        true => "2048 bit RSA".to_owned(),
-        false => text.lines().next().unwrap_or_default().to_owned(),
-    }
-}
-
 /// Whether this opens the key for openssl(1).
 pub fn opens(key: &str, pass: &str) -> bool {
     let file = MemoryFile::new(key);

@@ -199,22 +199,6 @@ fn a_bound_account() {
     assert!(!tunnel.log().contains(key));
 }
 
-/// Keys of RSA, where they are asked for.
-#[test]
-fn keys_of_rsa() {
-    let scene = Scene::new(Kind::Hosted).option("--key-type=rsa2048");
-    let pebble = Pebble::new(scene.tap.guest()).start(scene.tap.host());
-    let scene = scene.authority(&pebble);
-    let before = scene.placeholder(WWW).to_string();
-    let changes = [(WWW, Some(before.as_str()))];
-    scene.repository.change(&changes, "A host");
-    let _tunnel = scene.start();
-    scene.wait_for_host(&pebble.root, WWW);
-    let host = contruno::Host::read(&pushed(&scene, WWW, &changes));
-    assert_eq!(contruno::bits(&host.keys()[0]), "2048 bit RSA");
-    scene.expect_page(&pebble.root, WWW);
-}
-
 /// Another authority, of another make.
 #[test]
 fn by_caddy() {
