@@ -306,11 +306,17 @@ fn without_lists(answer: ToHost) -> Option<ToHost> {
         ToHost::Status {
             request,
             mut status,
-        } if !(status.services.is_empty() && status.connections.is_empty()) => {
-            // Connections are the longer list as a rule, and the one that is missed less.
-            match status.connections.is_empty() {
-                true => status.services = Vec::new(),
-                false => status.connections = Vec::new(),
+        } if !(status.services.is_empty()
+            && status.connections.is_empty()
+            && status.hosts.is_empty()) =>
+        {
+            // Connections are the longer list as a rule, and the one that is missed least.
+            if !status.connections.is_empty() {
+                status.connections = Vec::new();
+            } else if !status.services.is_empty() {
+                status.services = Vec::new();
+            } else {
+                status.hosts = Vec::new();
             }
             Some(ToHost::Status { request, status })
         }

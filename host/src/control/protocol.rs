@@ -159,6 +159,14 @@ fn image(status: &stockade_channel::Status) -> Value {
             "bytes_to_socket": connection.bytes_to_socket,
         })
     });
+    let hosts = status.hosts.iter().map(|host| {
+        json!({
+            "name": host.name,
+            "not_after": host.not_after,
+            "next": host.next,
+            "trouble": host.trouble,
+        })
+    });
     json!({
         "uptime_ms": status.uptime_ms,
         "sessions": status.sessions,
@@ -174,6 +182,8 @@ fn image(status: &stockade_channel::Status) -> Value {
         "heap_size": status.heap_size,
         "services": services.collect::<Vec<_>>(),
         "connections": connections.collect::<Vec<_>>(),
+        "hosts": hosts.collect::<Vec<_>>(),
+        "hosts_total": status.hosts_total,
     })
 }
 

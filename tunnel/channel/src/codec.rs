@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use crate::certificate::{CertificateProblem, CertificateReason};
 use crate::event::{Event, Kind};
 use crate::message::{
-    BadMessage, ConnectionStatus, Listening, MOST_CONNECTIONS, Message, ServiceStatus, Status,
-    ToGuest, ToHost,
+    BadMessage, ConnectionStatus, HostStatus, Listening, MOST_CONNECTIONS, MOST_HOSTS, Message,
+    ServiceStatus, Status, ToGuest, ToHost,
 };
 
 const CONFIGURE: u8 = 1;
@@ -30,7 +30,9 @@ const OLD_STATUS_IS: u8 = 6;
 const STOPPING: u8 = 7;
 /// An event with more in it than a line of the log.
 const DETAILED_EVENT: u8 = 8;
-const STATUS_IS: u8 = 9;
+/// Of protocol 2: without hosts.
+const STATUS_WITHOUT_HOSTS: u8 = 9;
+const STATUS_IS: u8 = 10;
 
 /// Bytes of a `Configure` before its archive: what it is, and the revision.
 const BEFORE_ARCHIVE: usize = 5;
@@ -186,10 +188,14 @@ impl Message for ToHost {
                 request: reader.u32()?,
                 status: reader.status()?,
             },
-            STATUS_IS => {
+            kind @ (STATUS_WITHOUT_HOSTS | STATUS_IS) => {
                 let request = reader.u32()?;
                 let mut status = reader.status()?;
                 status.connections = reader.connections()?;
+                if kind == STATUS_IS {
+                    status.hosts = reader.hosts()?;
+                    status.hosts_total = reader.u32()?;
+                }
                 Self::Status { request, status }
             }
             STOPPING => Self::Stopping {
@@ -235,6 +241,13 @@ impl Writer<'_> {
         self.length(items.len());
         for item in items {
             write(self, item);
+        }
+    }
+
+    fn optional<T>(&mut self, value: Option<&T>, write: impl FnOnce(&mut Self, &T)) {
+        self.u8(value.is_some().into());
+        if let Some(value) = value {
+            write(self, value);
         }
     }
 
@@ -302,6 +315,13 @@ impl Writer<'_> {
             writer.u64(connection.bytes_to_tls);
             writer.u64(connection.bytes_to_socket);
         });
+        self.list(&status.hosts, |writer, host| {
+            writer.text(&host.name);
+            writer.optional(host.not_after.as_ref(), |writer, at| writer.u64(*at));
+            writer.optional(host.next.as_ref(), |writer, at| writer.u64(*at));
+            writer.optional(host.trouble.as_ref(), |writer, why| writer.text(why));
+        });
+        self.u32(status.hosts_total);
     }
 }
 
@@ -398,6 +418,32 @@ impl Reader<'_> {
         })
     }
 
+    fn optional<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, BadMessage>,
+    ) -> Result<Option<T>, BadMessage> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(BadMessage::Malformed),
+        }
+    }
+
+    fn hosts(&mut self) -> Result<Vec<HostStatus>, BadMessage> {
+        let hosts = self.list(|reader| {
+            Ok(HostStatus {
+                name: reader.text()?,
+                not_after: reader.optional(Reader::u64)?,
+                next: reader.optional(Reader::u64)?,
+                trouble: reader.optional(Reader::text)?,
+            })
+        })?;
+        match hosts.len() {
+            0..=MOST_HOSTS => Ok(hosts),
+            _ => Err(BadMessage::Malformed),
+        }
+    }
+
     fn connections(&mut self) -> Result<Vec<ConnectionStatus>, BadMessage> {
         let connections = self.list(|reader| {
             Ok(ConnectionStatus {
@@ -414,7 +460,7 @@ impl Reader<'_> {
         }
     }
 
-    /// All of it but its connections.
+    /// All of it but its connections and hosts.
     fn status(&mut self) -> Result<Status, BadMessage> {
         Ok(Status {
             uptime_ms: self.u64()?,
@@ -440,6 +486,8 @@ impl Reader<'_> {
                 })
             })?,
             connections: Vec::new(),
+            hosts: Vec::new(),
+            hosts_total: 0,
         })
     }
 

@@ -36,7 +36,7 @@ pub use certificate::{CertificateProblem, CertificateReason};
 pub use endpoint::{Bounds, Counters, Endpoint, Micros, SendError};
 pub use event::{Event, Kind};
 pub use message::{
-    BadMessage, ConnectionStatus, Listening, MOST_CONNECTIONS, Message, OLDEST_PROTOCOL, PROTOCOL,
-    ServiceStatus, Status, ToGuest, ToHost,
+    BadMessage, ConnectionStatus, HostStatus, Listening, MOST_CONNECTIONS, MOST_HOSTS, Message,
+    OLDEST_PROTOCOL, PROTOCOL, ServiceStatus, Status, ToGuest, ToHost,
 };
 pub use printable::OneLine;

@@ -10,14 +10,18 @@ use zeroize::Zeroizing;
 use crate::event::Event;
 
 /// The number of this set of messages. The image names it in [`ToHost::Hello`]; a launcher whose own
-/// number is smaller does not understand that image. (2: a status tells single connections.)
-pub const PROTOCOL: u16 = 2;
+/// number is smaller does not understand that image. (2: a status tells single connections. 3: it tells
+/// hosts and their certificates.)
+pub const PROTOCOL: u16 = 3;
 
 /// The number of the oldest set of messages that a launcher understands.
 pub const OLDEST_PROTOCOL: u16 = 1;
 
 /// Most connections that a status tells.
 pub const MOST_CONNECTIONS: usize = 512;
+
+/// Most hosts that a status tells.
+pub const MOST_HOSTS: usize = 512;
 
 /// What the launcher tells the image.
 #[derive(Clone, PartialEq, Eq)]
@@ -135,6 +139,23 @@ pub struct Status {
     pub services: Vec<ServiceStatus>,
     /// Connections that live, [`MOST_CONNECTIONS`] of them at most: the first of `sessions`.
     pub connections: Vec<ConnectionStatus>,
+    /// Hosts of a store, the first [`MOST_HOSTS`] of them.
+    pub hosts: Vec<HostStatus>,
+    /// How many there are.
+    pub hosts_total: u32,
+}
+
+/// How one host of a store is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostStatus {
+    /// Its name.
+    pub name: String,
+    /// The last second of its certificate, since 1970, UTC; `None`: it has none that can be used.
+    pub not_after: Option<u64>,
+    /// When it is to be renewed, or tried again; `None`: nobody renews it.
+    pub next: Option<u64>,
+    /// Why the last try has failed, or why its file can't be used.
+    pub trouble: Option<String>,
 }
 
 /// How one connection is doing.

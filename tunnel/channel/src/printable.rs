@@ -58,6 +58,10 @@ impl ToHost {
                     tame(&mut connection.service);
                     tame(&mut connection.id);
                 }
+                for host in &mut status.hosts {
+                    tame(&mut host.name);
+                    host.trouble.as_mut().into_iter().for_each(tame);
+                }
             }
             Self::Lost { .. } | Self::Stopping { .. } => {}
         }
@@ -77,7 +81,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::message::{ConnectionStatus, Listening, ServiceStatus, Status};
+    use crate::message::{ConnectionStatus, HostStatus, Listening, ServiceStatus, Status};
     use crate::{CertificateProblem, CertificateReason, Event, Kind};
 
     const HOSTILE: &str = "a\u{1b}[2Jb\r\nc\u{7}\u{9b}";
@@ -139,6 +143,11 @@ mod tests {
                 service: text(),
                 id: text(),
                 ..ConnectionStatus::default()
+            }],
+            hosts: vec![HostStatus {
+                name: text(),
+                trouble: Some(text()),
+                ..HostStatus::default()
             }],
             ..Status::default()
         };

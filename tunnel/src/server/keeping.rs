@@ -116,6 +116,11 @@ impl Keeping {
         })))
     }
 
+    /// How the hosts of the store are doing.
+    pub(super) fn status(&self) -> Vec<keeper::HostStatus> {
+        self.keeper.status()
+    }
+
     /// Takes so much of the heap.
     pub(crate) fn set_memory(&mut self, memory: KeeperMemory) {
         self.memory = memory;

@@ -1,23 +1,34 @@
 //! What the launcher orders over the management channel, and what it is told.
 
-use alloc::{boxed::Box, string::ToString, vec::Vec};
+use alloc::{
+    boxed::Box,
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::time::Duration;
 
 use channel::{
-    ConnectionStatus, Listening, MOST_CONNECTIONS, ServiceStatus, Status, ToGuest, ToHost,
+    ConnectionStatus, HostStatus, Listening, MOST_CONNECTIONS, MOST_HOSTS, ServiceStatus, Status,
+    ToGuest, ToHost,
 };
 use config::exit::ExitStatus;
 use net::Instant;
 
 use super::{HALF_OPEN_GRACE, Server};
 use crate::{
-    Machine,
+    Machine, keeper,
     management::{FAREWELL, Management, Stage},
     session::SessionError,
 };
 
 /// How long the frames that reset sessions may take to leave.
 const CLEARING: Duration = Duration::from_millis(500);
+
+/// Bytes of all hosts in a status: other answers find room beside.
+const MAX_HOSTS: usize = 64 * 1024;
+
+/// Bytes of what is said of one host's trouble.
+const MAX_TROUBLE: usize = 300;
 
 /// Orders that one turn follows; each may take milliseconds.
 const ORDERS_PER_TURN: usize = 4;
@@ -200,6 +211,9 @@ impl Server {
             })
         });
         let services = services.collect();
+        let keeping = self.keeping.as_ref();
+        let hosts = keeping.map_or_else(Vec::new, |keeping| keeping.status());
+        let hosts_total = number(hosts.len());
         Status {
             uptime_ms: now.as_micros() / 1000,
             revision: management.revision,
@@ -219,6 +233,8 @@ impl Server {
             heap_size: management.heap_size as u64,
             services,
             connections: self.told_connections(now),
+            hosts: told_hosts(hosts),
+            hosts_total,
         }
     }
 
@@ -247,6 +263,31 @@ fn parting(status: ExitStatus, now: Instant) -> Stage {
         status,
         told: false,
     }
+}
+
+/// Hosts of the store, up to a bound.
+pub(super) fn told_hosts(hosts: Vec<keeper::HostStatus>) -> Vec<HostStatus> {
+    let told = hosts.into_iter().take(MOST_HOSTS).map(|host| HostStatus {
+        name: host.name,
+        not_after: host.not_after,
+        next: host.next,
+        trouble: host.trouble.map(|why| shortened(why, MAX_TROUBLE)),
+    });
+    let mut bytes = 0;
+    let told = told.take_while(|host| {
+        bytes += host.name.len() + host.trouble.as_ref().map_or(0, String::len) + 32;
+        bytes <= MAX_HOSTS
+    });
+    told.collect()
+}
+
+/// As many whole characters of a text as `most` bytes have.
+fn shortened(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
+    }
+    text
 }
 
 fn number(count: usize) -> u32 {

@@ -86,6 +86,46 @@ fn image_rows(image: &Value, row: &mut impl FnMut(&str, String)) {
     );
     let (free, size) = (number("heap_free"), number("heap_size"));
     row("memory", format!("{} of {} free", bytes(free), bytes(size)));
+    let hosts = list(&image["hosts"]);
+    for told in hosts {
+        row("host", host(told));
+    }
+    let more = number("hosts_total").saturating_sub(hosts.len() as u64);
+    if more > 0 {
+        row("", format!("and {more} more hosts"));
+    }
+}
+
+/// `www.example.org  until 2026-12-01, renews 2026-11-20; last try failed: …`
+fn host(host: &Value) -> String {
+    let day = |key: &str| {
+        let seconds = host[key].as_u64()?;
+        let clock = clock(seconds.saturating_mul(1_000_000));
+        Some(clock.split(' ').next().unwrap_or_default().to_owned())
+    };
+    let trouble = word(&host["trouble"]);
+    let (until, next) = (day("not_after"), day("next"));
+    let mut text = word(&host["name"]);
+    text += &match until {
+        Some(day) => format!("  until {day}"),
+        None => "  no certificate that can be used".to_owned(),
+    };
+    // Who has failed comes again within a day, most often within the hour.
+    text += &match (next, host["next"].as_u64(), trouble.is_empty()) {
+        (Some(day), _, true) => format!(", renews {day}"),
+        (Some(_), Some(seconds), false) => {
+            let clock = clock(seconds.saturating_mul(1_000_000));
+            let minute = clock
+                .rsplit_once(':')
+                .map_or(clock.as_str(), |(minute, _)| minute);
+            format!(", tries again {minute} UTC")
+        }
+        _ => String::new(),
+    };
+    if !trouble.is_empty() {
+        text += &format!("; {trouble}");
+    }
+    text
 }
 
 /// That a new configuration was taken.
@@ -217,7 +257,15 @@ mod tests {
             "services": [{"name": "web", "address": "0.0.0.0:443", "backend": "10.0.2.2:80"}],
             "image": {"sessions": 4, "old_sessions": 1, "admission": 90, "accepted_total": 12,
                       "failed_total": 2, "bytes_to_clients": 2500, "bytes_to_backends": 30,
-                      "heap_free": 64_000_000, "heap_size": 100_000_000},
+                      "heap_free": 64_000_000, "heap_size": 100_000_000, "hosts_total": 6,
+                      "hosts": [
+                          {"name": "www.example.org", "not_after": 1_796_083_200, "next": 1_795_132_800,
+                           "trouble": null},
+                          {"name": "b.example", "not_after": 1_796_083_200, "next": 1_795_330_800,
+                           "trouble": "nobody answers"},
+                          {"name": "c.example", "not_after": null, "next": null,
+                           "trouble": "the key is missing"},
+                          {"name": "d.example", "not_after": 0, "next": null, "trouble": null}]},
             "last_words": {"outcome": "it panicked", "console": ["a", "b", "c", "d", "e", "f"]},
         }));
         let expect = "\
@@ -232,6 +280,11 @@ service      [web] at 0.0.0.0:443 of the image, to 10.0.2.2:80
 connections  4 open, 1 of them by an earlier configuration; room for 90 more
 so far       12 accepted, 2 failed; 2.5 kB to clients, 30 B to backends
 memory       64.0 MB of 100.0 MB free
+host         www.example.org  until 2026-12-01, renews 2026-11-20
+host         b.example  until 2026-12-01, tries again 2026-11-22 07:00 UTC; nobody answers
+host         c.example  no certificate that can be used; the key is missing
+host         d.example  until 1970-01-01
+             and 2 more hosts
 last crash   it panicked
              b
              c

@@ -79,21 +79,52 @@ fn status() -> Status {
             },
             ConnectionStatus::default(),
         ],
+        hosts: vec![
+            HostStatus {
+                name: "a.example".into(),
+                not_after: Some(19),
+                next: Some(20),
+                trouble: Some("nobody answers".into()),
+            },
+            HostStatus::default(),
+        ],
+        hosts_total: 21,
     }
 }
 
-/// An image of protocol 1 tells no connections.
+/// An image of protocol 1 tells no connections, and one of protocol 2 no hosts.
 #[test]
 fn an_older_status_is_read() {
     let mut status = status();
     let request = 5;
-    status.connections.clear();
-    let message = ToHost::Status { request, status };
-    let mut bytes = encoded(&message);
-    // The number of connections is the last of it.
-    bytes.truncate(bytes.len() - size_of::<u32>());
-    bytes[0] = OLD_STATUS_IS;
-    assert_eq!(decoded(&bytes), Ok(message));
+    (status.hosts, status.hosts_total) = (Vec::new(), 0);
+    // What the last of it counts: connections, hosts, hosts in all.
+    for (kind, counts) in [(STATUS_WITHOUT_HOSTS, 2), (OLD_STATUS_IS, 3)] {
+        if kind == OLD_STATUS_IS {
+            status.connections.clear();
+        }
+        let status = status.clone();
+        let message = ToHost::Status { request, status };
+        let mut bytes = encoded(&message);
+        bytes.truncate(bytes.len() - counts * size_of::<u32>());
+        bytes[0] = kind;
+        assert_eq!(decoded(&bytes), Ok(message));
+    }
+}
+
+#[test]
+fn a_status_has_so_many_hosts_at_most() {
+    let with = |count| {
+        let status = Status {
+            hosts: vec![HostStatus::default(); count],
+            ..Status::default()
+        };
+        let request = 0;
+        encoded(&ToHost::Status { request, status })
+    };
+    assert!(decoded::<ToHost>(&with(MOST_HOSTS)).is_ok());
+    let more = decoded::<ToHost>(&with(MOST_HOSTS + 1));
+    assert_eq!(more, Err(BadMessage::Malformed));
 }
 
 #[test]

@@ -266,3 +266,22 @@ fn an_image_that_cannot_start_says_why_before_it_ends() {
     let status = status.value();
     assert_eq!(launcher.heard.last(), Some(&ToHost::Stopping { status }));
 }
+
+#[test]
+fn a_status_has_room_for_the_first_hosts() {
+    let host = |number: usize| crate::keeper::HostStatus {
+        name: std::format!("{number}.example"),
+        not_after: Some(1),
+        next: None,
+        trouble: Some("ü".repeat(1000)),
+    };
+    let told = super::super::orders::told_hosts((0..1000).map(host).collect());
+    assert!((100..=512).contains(&told.len()), "{}", told.len());
+    assert_eq!(told[0].trouble, Some("ü".repeat(150)));
+    let quiet = |number| crate::keeper::HostStatus {
+        trouble: None,
+        ..host(number)
+    };
+    let told = super::super::orders::told_hosts((0..1000).map(quiet).collect());
+    assert_eq!(told.len(), 512);
+}
