@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::iter;
 
 use stockade_channel::{
-    Bounds, CertificateProblem, CertificateReason, Endpoint, Event, Kind, Message, SendError,
-    Status, ToGuest, ToHost,
+    Bounds, CertificateProblem, CertificateReason, Endpoint, Event, HostStatus, Kind, Message,
+    SendError, Status, ToGuest, ToHost,
 };
 
 use super::input::Input;
@@ -272,7 +272,18 @@ fn to_host(choice: usize) -> ToHost {
     match choice % 5 {
         0 => ToHost::Status {
             request: 1,
-            status: Status::default(),
+            status: Status {
+                hosts: vec![
+                    HostStatus {
+                        name: "a.example".into(),
+                        not_after: Some(1),
+                        next: choice.is_multiple_of(2).then_some(2),
+                        trouble: choice.is_multiple_of(3).then(|| "no key".into()),
+                    };
+                    choice % 7
+                ],
+                ..Status::default()
+            },
         },
         1 => ToHost::Configured {
             revision: 1,

@@ -68,6 +68,11 @@ fn ocsp_inputs() {
 }
 
 #[test]
+fn notice_inputs() {
+    replay("notice", notice);
+}
+
+#[test]
 fn client_hello_inputs() {
     replay("client_hello", client_hello);
 }

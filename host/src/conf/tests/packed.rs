@@ -22,7 +22,7 @@ fn through_the_archive(path: &str) -> (Configuration, Configuration) {
     let settings = settings.unwrap_or_else(|error| panic!("{error}"));
     match settings.services {
         Services::Conf(packed) => (ours, *packed),
-        Services::Single { .. } => panic!("one service of the command line's"),
+        Services::Single { .. } | Services::Hosting(_) => panic!("services of the command line"),
     }
 }
 
