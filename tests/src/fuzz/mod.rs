@@ -8,6 +8,7 @@
 //! what. An input is a program where one message would not get far: [`Input`](input::Input) reads
 //! it.
 
+mod acme;
 mod boot_archive;
 mod certificates;
 mod channel;
@@ -18,6 +19,7 @@ mod dialect;
 mod dns;
 mod frames;
 mod gateway_frames;
+mod git;
 mod host;
 mod http_head;
 mod input;
@@ -25,11 +27,14 @@ mod notice;
 mod ocsp;
 mod proxy_header;
 mod psk;
+mod ssh;
+mod store;
 mod stunnel_conf;
 
 #[cfg(test)]
 mod tests;
 
+pub use acme::acme;
 pub use boot_archive::boot_archive;
 pub use certificates::certificates;
 pub use channel::{channel_guest, channel_host};
@@ -43,9 +48,12 @@ pub use dialect::{
 pub use dns::dns;
 pub use frames::frames;
 pub use gateway_frames::gateway_frames;
+pub use git::{git_conversation, git_pack};
 pub use http_head::http_head;
 pub use notice::notice;
 pub use ocsp::ocsp;
 pub use proxy_header::proxy_header;
 pub use psk::{psk_client, psk_records, psk_server};
+pub use ssh::ssh;
+pub use store::{certificate_text, host_file, store_text};
 pub use stunnel_conf::stunnel_conf;

@@ -161,3 +161,38 @@ fn proxy_header_inputs() {
 fn http_head_inputs() {
     replay("http_head", http_head);
 }
+
+#[test]
+fn git_pack_inputs() {
+    replay("git_pack", git_pack);
+}
+
+#[test]
+fn git_conversation_inputs() {
+    replay("git_conversation", git_conversation);
+}
+
+#[test]
+fn ssh_inputs() {
+    replay("ssh", ssh);
+}
+
+#[test]
+fn host_file_inputs() {
+    replay("host_file", host_file);
+}
+
+#[test]
+fn store_text_inputs() {
+    replay("store_text", store_text);
+}
+
+#[test]
+fn certificate_text_inputs() {
+    replay("certificate_text", certificate_text);
+}
+
+#[test]
+fn acme_inputs() {
+    replay("acme", acme);
+}

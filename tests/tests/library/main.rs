@@ -3,6 +3,7 @@
 mod certificates;
 mod example;
 mod failures;
+mod keys;
 mod lifetime;
 mod pool;
 mod scene;
