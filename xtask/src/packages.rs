@@ -61,6 +61,10 @@ const CURL: Tool = Tool {
     program: "curl",
     packages: ["curl", "curl", "curl", "curl", "curl"],
 };
+const GIT: Tool = Tool {
+    program: "git",
+    packages: ["git", "git", "git", "git", "git"],
+};
 const STUNNEL: Tool = Tool {
     program: "stunnel",
     packages: ["stunnel4", "stunnel", "stunnel", "stunnel", "stunnel"],
@@ -130,6 +134,7 @@ pub(crate) const TEST: &[Tool] = &[
     IP,
     OPENSSL,
     CURL,
+    GIT,
     STUNNEL,
     SOCAT,
     PYTHON,

@@ -245,6 +245,25 @@ impl Repository {
         self.finish(&mut command)
     }
 
+    /// ssh(1) for somebody with this OpenSSH key who knows the server, as a shell's words: what
+    /// `GIT_SSH_COMMAND` is to be (git(1)).
+    pub fn ssh_command(&self, key: &str) -> String {
+        let path = self.place.add("users_key", key);
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&path, mode).expect("our own file");
+        let known = format!("{} {}\n", self.address, self.host_key.replacen(':', " ", 1));
+        let known = self.place.add("users_known_hosts", known);
+        let mut command = self.place.command("ssh");
+        command.args(["-F", "none", "-i", &path]);
+        command.args(["-o", &format!("UserKnownHostsFile={known}")]);
+        let words = [command.get_program()]
+            .into_iter()
+            .chain(command.get_args());
+        let quoted =
+            words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''")));
+        quoted.collect::<Vec<_>>().join(" ")
+    }
+
     /// A new key as ssh-keygen(1) makes it: what the user keeps, and the line for
     /// `authorized_keys`.
     pub fn keygen() -> (String, String) {

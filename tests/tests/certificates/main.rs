@@ -2,6 +2,7 @@
 
 mod contruno;
 mod faults;
+mod hosts;
 mod issue;
 mod renewal;
 mod rigs;

@@ -20,6 +20,7 @@ mod secrets;
 mod side_car;
 mod signals;
 mod socat;
+mod store;
 mod transfer;
 mod unix;
 mod unix_conf;

@@ -49,7 +49,9 @@ fn every_option_of_run_is_in_the_page_and_in_the_completions() {
     let page = plain_page();
     let shells = Shell::ALL.map(|shell| (shell, completions(shell)));
     let mut count = 0;
-    for task in ["run", "check", "status", "stop", "reload", "diagnose"] {
+    for task in [
+        "run", "check", "status", "stop", "reload", "diagnose", "keygen", "add", "remove", "list",
+    ] {
         for option in options_in_help(task)
             .iter()
             .filter(|option| *option != "--help")

@@ -9,8 +9,10 @@ services on this host, starts another machine when one ends unasked, and ends in
 asked to. QEMU never outlives it. stockade stunnel does the same as stunnel(8) would: its words, its log, \
 its signals, its daemon; so does a link to this program that is called stunnel. stockade proxy carries what \
 programs say in the clear to one server, over a UNIX socket most often, and stockade socat or a link called \
-socat does that with socat(1)'s words. The other commands speak to one that runs, over a UNIX socket that \
-only its user and root may use.
+socat does that with socat(1)'s words. stockade keygen, add, remove and list look after a certificate store: a \
+Git repository with a file for each host that an image serves by name; a link to this program that is called \
+contruno.add is stockade add with contruno's words. The other commands speak to one that runs, over a UNIX \
+socket that only its user and root may use.
 
 Configuration, certificates and keys are handed over in memory: they are neither on a command line \
 nor on disk a second time.";
@@ -77,11 +79,17 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
                 "STOCKADE_OPTIONS",
                 "Options of stockade run, separated by blanks, for stockade stunnel and the links with \
                  stunnel's name, whose command line is stunnel's; those of stockade proxy about its machine, \
-                 --exit-code and --drain for stockade socat and the link called socat.",
+                 --exit-code and --drain for stockade socat and the link called socat; and those of stockade add \
+                 that contruno has none for, such as --legacy, for the link called contruno.add.",
+            ),
+            (
+                "GIT_SSH_COMMAND, GIT_SSH, GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL",
+                "For stockade add, remove and list as for git(1): what is run instead of ssh(1), and who \
+                 makes commits.",
             ),
             (
                 "PATH",
-                "Where qemu-system-x86_64, setpriv, openssl and ip are looked for.",
+                "Where qemu-system-x86_64, setpriv, openssl and ip are looked for, and ssh and git for certificate stores.",
             ),
         ],
     ),
@@ -126,13 +134,18 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
                 "For status, stop, reload and diagnose: nothing of that name runs.",
             ),
             ("4", "For status: it runs, and does not serve (yet)."),
+            (
+                "5",
+                "For add, remove and contruno.add: the store is changed, and the image at --target could not be \
+                 told, or could not read it.",
+            ),
             ("130", "A third SIGINT or SIGTERM."),
         ],
     ),
 ];
 
 /// What to do, and the line that does it.
-pub(super) const EXAMPLES: [(&str, &str); 12] = [
+pub(super) const EXAMPLES: [(&str, &str); 14] = [
     (
         "Try it out, with a development certificate and a small HTTP server behind it:",
         "stockade run",
@@ -169,6 +182,14 @@ pub(super) const EXAMPLES: [(&str, &str); 12] = [
     (
         "Give the image an address of its own on a bridge:",
         "stockade run --net bridge=br0 -- --ipv4=10.0.0.2/24 --ipv4-gateway=10.0.0.1",
+    ),
+    (
+        "Make the key by which an image gets at its certificate store:",
+        "(umask 077; stockade keygen > key.txt)",
+    ),
+    (
+        "Have an image serve a further host, with a certificate that it gets by itself:",
+        "stockade add --hostname www.example.org --ip 10.0.0.3:8080 -r git@10.0.0.1:certificates.git#main --pass file:pass.txt --target 10.0.0.2",
     ),
     (
         "Take renewed certificates without losing a connection:",
