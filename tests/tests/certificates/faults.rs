@@ -12,8 +12,11 @@ use crate::setting::{Kind, Scene, WWW, now};
 /// Seconds of a day.
 const DAY: u64 = 24 * 3600;
 
+/// What an answer is called here, and what makes it.
+type Named = (&'static str, fn() -> Answer);
+
 /// What an authority may answer that helps nobody.
-const NO_HELP: [(&str, fn() -> Answer); 6] = [
+const NO_HELP: [Named; 6] = [
     ("429", || {
         Answer::problem(429, "rateLimited", "Retry-After: 3600\r\n")
     }),

@@ -131,8 +131,9 @@ fn somebody_else_pushes_meanwhile() {
     let before = scene.repository.file(WWW).expect("it was pushed");
     let mut other: Value = serde_json::from_str(&before).expect("JSON");
     other["note"] = json!("not to be lost");
+    let other = other.to_string();
     let changes = [
-        (WWW, Some(other.to_string())),
+        (WWW, Some(other.clone())),
         ("notes.txt", Some("of somebody else\n".to_owned())),
     ];
     let changes: Vec<_> = changes
@@ -143,10 +144,7 @@ fn somebody_else_pushes_meanwhile() {
     hold.release();
     scene.wait_for_host(&pebble.root, WWW);
     let file = wait_until(PATIENCE, || {
-        scene
-            .repository
-            .file(WWW)
-            .filter(|file| *file != other.to_string())
+        scene.repository.file(WWW).filter(|file| *file != other)
     });
     let file: Value = serde_json::from_str(&file.expect("it is pushed")).expect("JSON");
     assert_eq!(file["note"], "not to be lost");
