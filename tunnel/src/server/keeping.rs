@@ -16,7 +16,7 @@ use config::{
     hosting::{Hosting, Store},
 };
 use net::{Instant, QueryId, ResolveError, Status, StreamId};
-use tls::{Client, ClientOptions};
+use tls::{Client, ClientOptions, PathOptions, VerifyMode};
 
 use super::Server;
 use crate::{
@@ -147,6 +147,11 @@ fn client(store: &Store, keeper: &Keeper, ground: &Ground) -> Result<Option<Clie
     let client = Client::new(ClientOptions {
         provider: ground.provider,
         public_roots: roots.is_none(),
+        // A trial authority's certificate is often the very one that it is trusted by.
+        verify: match roots {
+            Some(_) => VerifyMode::Path(PathOptions::default()),
+            None => VerifyMode::ChainAndName,
+        },
         alpn: vec![b"http/1.1".to_vec()],
         session_cache: limits::AUTHORITY_SESSIONS,
         ..ClientOptions::new(

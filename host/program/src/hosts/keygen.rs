@@ -31,7 +31,7 @@ Keep it secret: who has the first line may change your certificates. In a file (
     as the user's shell only Git's).
  2. Learn that machine's own key:  ssh-keyscan -t ed25519 HOST
     and compare it there:          ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
- 3. Give both:                     --ssh-key=file:key.txt --ssh-host-key='ssh-ed25519 AAAA…'
+ 3. Give both:                     --ssh-key=file:key.txt --ssh-host-key=ssh-ed25519:AAAA…
 ";
 
 /// Draws a key, or tells the one of a seed.

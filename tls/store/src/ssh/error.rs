@@ -25,7 +25,9 @@ impl fmt::Display for SshError {
         match self {
             SshError::HostKey(Some(key)) => write!(
                 f,
-                "the SSH server's host key is {key}, which is not the one that is trusted"
+                "the SSH server's host key is {key}, which is not the one that is trusted: if it is \
+                 that machine's own, say so by --ssh-host-key={}",
+                key.to_string().replace(' ', ":")
             ),
             SshError::HostKey(None) => {
                 f.write_str("the SSH server has no host key of Ed25519 (ssh-ed25519)")
