@@ -1,5 +1,7 @@
 //! What an authority answers.
 
+use std::sync::OnceLock;
+
 use stockade_acme::renewal::Suggestion;
 use stockade_acme::{ChallengeKind, Error, Identifier, Issue, Key, Order, Response, Step};
 
@@ -55,13 +57,16 @@ fn suggest(input: &mut Input<'_>) {
 
 fn issue(what: u8, input: &mut Input<'_>) {
     let names = ["a.example", "www.a.example"];
-    let key = |byte: u8| Key::draw(|bytes| bytes.fill(byte)).expect("a key");
+    static KEYS: OnceLock<[Key; 2]> = OnceLock::new();
+    let [account, key] = KEYS.get_or_init(|| {
+        [1, 2].map(|byte| Key::draw(|bytes| bytes.fill(byte)).expect("a number on the curve"))
+    });
     let mut issue = Issue::new(Order {
         directory: "https://ca.example/directory".into(),
-        account: key(1),
+        account: account.clone(),
         email: (what & 2 != 0).then(|| "a@a.example".into()),
         binding: None,
-        key: key(2),
+        key: key.clone(),
         identifiers: names
             .map(|name| Identifier::parse(name).expect("a name"))
             .to_vec(),

@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_stays() {
-        let rest = r#","alpn":["h2"],"note":{"a":[1,2]},"port":8080"#;
+        let rest = r#","alpn":["h2"],"note":{"a":[1,0.10000000000000000001]},"port":8080"#;
         let mut host = read(&file(PAIR, rest));
         assert!(host.protocols.http2 && !host.protocols.http1);
         let chain = alloc::vec!["N".to_string()];
@@ -414,7 +414,10 @@ mod tests {
             key: "M".into(),
         });
         let text = String::from_utf8(host.to_file()).unwrap();
-        assert!(text.contains(r#""note":{"a":[1,2]}"#), "{text}");
+        assert!(
+            text.contains(r#""note":{"a":[1,0.10000000000000000001]}"#),
+            "{text}"
+        );
         assert!(text.contains(r#""own_cert":[["N"],"M"]"#), "{text}");
         assert!(text.contains(r#""alpn":["h2"]"#), "{text}");
     }

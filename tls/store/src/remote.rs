@@ -79,7 +79,8 @@ impl Remote {
         if host.is_empty() || !host.bytes().all(is_of_host) {
             return Err(error("the host is no name and no address"));
         }
-        if path.is_empty() || path.bytes().any(|byte| byte == b'\'' || byte < b' ') {
+        let is_odd = |letter: char| letter == '\'' || letter.is_control();
+        if path.is_empty() || path.contains(is_odd) {
             return Err(error(
                 "the path is empty, or has quotes or control characters",
             ));
@@ -218,6 +219,8 @@ mod tests {
             "git@ho st:a.git",
             "-o@host:a';reboot;'",
             "git@host:a'.git",
+            "git@host:a\u{7f}.git",
+            "git@host:a\u{9b}.git",
             "git@host:a\nb.git",
             "git@host:a.git#",
             "git@host:a.git#a b",
