@@ -16,7 +16,7 @@ struct Crate {
 
 /// The whole workspace. The machine knows nothing of the product, TCP and TLS nothing of each
 /// other: only `tunnel` joins them.
-const CRATES: [Crate; 15] = [
+const CRATES: [Crate; 16] = [
     Crate {
         name: "stockade-boot",
         may_know: &["stockade-kernel", "stockade-tunnel"],
@@ -62,6 +62,10 @@ const CRATES: [Crate; 15] = [
     },
     Crate {
         name: "stockade-channel",
+        may_know: &[],
+    },
+    Crate {
+        name: "stockade-http",
         may_know: &[],
     },
     Crate {

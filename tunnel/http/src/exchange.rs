@@ -1,0 +1,499 @@
+//! One client's connection: request by request, each with its backend, until one side ends.
+//!
+//! An [`Exchange`] is shown what waits at its two ends and says what of it was taken; what is to be
+//! sent it appends to two buffers. Its owner finds backends, keeps connections, and has the clock.
+//!
+//! ```text
+//! Head ──► Routing ──► Carrying ──► Head ──► …
+//!   │                     └──► Upgraded
+//!   └──► Over (a page of ours was sent)
+//! ```
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::body::{Body, BodyError, Framing, Piece, write_chunk, write_end};
+use crate::{Client, Refusal, Request, page, request, response};
+
+/// Most bytes that wait to be sent before more is taken.
+const MAX_WAITING: usize = 32 * 1024;
+
+/// What an exchange is to do beside carrying.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Most bytes of a request's body; `None`: any number.
+    pub max_body: Option<u64>,
+    /// A field for every response, name and value.
+    pub extra: Option<(String, String)>,
+}
+
+/// One client's connection.
+pub struct Exchange {
+    options: Options,
+    state: State,
+    /// The connection ends with the next response.
+    ends: bool,
+}
+
+enum State {
+    /// A request's head comes.
+    Head,
+    /// Its backend is being connected to.
+    Routing(Box),
+    Carrying(Box),
+    /// Another protocol has taken over.
+    Upgraded,
+    /// What was said was said; the rest of the client's bytes count no more.
+    Over,
+}
+
+type Box = alloc::boxed::Box<Carried>;
+
+/// A request on its way, and its response.
+struct Carried {
+    request: Request,
+    /// Its head as the backend gets it, for as long as it may have to be sent again.
+    head: Vec<u8>,
+    /// Bytes of the body so far.
+    sent: u64,
+    asked: Body,
+    answer: Answer,
+    /// The backend's connection was kept from an earlier request.
+    reused: bool,
+    /// It has said something.
+    answered: bool,
+}
+
+enum Answer {
+    /// Its head comes.
+    Head,
+    Body {
+        from: Body,
+        to: Framing,
+        keep: bool,
+        client_keep: bool,
+    },
+    Done {
+        keep: bool,
+        client_keep: bool,
+    },
+}
+
+/// What waits at an end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Nothing will come behind them.
+    pub ended: bool,
+}
+
+/// What a turn has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Bytes taken of what waited at the client's end.
+    pub client: usize,
+    /// The same for the backend's end.
+    pub backend: usize,
+    /// What the owner has to do.
+    pub progress: Progress,
+}
+
+/// What the owner has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Come again: at once if anything was taken, else once something has changed.
+    Wait,
+    /// Connect to this host's backend, then [`Exchange::connected`] or [`Exchange::unreachable`].
+    Connect {
+        /// The host; `None`: the request names none.
+        host: Option<String>,
+        /// Not by a connection that was kept: such a one has just turned out to be dead.
+        fresh: bool,
+    },
+    /// The request is answered: the backend's connection can be kept, or not.
+    Release {
+        /// It takes another request.
+        keep: bool,
+    },
+    /// From now on carry bytes as they are, both ways.
+    Upgrade,
+    /// End both ends in order once all is sent.
+    End,
+    /// A message was cut off: end the client's connection such that it can tell.
+    Abort,
+}
+
+impl Exchange {
+    /// A connection on which nothing was said yet.
+    pub fn new(options: Options) -> Exchange {
+        Exchange {
+            options,
+            state: State::Head,
+            ends: false,
+        }
+    }
+
+    /// The client's connection ends with the response whose head comes next.
+    pub fn end_after_response(&mut self) {
+        self.ends = true;
+    }
+
+    /// Whether it waits for a request, and not for the rest of one.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Head)
+    }
+
+    /// Moves what can be moved.
+    pub fn poll(
+        &mut self,
+        about: &Client<'_>,
+        client: View<'_>,
+        backend: Option<View<'_>>,
+        to_client: &mut Vec<u8>,
+        to_backend: &mut Vec<u8>,
+    ) -> Turn {
+        let wait = |client, progress| Turn {
+            client,
+            backend: 0,
+            progress,
+        };
+        match core::mem::replace(&mut self.state, State::Over) {
+            State::Head => self.head(about, client, to_client),
+            State::Routing(carried) => {
+                self.state = State::Routing(carried);
+                wait(0, Progress::Wait)
+            }
+            State::Carrying(carried) => {
+                self.carrying(carried, client, backend, to_client, to_backend)
+            }
+            State::Upgraded => {
+                self.state = State::Upgraded;
+                wait(0, Progress::Upgrade)
+            }
+            State::Over => wait(client.bytes.len(), Progress::End),
+        }
+    }
+
+    /// The backend is there. `reused`: its connection was kept from an earlier request.
+    pub fn connected(&mut self, reused: bool, to_backend: &mut Vec<u8>) {
+        match core::mem::replace(&mut self.state, State::Over) {
+            State::Routing(mut carried) => {
+                to_backend.extend_from_slice(&carried.head);
+                carried.reused = reused;
+                if !(reused && carried.request.may_repeat) {
+                    carried.head = Vec::new();
+                }
+                self.state = State::Carrying(carried);
+            }
+            other => self.state = other,
+        }
+    }
+
+    /// There is no backend: the client gets a page with this status.
+    pub fn unreachable(&mut self, status: u16, to_client: &mut Vec<u8>) {
+        match core::mem::replace(&mut self.state, State::Over) {
+            State::Routing(carried) => self.say(status, carried.request.is_head, to_client),
+            other => self.state = other,
+        }
+    }
+
+    /// Nothing has moved for too long. What the client can still be told it is told.
+    pub fn timed_out(&mut self, has_begun: bool, to_client: &mut Vec<u8>) -> Progress {
+        match core::mem::replace(&mut self.state, State::Over) {
+            State::Head if has_begun => {
+                self.say(408, false, to_client);
+                Progress::Wait
+            }
+            State::Routing(carried) => {
+                self.say(504, carried.request.is_head, to_client);
+                Progress::Wait
+            }
+            State::Carrying(carried) if matches!(carried.answer, Answer::Head) => {
+                self.say(504, carried.request.is_head, to_client);
+                Progress::Wait
+            }
+            State::Carrying(_) => Progress::Abort,
+            _ => Progress::End,
+        }
+    }
+
+    fn say(&mut self, status: u16, is_head: bool, to_client: &mut Vec<u8>) {
+        to_client.extend_from_slice(&page(status, is_head));
+        self.state = State::Over;
+    }
+
+    fn head(&mut self, about: &Client<'_>, client: View<'_>, to_client: &mut Vec<u8>) -> Turn {
+        let turn = |client, progress| Turn {
+            client,
+            backend: 0,
+            progress,
+        };
+        let mut head = Vec::new();
+        match request(client.bytes, about, &mut head) {
+            Ok(None) if client.ended => turn(client.bytes.len(), Progress::End),
+            Ok(None) => {
+                self.state = State::Head;
+                turn(0, Progress::Wait)
+            }
+            Ok(Some(request)) => {
+                let (length, host) = (request.length, request.host.clone());
+                let too_large =
+                    |most| matches!(request.framing, Framing::Length(length) if length > most);
+                if self.options.max_body.is_some_and(too_large) {
+                    self.say(413, request.is_head, to_client);
+                    return turn(length, Progress::Wait);
+                }
+                self.state = State::Routing(Box::new(Carried {
+                    asked: Body::new(request.framing),
+                    request,
+                    head,
+                    sent: 0,
+                    answer: Answer::Head,
+                    reused: false,
+                    answered: false,
+                }));
+                let fresh = false;
+                turn(length, Progress::Connect { host, fresh })
+            }
+            Err(refusal) => {
+                self.say(refusal.status(), false, to_client);
+                turn(client.bytes.len(), Progress::Wait)
+            }
+        }
+    }
+
+    fn carrying(
+        &mut self,
+        mut carried: Box,
+        client: View<'_>,
+        backend: Option<View<'_>>,
+        to_client: &mut Vec<u8>,
+        to_backend: &mut Vec<u8>,
+    ) -> Turn {
+        let mut turn = Turn {
+            client: 0,
+            backend: 0,
+            progress: Progress::Wait,
+        };
+        // Upwards.
+        let unfinished = !carried.asked.is_over();
+        if unfinished && to_backend.len() < MAX_WAITING {
+            let most = self.options.max_body;
+            match carried.up(client.bytes, most, to_backend) {
+                Ok(taken) => turn.client = taken,
+                Err(status) if matches!(carried.answer, Answer::Head) => {
+                    self.say(status, carried.request.is_head, to_client);
+                    turn.client = client.bytes.len();
+                    return turn;
+                }
+                Err(_) => {
+                    turn.progress = Progress::Abort;
+                    return turn;
+                }
+            }
+            if client.ended && turn.client == client.bytes.len() && !carried.asked.is_over() {
+                // The rest of the request will never come: nobody waits for an answer.
+                turn.progress = Progress::Abort;
+                return turn;
+            }
+        }
+        // Downwards.
+        let Some(backend) = backend else {
+            self.state = State::Carrying(carried);
+            return turn;
+        };
+        carried.answered |= !backend.bytes.is_empty();
+        if to_client.len() < MAX_WAITING {
+            let extra = self.options.extra.as_ref();
+            let extra = extra.map(|(name, value)| (name.as_str(), value.as_str()));
+            match carried.down(backend, self.ends, extra, to_client) {
+                Ok(Down::Took(taken)) => turn.backend = taken,
+                Ok(Down::Upgrade(taken)) => {
+                    turn.backend = taken;
+                    turn.progress = Progress::Upgrade;
+                    self.state = State::Upgraded;
+                    return turn;
+                }
+                Err(Failure::Repeat) => {
+                    let (host, fresh) = (carried.request.host.clone(), true);
+                    turn.progress = Progress::Connect { host, fresh };
+                    self.state = State::Routing(carried);
+                    return turn;
+                }
+                Err(Failure::Page(status)) => {
+                    self.say(status, carried.request.is_head, to_client);
+                    return turn;
+                }
+                Err(Failure::Cut) => {
+                    turn.progress = Progress::Abort;
+                    return turn;
+                }
+            }
+        }
+        if let Answer::Done { keep, client_keep } = carried.answer {
+            let keep = keep && carried.asked.is_over();
+            turn.progress = Progress::Release { keep };
+            self.state = match client_keep && carried.asked.is_over() {
+                true => State::Head,
+                false => State::Over,
+            };
+            return turn;
+        }
+        self.state = State::Carrying(carried);
+        turn
+    }
+}
+
+enum Down {
+    Took(usize),
+    /// Another protocol begins behind so many bytes.
+    Upgrade(usize),
+}
+
+enum Failure {
+    /// The kept connection was dead: the request can go by another one.
+    Repeat,
+    /// The client gets this status.
+    Page(u16),
+    /// The client has got a part of the answer.
+    Cut,
+}
+
+impl Carried {
+    /// Carries the request's body; returns how many bytes were taken.
+    ///
+    /// # Errors
+    ///
+    /// The status that it is refused with.
+    fn up(&mut self, bytes: &[u8], most: Option<u64>, out: &mut Vec<u8>) -> Result<usize, u16> {
+        let mut at = 0;
+        while out.len() < MAX_WAITING {
+            let waiting = bytes.get(at..).unwrap_or_default();
+            let piece = self.asked.next(waiting).map_err(|_| 400_u16)?;
+            let count = match piece {
+                Piece::More | Piece::End => break,
+                Piece::Framing(count) => count,
+                Piece::Content(count) => {
+                    let count = count.min(MAX_WAITING);
+                    self.sent = self
+                        .sent
+                        .saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+                    if most.is_some_and(|most| self.sent > most) {
+                        return Err(413);
+                    }
+                    let content = waiting.get(..count).unwrap_or_default();
+                    match self.request.framing {
+                        Framing::Chunked => write_chunk(out, content),
+                        _ => out.extend_from_slice(content),
+                    }
+                    count
+                }
+                Piece::Trailers(count) => {
+                    write_end(out, waiting.get(..count).unwrap_or_default());
+                    count
+                }
+            };
+            self.asked.took(waiting, piece, count);
+            at += count;
+        }
+        Ok(at)
+    }
+
+    /// Carries the answer.
+    fn down(
+        &mut self,
+        backend: View<'_>,
+        ends: bool,
+        extra: Option<(&str, &str)>,
+        out: &mut Vec<u8>,
+    ) -> Result<Down, Failure> {
+        let mut at = 0;
+        while out.len() < MAX_WAITING {
+            let waiting = backend.bytes.get(at..).unwrap_or_default();
+            match &mut self.answer {
+                Answer::Head => {
+                    let closes = ends || !self.asked.is_over();
+                    let found = response(waiting, &self.request, closes, extra, out);
+                    let found = found.map_err(|_: Refusal| Failure::Page(502))?;
+                    let Some(found) = found else {
+                        if !backend.ended {
+                            break;
+                        }
+                        let may_repeat = self.reused && !self.answered;
+                        return Err(match may_repeat && self.request.may_repeat {
+                            true => Failure::Repeat,
+                            false => Failure::Page(502),
+                        });
+                    };
+                    at += found.length;
+                    if found.is_upgrade {
+                        return Ok(Down::Upgrade(at));
+                    }
+                    if !found.is_interim {
+                        self.answer = Answer::Body {
+                            from: Body::new(found.framing),
+                            to: found.to_client,
+                            keep: found.keep_alive,
+                            client_keep: found.client_keep_alive,
+                        };
+                    }
+                }
+                Answer::Body {
+                    from,
+                    to,
+                    keep,
+                    client_keep,
+                } => {
+                    let piece = from.next(waiting).map_err(|_: BodyError| Failure::Cut)?;
+                    let count = match piece {
+                        Piece::More if backend.ended => {
+                            from.ended().map_err(|_| Failure::Cut)?;
+                            0
+                        }
+                        Piece::More => break,
+                        Piece::End => 0,
+                        Piece::Framing(count) => count,
+                        Piece::Content(count) => {
+                            let count = count.min(MAX_WAITING);
+                            let content = waiting.get(..count).unwrap_or_default();
+                            match to {
+                                Framing::Chunked => write_chunk(out, content),
+                                _ => out.extend_from_slice(content),
+                            }
+                            count
+                        }
+                        Piece::Trailers(count) => {
+                            if *to == Framing::Chunked {
+                                write_end(out, waiting.get(..count).unwrap_or_default());
+                                // Written once, here.
+                                *to = Framing::None;
+                            }
+                            count
+                        }
+                    };
+                    from.took(waiting, piece, count);
+                    at += count;
+                    if from.is_over() {
+                        if *to == Framing::Chunked {
+                            write_end(out, b"");
+                        }
+                        self.answer = Answer::Done {
+                            keep: *keep,
+                            client_keep: *client_keep,
+                        };
+                    }
+                }
+                Answer::Done { keep, .. } => {
+                    // What comes unasked spoils the connection for others.
+                    *keep &= waiting.is_empty() && !backend.ended;
+                    break;
+                }
+            }
+        }
+        Ok(Down::Took(at))
+    }
+}
+
+#[cfg(test)]
+mod tests;

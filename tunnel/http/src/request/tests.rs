@@ -1,0 +1,445 @@
+//! What clients send, and what backends get of it.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::{Client, Fault, Framing, Refusal, Request, request};
+
+fn client() -> Client<'static> {
+    Client {
+        address: "192.0.2.7".parse().unwrap(),
+        server_name: Some("tls.example"),
+    }
+}
+
+fn carried(head: &str) -> (Request, String) {
+    let mut out = Vec::new();
+    let found = request(head.as_bytes(), &client(), &mut out);
+    let found = found.unwrap().unwrap();
+    (found, String::from_utf8(out).unwrap())
+}
+
+fn refused(head: &[u8]) -> Refusal {
+    let mut out = Vec::new();
+    let refusal = request(head, &client(), &mut out).expect_err(&head.escape_ascii().to_string());
+    assert!(out.is_empty());
+    refusal
+}
+
+/// The fields of the backend's head, but for ours.
+fn rest(head: &str) -> String {
+    let (_, text) = carried(head);
+    let theirs = |line: &&str| !line.starts_with("X-Forwarded-") && !line.starts_with("Forwarded");
+    let lines: Vec<&str> = text.trim_end().split("\r\n").filter(theirs).collect();
+    lines.join("|")
+}
+
+#[test]
+fn a_head_is_written_anew() {
+    let (found, text) =
+        carried("GET /a?b HTTP/1.1\r\naccept:  x \r\nHOST: Www.Example.org:443\r\n\r\nrest of it");
+    assert_eq!(
+        text,
+        "GET /a?b HTTP/1.1\r\nHost: Www.Example.org:443\r\naccept: x\r\n\
+         X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-Host: Www.Example.org:443\r\n\
+         Forwarded: for=192.0.2.7;proto=https;host=\"Www.Example.org:443\"\r\n\r\n"
+    );
+    assert_eq!(found.host.as_deref(), Some("www.example.org"));
+    assert_eq!(found.framing, Framing::None);
+    assert!(found.keep_alive && found.may_repeat && !found.is_head && !found.may_upgrade);
+    assert_eq!(found.length, 61);
+}
+
+#[test]
+fn hosts_are_found_in_every_form() {
+    for (head, expected) in [
+        ("GET / HTTP/1.1\r\nHost: a.example.\r\n\r\n", "a.example"),
+        ("GET / HTTP/1.1\r\nHost: A:\r\n\r\n", "a"),
+        (
+            "GET / HTTP/1.1\r\nHost: [2001:db8::1]:8443\r\n\r\n",
+            "[2001:db8::1]",
+        ),
+        ("GET / HTTP/1.1\r\nHost: 192.0.2.1:1\r\n\r\n", "192.0.2.1"),
+        ("GET / HTTP/1.0\r\n\r\n", "tls.example"),
+        ("GET / HTTP/1.0\r\nHost: b\r\n\r\n", "b"),
+        ("GET http://c/ HTTP/1.0\r\n\r\n", "c"),
+        ("GET https://D:1/x HTTP/1.1\r\nHost: d:1\r\n\r\n", "d"),
+    ] {
+        let (found, text) = carried(head);
+        assert_eq!(found.host.as_deref(), Some(expected), "{head}");
+        assert!(text.contains("\r\nHost: "), "{text}");
+    }
+}
+
+#[test]
+fn absolute_targets_become_paths() {
+    for (target, expected) in [
+        ("http://a/b?c", "/b?c"),
+        ("HTTPS://a", "/"),
+        ("https://a/", "/"),
+        ("/http://a/", "/http://a/"),
+    ] {
+        let head = alloc::format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let line = alloc::format!("GET {expected} HTTP/1.1|Host: a");
+        assert_eq!(rest(&head), line);
+    }
+    assert_eq!(
+        rest("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "OPTIONS * HTTP/1.1|Host: a"
+    );
+    assert_eq!(
+        rest("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "OPTIONS * HTTP/1.1|Host: a"
+    );
+}
+
+/// Every shape by which a backend might be led to see another message than we do, and what else can't
+/// be carried.
+#[test]
+fn what_could_be_read_in_two_ways_is_refused() {
+    let body = |fields: &str| alloc::format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    let host = |value: &str| alloc::format!("GET / HTTP/1.1\r\nHost: {value}\r\n\r\n");
+    let target = |target: &str| alloc::format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let table: Vec<(String, Fault)> = [
+        (
+            "CL.TE",
+            body("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"),
+            Fault::TwoLengths,
+        ),
+        (
+            "TE.CL",
+            body("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n"),
+            Fault::TwoLengths,
+        ),
+        (
+            "TE.TE",
+            body("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+            Fault::TransferEncoding,
+        ),
+        (
+            "TE.TE other",
+            body("Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n"),
+            Fault::TransferEncoding,
+        ),
+        (
+            "TE list",
+            body("Transfer-Encoding: gzip, chunked\r\n"),
+            Fault::TransferEncoding,
+        ),
+        (
+            "TE doubled",
+            body("Transfer-Encoding: chunked, chunked\r\n"),
+            Fault::TransferEncoding,
+        ),
+        (
+            "TE misspelt",
+            body("Transfer-Encoding: xchunked\r\n"),
+            Fault::TransferEncoding,
+        ),
+        (
+            "TE quoted",
+            body("Transfer-Encoding: \"chunked\"\r\n"),
+            Fault::TransferEncoding,
+        ),
+        (
+            "TE with VT",
+            body("Transfer-Encoding: \x0bchunked\r\n"),
+            Fault::Syntax,
+        ),
+        (
+            "TE empty",
+            body("Transfer-Encoding:\r\n"),
+            Fault::TransferEncoding,
+        ),
+        (
+            "TE identity",
+            body("Transfer-Encoding: identity\r\n"),
+            Fault::TransferEncoding,
+        ),
+        (
+            "TE in HTTP/1.0",
+            "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".into(),
+            Fault::TransferEncoding,
+        ),
+        (
+            "CL twice, alike",
+            body("Content-Length: 4\r\nContent-Length: 4\r\n"),
+            Fault::Length,
+        ),
+        (
+            "CL twice",
+            body("Content-Length: 4\r\nContent-Length: 5\r\n"),
+            Fault::Length,
+        ),
+        ("CL list", body("Content-Length: 4, 4\r\n"), Fault::Length),
+        ("CL signed", body("Content-Length: +4\r\n"), Fault::Length),
+        ("CL negative", body("Content-Length: -4\r\n"), Fault::Length),
+        (
+            "CL hexadecimal",
+            body("Content-Length: 0x4\r\n"),
+            Fault::Length,
+        ),
+        ("CL empty", body("Content-Length: \r\n"), Fault::Length),
+        (
+            "CL blank inside",
+            body("Content-Length: 4 4\r\n"),
+            Fault::Length,
+        ),
+        (
+            "CL too great",
+            body("Content-Length: 18446744073709551616\r\n"),
+            Fault::Length,
+        ),
+        ("obs-fold", body("A: b\r\n c\r\n"), Fault::Syntax),
+        (
+            "obs-fold first",
+            "GET / HTTP/1.1\r\n Host: a\r\n\r\n".into(),
+            Fault::Syntax,
+        ),
+        (
+            "bare LF",
+            "GET / HTTP/1.1\nHost: a\r\n\r\n".into(),
+            Fault::LineEnd,
+        ),
+        (
+            "bare LF at the end",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n".into(),
+            Fault::LineEnd,
+        ),
+        (
+            "bare LF in a value",
+            body("A: b\nTransfer-Encoding: chunked\r\n"),
+            Fault::LineEnd,
+        ),
+        ("bare CR", body("A: b\rc\r\n"), Fault::LineEnd),
+        ("CR before CR LF", body("A: b\r\r\n"), Fault::LineEnd),
+        (
+            "blank before the colon",
+            body("Content-Length : 4\r\n"),
+            Fault::Syntax,
+        ),
+        (
+            "blank in a name",
+            body("Content Length: 4\r\n"),
+            Fault::Syntax,
+        ),
+        (
+            "tab in a name",
+            body("Content-Length\t: 4\r\n"),
+            Fault::Syntax,
+        ),
+        ("no colon", body("Content-Length\r\n"), Fault::Syntax),
+        ("no name", body(": 4\r\n"), Fault::Syntax),
+        ("NUL in a value", body("A: b\0c\r\n"), Fault::Syntax),
+        ("NUL in a name", body("A\0: b\r\n"), Fault::Syntax),
+        ("no Host", "GET / HTTP/1.1\r\n\r\n".into(), Fault::Host),
+        (
+            "two Hosts",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".into(),
+            Fault::Host,
+        ),
+        ("empty Host", host(""), Fault::Host),
+        ("Host with a path", host("a/b"), Fault::Host),
+        ("Host with a user", host("u@a"), Fault::Host),
+        ("Host with blanks", host("a b"), Fault::Host),
+        ("two in one Host", host("a, b"), Fault::Host),
+        ("Host with a bad port", host("a:b"), Fault::Host),
+        ("Host with a great port", host("a:65536"), Fault::Host),
+        ("Host with a signed port", host("a:+1"), Fault::Host),
+        ("Host with brackets", host("[a]"), Fault::Host),
+        ("Host quoted", host("\"a\""), Fault::Host),
+        (
+            "absolute-form against Host",
+            target("http://b/"),
+            Fault::HostMismatch,
+        ),
+        (
+            "absolute-form with a user",
+            target("http://u@a/"),
+            Fault::Target,
+        ),
+        (
+            "absolute-form without a host",
+            target("http:///x"),
+            Fault::Target,
+        ),
+        ("another scheme", target("ftp://a/"), Fault::Target),
+        ("no path", target("a"), Fault::Target),
+        ("asterisk", target("*"), Fault::Target),
+        ("fragment", target("/a#b"), Fault::Target),
+        (
+            "Connection is no list of names",
+            body("Connection: a b\r\n"),
+            Fault::Connection,
+        ),
+        (
+            "no blank after the method",
+            "GET/ HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+            Fault::Syntax,
+        ),
+        (
+            "a method that is none",
+            "G(T / HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+            Fault::Syntax,
+        ),
+        (
+            "no version",
+            "GET /\r\nHost: a\r\n\r\n".into(),
+            Fault::Syntax,
+        ),
+        (
+            "a word more",
+            "GET / x HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+            Fault::Syntax,
+        ),
+        (
+            "blank lines",
+            "\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+            Fault::Syntax,
+        ),
+    ]
+    .map(|(_, head, fault)| (head, fault))
+    .into();
+    for (head, fault) in table {
+        let refusal = refused(head.as_bytes());
+        assert_eq!(
+            refusal,
+            Refusal::Malformed(fault),
+            "{:?}",
+            head.escape_debug().to_string()
+        );
+        assert_eq!(refusal.status(), 400);
+    }
+}
+
+#[test]
+fn other_refusals_have_statuses_of_their_own() {
+    let many = "A: b\r\n".repeat(crate::MAX_FIELDS);
+    let long = "a".repeat(crate::MAX_HEAD);
+    for (head, status) in [
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_string(), 405),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n".to_string(),
+            417,
+        ),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_string(), 505),
+        (
+            alloc::format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"),
+            431,
+        ),
+        (
+            alloc::format!("GET / HTTP/1.1\r\nHost: a\r\nA: {long}\r\n\r\n"),
+            431,
+        ),
+    ] {
+        assert_eq!(refused(head.as_bytes()).status(), status);
+    }
+}
+
+#[test]
+fn a_head_counts_once_it_is_whole_wherever_it_was_cut() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n";
+    for end in 0..head.len() {
+        let mut out = Vec::new();
+        let found = request(&head.as_bytes()[..end], &client(), &mut out);
+        assert_eq!(found, Ok(None));
+        assert!(out.is_empty());
+    }
+    assert_eq!(carried(head).0.framing, Framing::Length(3));
+}
+
+#[test]
+fn what_the_client_says_of_itself_goes() {
+    let text = rest(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1\r\nx-forwarded-proto: http\r\n\
+         X-Forwarded-Anything: x\r\nForwarded: for=1\r\nX-Real-IP: 1\r\nX_Forwarded_For: 1\r\n\
+         Content_Length: 5\r\nX-Mine: y\r\n\r\n",
+    );
+    assert_eq!(text, "GET / HTTP/1.1|Host: a|X-Mine: y");
+}
+
+#[test]
+fn fields_of_this_hop_end_here() {
+    let text = rest(
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: x-mine, host, Close\r\nKeep-Alive: timeout=5\r\n\
+         Proxy-Connection: keep-alive\r\nTE: trailers\r\nX-Mine: y\r\nX-Other: z\r\n\r\n",
+    );
+    assert_eq!(text, "GET / HTTP/1.1|Host: a|X-Other: z");
+}
+
+#[test]
+fn connections_are_kept_as_their_version_says() {
+    for (line, expected) in [
+        ("HTTP/1.1\r\nHost: a", true),
+        ("HTTP/1.1\r\nHost: a\r\nConnection: close", false),
+        (
+            "HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close",
+            false,
+        ),
+        ("HTTP/1.0", false),
+        ("HTTP/1.0\r\nConnection: Keep-Alive", true),
+    ] {
+        let (found, _) = carried(&alloc::format!("GET / {line}\r\n\r\n"));
+        assert_eq!(found.keep_alive, expected, "{line}");
+    }
+}
+
+#[test]
+fn a_websocket_may_be_upgraded_to_and_http_2_in_the_clear_may_not() {
+    let head = |fields: &str| alloc::format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    let text = head(
+        "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    );
+    assert!(carried(&text).0.may_upgrade);
+    assert_eq!(
+        rest(&text),
+        "GET / HTTP/1.1|Host: a|Sec-WebSocket-Version: 13|Connection: upgrade|Upgrade: websocket"
+    );
+    for fields in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket, H2C\r\n",
+        "Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n",
+        "Upgrade: websocket\r\n",
+        "Connection: Upgrade\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n",
+    ] {
+        let (found, text) = carried(&head(fields));
+        assert!(
+            !found.may_upgrade && !text.to_lowercase().contains("upgrade:"),
+            "{text}"
+        );
+        assert!(!text.to_lowercase().contains("http2-settings"), "{text}");
+    }
+}
+
+#[test]
+fn an_expectation_is_passed_on_to_those_who_know_it() {
+    let head = |version: &str| {
+        alloc::format!(
+            "PUT / {version}\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n"
+        )
+    };
+    let (found, text) = carried(&head("HTTP/1.1"));
+    assert!(found.expects_continue && text.contains("Expect: 100-continue\r\n"));
+    let (found, text) = carried(&head("HTTP/1.0"));
+    assert!(!found.expects_continue && !text.contains("Expect"));
+}
+
+#[test]
+fn a_client_of_ipv6_is_told_as_the_standard_says() {
+    let client = Client {
+        address: "2001:db8::7".parse().unwrap(),
+        server_name: None,
+    };
+    let mut out = Vec::new();
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    request(head, &client, &mut out).unwrap().unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("X-Forwarded-For: 2001:db8::7\r\n"), "{text}");
+    assert!(
+        text.contains("Forwarded: for=\"[2001:db8::7]\";proto=https;host=a\r\n"),
+        "{text}"
+    );
+}
