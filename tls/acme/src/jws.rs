@@ -6,8 +6,6 @@ use alloc::vec::Vec;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hkdf::hmac::{Hmac, Mac};
-use p256::ecdsa::Signature;
-use p256::ecdsa::signature::Signer as _;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -45,23 +43,16 @@ pub struct Binding {
     pub secret: Zeroizing<Vec<u8>>,
 }
 
-impl Key {
-    fn sign(&self, text: &str) -> Vec<u8> {
-        let signature: Signature = self.signing().sign(text.as_bytes());
-        signature.to_bytes().to_vec()
-    }
-}
-
 /// A request's body, signed for this URL and with this nonce alone; its type is
 /// `application/jose+json`.
 pub fn sign(signer: Signer<'_>, url: &str, nonce: &str, payload: Payload<'_>) -> Vec<u8> {
-    let mut protected = json!({"alg": "ES256", "nonce": nonce, "url": url});
     let (key, (name, value)) = match signer {
         Signer::Key(key) => (key, ("jwk", key.public_json())),
         Signer::Account { key, url } => (key, ("kid", json!(url))),
     };
+    let mut protected = json!({"alg": key.algorithm(), "nonce": nonce, "url": url});
     insert(&mut protected, name, value);
-    let signed = flattened(&protected, payload, |text| key.sign(text));
+    let signed = flattened(&protected, payload, |text| key.sign(text.as_bytes()));
     format!("{signed}").into_bytes()
 }
 
@@ -108,8 +99,8 @@ fn insert(object: &mut Value, name: &str, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use p256::ecdsa::VerifyingKey;
     use p256::ecdsa::signature::Verifier;
+    use p256::ecdsa::{Signature, VerifyingKey};
 
     const URL: &str = "https://ca.example/new-order";
 

@@ -1,14 +1,21 @@
-//! Keys on the curve P-256: an account's, and one for each certificate.
+//! Private keys, an account's and one for each certificate: on the curve P-256, or of RSA where
+//! somebody's clients want that.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hkdf::Hkdf;
 use p256::SecretKey;
-use p256::ecdsa::SigningKey;
+use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
+use rsa::RsaPrivateKey;
+use rsa::pkcs1v15;
+use rsa::signature::{SignatureEncoding, Signer};
+use rsa::traits::PublicKeyParts;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -16,9 +23,18 @@ use zeroize::Zeroizing;
 /// How often a key is drawn before it is given up: one draw in 2^32 is no key.
 const DRAWS: u8 = 64;
 
+/// Bits of RSA keys that are read; clients refuse shorter ones, and this TLS longer ones.
+const RSA_BITS: core::ops::RangeInclusive<usize> = 2_048..=4_096;
+
 /// A private key. It displays nothing of itself, and is wiped when dropped.
 #[derive(Clone)]
-pub struct Key(SigningKey);
+pub struct Key(pub(crate) Kind);
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    P256(SigningKey),
+    Rsa(Box<RsaPrivateKey>),
+}
 
 /// What a key of a seed is for: another purpose would have another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +49,14 @@ pub struct NoKey;
 
 impl fmt::Display for NoKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this is no private key on the curve P-256 (PKCS #8, PEM)")
+        f.write_str("this is no private key on the curve P-256 or of RSA with 2048 to 4096 bits (PKCS #8, PEM)")
     }
 }
 
 impl core::error::Error for NoKey {}
 
 impl Key {
-    /// Draws a key: `fill` gives unpredictable bytes.
+    /// Draws a key on the curve P-256: `fill` gives unpredictable bytes.
     ///
     /// # Errors
     ///
@@ -52,7 +68,7 @@ impl Key {
         })
     }
 
-    /// The key that grows from this seed (HKDF-SHA256, RFC 5869, without salt): always the same one.
+    /// The key on the curve P-256 that grows from this seed (HKDF-SHA256, RFC 5869, without salt): always the same one.
     ///
     /// # Errors
     ///
@@ -74,7 +90,14 @@ impl Key {
     ///
     /// It is none, or of another kind.
     pub fn from_pem(pem: &str) -> Result<Key, NoKey> {
-        SigningKey::from_pkcs8_pem(pem).map(Key).map_err(|_| NoKey)
+        if let Ok(key) = SigningKey::from_pkcs8_pem(pem) {
+            return Ok(Key(Kind::P256(key)));
+        }
+        let key = RsaPrivateKey::from_pkcs8_pem(pem).map_err(|_| NoKey)?;
+        match RSA_BITS.contains(&key.n().bits()) {
+            true => Ok(Key(Kind::Rsa(Box::new(key)))),
+            false => Err(NoKey),
+        }
     }
 
     /// The key as PKCS #8 in PEM.
@@ -83,18 +106,50 @@ impl Key {
     ///
     /// None that a key could cause.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, NoKey> {
-        let pem = SecretKey::from(&self.0).to_pkcs8_pem(LineEnding::LF);
+        let pem = match &self.0 {
+            Kind::P256(key) => SecretKey::from(key).to_pkcs8_pem(LineEnding::LF),
+            Kind::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF),
+        };
         pem.map_err(|_| NoKey)
     }
 
-    /// The public key as JSON (RFC 7517, RFC 7518 §6.2.1), its members in the order of their names.
+    /// The public key as JSON (RFC 7517, RFC 7518 §6), its members in the order of their names.
     pub(crate) fn public_json(&self) -> Value {
-        let point = self.0.verifying_key().to_encoded_point(false);
-        let word = |bytes: Option<&_>| {
-            let bytes: Option<&[u8]> = bytes.map(|bytes: &p256::FieldBytes| bytes.as_slice());
-            Base64UrlUnpadded::encode_string(bytes.unwrap_or_default())
-        };
-        json!({"crv": "P-256", "kty": "EC", "x": word(point.x()), "y": word(point.y())})
+        match &self.0 {
+            Kind::P256(key) => {
+                let point = key.verifying_key().to_encoded_point(false);
+                let word = |bytes: Option<&_>| {
+                    let bytes: Option<&[u8]> =
+                        bytes.map(|bytes: &p256::FieldBytes| bytes.as_slice());
+                    Base64UrlUnpadded::encode_string(bytes.unwrap_or_default())
+                };
+                json!({"crv": "P-256", "kty": "EC", "x": word(point.x()), "y": word(point.y())})
+            }
+            Kind::Rsa(key) => {
+                let word =
+                    |number: &rsa::BigUint| Base64UrlUnpadded::encode_string(&number.to_bytes_be());
+                json!({"e": word(key.e()), "kty": "RSA", "n": word(key.n())})
+            }
+        }
+    }
+
+    /// What a signature of this key with SHA-256 is called in JSON (RFC 7518 §3.1).
+    pub(crate) fn algorithm(&self) -> &'static str {
+        match self.0 {
+            Kind::P256(_) => "ES256",
+            Kind::Rsa(_) => "RS256",
+        }
+    }
+
+    /// A signature over this with SHA-256 as JSON has it (RFC 7518 §3.3, §3.4).
+    pub(crate) fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+        match &self.0 {
+            Kind::P256(key) => {
+                let signature: Signature = key.sign(bytes);
+                signature.to_bytes().to_vec()
+            }
+            Kind::Rsa(key) => signed_with_rsa(key, bytes),
+        }
     }
 
     /// The public key's thumbprint (RFC 7638).
@@ -107,10 +162,14 @@ impl Key {
     pub fn authorization(&self, token: &str) -> String {
         format!("{token}.{}", self.thumbprint())
     }
+}
 
-    pub(crate) fn signing(&self) -> &SigningKey {
-        &self.0
-    }
+/// A signature with SHA-256 (RSASSA-PKCS1-v1_5, RFC 8017 §8.2); empty for a key that can't sign,
+/// which no key from 2,048 bits on is.
+pub(crate) fn signed_with_rsa(key: &RsaPrivateKey, bytes: &[u8]) -> Vec<u8> {
+    let key = pkcs1v15::SigningKey::<Sha256>::new(key.clone());
+    let signature = key.try_sign(bytes);
+    signature.map_or_else(|_| Vec::new(), |signature| signature.to_vec())
 }
 
 /// The first draw that is a key: a number from 1 to one less than the curve's order.
@@ -119,7 +178,7 @@ fn first_key(mut draw: impl FnMut(&mut [u8], u8) -> Result<(), NoKey>) -> Result
         let mut bytes = Zeroizing::new([0; 32]);
         draw(bytes.as_mut(), count)?;
         if let Ok(key) = SigningKey::from_slice(bytes.as_ref()) {
-            return Ok(Key(key));
+            return Ok(Key(Kind::P256(key)));
         }
     }
     Err(NoKey)

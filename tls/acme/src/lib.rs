@@ -28,6 +28,7 @@ mod proof;
 pub mod renewal;
 mod request;
 mod response;
+mod rsa_draw;
 
 pub use directory::Directory;
 pub use error::{Error, Stage};
@@ -38,3 +39,4 @@ pub use key::{Key, NoKey, Purpose};
 pub use proof::proof;
 pub use request::certificate_request;
 pub use response::{Problem, Response};
+pub use rsa_draw::RsaDraw;

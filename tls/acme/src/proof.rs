@@ -17,7 +17,7 @@ use x509_cert::name::Name;
 use x509_cert::time::Time;
 use zeroize::Zeroizing;
 
-use crate::request::{SIGNED_BY, general_name, public_key, signature};
+use crate::request::{general_name, public_key, signature, signed_by};
 use crate::{Identifier, Key};
 
 /// `id-pe-acmeIdentifier` (RFC 8737 §6.1).
@@ -54,7 +54,7 @@ pub fn proof(
     let hash = Sha256::digest(authorization);
     let signed = signed_part(identifier, &hash, key, unix_seconds)?;
     let signature = signature(key, &signed)?;
-    let certificate = sequence(&[signed, SIGNED_BY.to_der()?, signature.to_der()?])?;
+    let certificate = sequence(&[signed, signed_by(key).to_der()?, signature.to_der()?])?;
     let certificate = pem::encode_string("CERTIFICATE", LineEnding::LF, &certificate);
     let certificate = certificate.map_err(|_| ErrorKind::Failed)?;
     let key = key.to_pem().map_err(|_| ErrorKind::Failed)?;
@@ -76,7 +76,7 @@ fn signed_part(
     sequence(&[
         explicit(0, 2u8.to_der()?)?,
         serial(hash)?,
-        SIGNED_BY.to_der()?,
+        signed_by(key).to_der()?,
         name.clone(),
         sequence(&[
             time(unix_seconds.saturating_sub(BEFORE))?,

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 
 use p256::ecdsa::Signature;
 use p256::ecdsa::signature::Signer;
+use rsa::pkcs1::EncodeRsaPublicKey;
 use x509_cert::der::asn1::{Any, BitString, Ia5String, OctetString, SetOfVec};
 use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::der::{self, Encode};
+use x509_cert::der::{self, Encode, ErrorKind};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::{Extension, ToExtension};
@@ -15,6 +16,7 @@ use x509_cert::name::Name;
 use x509_cert::request::{CertReq, CertReqInfo, ExtensionReq, Version};
 use x509_cert::spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
+use crate::key::{Kind, signed_with_rsa};
 use crate::{Identifier, Key};
 
 /// `id-ecPublicKey` and `secp256r1` (RFC 5480 §2.1.1).
@@ -22,10 +24,11 @@ const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10
 const P_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 
 /// `ecdsa-with-SHA256` (RFC 5758 §3.2).
-pub(crate) const SIGNED_BY: AlgorithmIdentifier<Any> = AlgorithmIdentifier {
-    oid: ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"),
-    parameters: None,
-};
+const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+
+/// `rsaEncryption` and `sha256WithRSAEncryption` (RFC 4055 §1.2, §5).
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 
 /// Asks for a certificate of this key for all of these; in DER. The subject is empty: names count
 /// where they are alternative names alone (RFC 8555 §7.4).
@@ -51,7 +54,7 @@ pub fn certificate_request(key: &Key, identifiers: &[Identifier]) -> Result<Vec<
     let signature = signature(key, &info.to_der()?)?;
     let request = CertReq {
         info,
-        algorithm: SIGNED_BY,
+        algorithm: signed_by(key),
         signature,
     };
     request.to_der()
@@ -59,20 +62,49 @@ pub fn certificate_request(key: &Key, identifiers: &[Identifier]) -> Result<Vec<
 
 /// The public half, as requests and certificates have it.
 pub(crate) fn public_key(key: &Key) -> Result<SubjectPublicKeyInfo<Any, BitString>, der::Error> {
-    let point = key.signing().verifying_key().to_encoded_point(false);
+    let (oid, parameters, bytes) = match &key.0 {
+        Kind::P256(key) => {
+            let point = key.verifying_key().to_encoded_point(false);
+            (EC_PUBLIC_KEY, Any::from(P_256), point.as_bytes().to_vec())
+        }
+        Kind::Rsa(key) => {
+            let public = key.to_public_key().to_pkcs1_der();
+            let public = public.map_err(|_| ErrorKind::Failed)?;
+            (RSA_ENCRYPTION, Any::null(), public.into_vec())
+        }
+    };
     Ok(SubjectPublicKeyInfo {
         algorithm: AlgorithmIdentifier {
-            oid: EC_PUBLIC_KEY,
-            parameters: Some(Any::from(P_256)),
+            oid,
+            parameters: Some(parameters),
         },
-        subject_public_key: BitString::from_bytes(point.as_bytes())?,
+        subject_public_key: BitString::from_bytes(&bytes)?,
     })
+}
+
+/// What [`signature`] is called in requests and certificates.
+pub(crate) fn signed_by(key: &Key) -> AlgorithmIdentifier<Any> {
+    match key.0 {
+        Kind::P256(_) => AlgorithmIdentifier {
+            oid: ECDSA_WITH_SHA256,
+            parameters: None,
+        },
+        Kind::Rsa(_) => AlgorithmIdentifier {
+            oid: SHA256_WITH_RSA,
+            parameters: Some(Any::null()),
+        },
+    }
 }
 
 /// A signature over this, as requests and certificates have it.
 pub(crate) fn signature(key: &Key, bytes: &[u8]) -> Result<BitString, der::Error> {
-    let signature: Signature = key.signing().sign(bytes);
-    BitString::from_bytes(signature.to_der().as_bytes())
+    match &key.0 {
+        Kind::P256(key) => {
+            let signature: Signature = key.sign(bytes);
+            BitString::from_bytes(signature.to_der().as_bytes())
+        }
+        Kind::Rsa(key) => BitString::from_bytes(&signed_with_rsa(key, bytes)),
+    }
 }
 
 pub(crate) fn general_name(identifier: &Identifier) -> Result<GeneralName, der::Error> {
@@ -103,8 +135,10 @@ mod tests {
         assert!(request.info.subject.is_empty());
         let signature = Signature::from_der(request.signature.raw_bytes()).unwrap();
         let signed = request.info.to_der().unwrap();
-        let public = key.signing().verifying_key();
-        public.verify(&signed, &signature).unwrap();
+        let Kind::P256(key) = &key.0 else {
+            panic!("it was drawn on the curve");
+        };
+        key.verifying_key().verify(&signed, &signature).unwrap();
         for name in [
             &b"\x82\x0fwww.example.org"[..],
             b"\x82\x0bexample.org",

@@ -9,11 +9,11 @@ use alloc::{
 use core::time::Duration;
 
 use acme::{
-    Challenge, ChallengeKind, Directory, Error, Identifier, Issue, Key, Order, Response, Stage,
-    Step,
+    Challenge, ChallengeKind, Directory, Error, Identifier, Issue, Key, NoKey, Order, Response,
+    RsaDraw, Stage, Step,
     renewal::{Lifetime, Suggestion},
 };
-use config::Zeroizing;
+use config::{Zeroizing, hosting::KeyKind};
 use net::Instant;
 use tls::Identity;
 
@@ -50,6 +50,8 @@ pub(super) struct Office {
     /// The request that is out.
     asking: Option<(u64, Question)>,
     order: Option<Ordering>,
+    /// A key of RSA on its way: that takes many turns.
+    draw: Option<RsaDraw>,
     /// Nobody is let in before.
     pause_until: Instant,
 }
@@ -167,7 +169,8 @@ impl Keeper {
                     return Some(demand);
                 }
                 let name = self.next_host()?;
-                self.begin(&name, fill);
+                let key = self.key(fill).transpose()?;
+                self.begin(&name, key);
                 continue;
             };
             if self.time.now >= order.until {
@@ -340,8 +343,25 @@ impl Keeper {
         Some(name.clone())
     }
 
+    /// The next certificate's key; `None`: it is still being drawn.
+    fn key(&mut self, fill: &mut dyn FnMut(&mut [u8])) -> Result<Option<Key>, NoKey> {
+        let kind = self.settings.issuer.as_ref().map(|issuer| issuer.key);
+        let Some(KeyKind::Rsa(bits)) = kind else {
+            return Key::draw(fill).map(Some);
+        };
+        let mut draw = match self.office.draw.take() {
+            Some(draw) => draw,
+            None => RsaDraw::new(bits)?,
+        };
+        let key = draw.step(fill)?;
+        if key.is_none() {
+            self.office.draw = Some(draw);
+        }
+        Ok(key)
+    }
+
     /// Begins an order.
-    fn begin(&mut self, name: &str, fill: &mut dyn FnMut(&mut [u8])) {
+    fn begin(&mut self, name: &str, key: Result<Key, NoKey>) {
         let (Some(issuer), Some(kept)) = (&self.settings.issuer, self.hosts.get_mut(name)) else {
             return;
         };
@@ -357,7 +377,6 @@ impl Keeper {
             proofs.reverse();
         }
         let (replaced, begun) = (file.chain.clone(), self.number);
-        let key = Key::draw(fill);
         let key = key.and_then(|key| Ok((key.to_pem()?, key)));
         let (text, key) = match key {
             Ok(key) => key,

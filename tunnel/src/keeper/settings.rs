@@ -54,6 +54,8 @@ pub(super) struct Issuer {
     binding: Option<(String, Zeroizing<Vec<u8>>)>,
     /// What proofs can be given, the best first.
     pub(super) proofs: Vec<ChallengeKind>,
+    /// The kind of the certificates' keys.
+    pub(super) key: KeyKind,
 }
 
 impl Settings {
@@ -138,10 +140,6 @@ impl Issuer {
             email.ok_or("this is no address for e-mail, such as admin@example.org")
         });
         let email = told("--email", email.transpose(), errors);
-        if authority.key != KeyKind::P256 {
-            let told = "certificates' keys are on the curve P-256 here: leave the option out";
-            errors.push(format!("--key-type: {told}"));
-        }
         let seed = authority.account_seed.as_deref().map(Vec::as_slice);
         // Without a key for the store there is an error already.
         let seed = seed.or(login_seed)?;
@@ -154,6 +152,7 @@ impl Issuer {
             email: email?,
             profile: authority.profile.clone(),
             binding: binding?,
+            key: authority.key,
             proofs,
         })
     }

@@ -160,6 +160,10 @@ impl World {
             while let Some(concluded) = self.keeper.concluded() {
                 self.concluded.push(concluded);
             }
+            // A key of RSA is drawn in many turns.
+            if self.keeper.due().is_some_and(|due| due <= self.time.now) {
+                continue;
+            }
             return;
         }
         panic!("it never rests: {:?}", self.lines);

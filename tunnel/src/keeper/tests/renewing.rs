@@ -260,3 +260,24 @@ fn keys_are_encrypted_in_the_store_where_that_is_wanted() {
     let trouble = world.status("a.example").trouble.unwrap();
     assert!(trouble.contains("is encrypted"), "{trouble}");
 }
+
+#[test]
+fn keys_of_rsa_are_drawn_turn_by_turn_where_they_are_wanted() {
+    let mut hosting = with_authority();
+    let store = hosting.store.as_mut().unwrap();
+    store.authority.as_mut().unwrap().key = KeyKind::Rsa(2_048);
+    let mut world = World::of(hosting);
+    world.add(&["a.example", "b.example"]);
+    world.pass(60);
+    let keys = ["a.example", "b.example"].map(|name| {
+        assert!(world.left(name) > 0);
+        world.stored(name).pairs[0].key.clone()
+    });
+    // Of 2,048 bits, in PKCS #8: some 1,700 letters; one of P-256 has 240.
+    assert!(
+        keys.iter().all(|key| key.len() > 1_600),
+        "{}",
+        keys[0].len()
+    );
+    assert_ne!(keys[0], keys[1]);
+}

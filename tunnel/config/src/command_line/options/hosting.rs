@@ -106,7 +106,7 @@ pub(crate) static KEY_TYPE: OptionSpec = OptionSpec {
     value: "p256|rsa2048|rsa3072|rsa4096",
     example: "p256",
     default: Some("p256"),
-    help: "The kind of the certificates' keys, each made anew; as yet only p256 can be made.",
+    help: "The kind of the certificates' keys, each of which is made anew.",
 };
 
 pub(crate) static STORE_KEY: OptionSpec = OptionSpec {
