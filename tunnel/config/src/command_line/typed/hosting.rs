@@ -20,19 +20,12 @@ const MAX_POLL: u32 = 86_400;
 /// Longest text that names something, in bytes: far more than any authority's address has.
 const MAX_TEXT: usize = 2048;
 
-/// What means nothing without a store.
-static OF_STORE: [&OptionSpec; 16] = [
+/// What means nothing without a store, besides what is [`OF_AUTHORITY`].
+static OF_STORE: [&OptionSpec; 9] = [
     &options::SSH_KEY,
     &options::SSH_HOST_KEY,
     &options::PASS,
     &options::PRODUCTION,
-    &options::EMAIL,
-    &options::AUTHORITY,
-    &options::AUTHORITY_CA,
-    &options::PROFILE,
-    &options::EAB,
-    &options::ACCOUNT_SEED,
-    &options::KEY_TYPE,
     &options::STORE_KEY,
     &options::NO_ACME,
     &options::POLL,
@@ -69,7 +62,7 @@ impl<'a> Checker<'_, 'a> {
 
     fn without_store(&mut self) {
         let other = &options::REMOTE;
-        for option in OF_STORE {
+        for option in OF_STORE.into_iter().chain(OF_AUTHORITY) {
             self.refuse(option, Problem::Needs { other });
         }
     }
