@@ -27,6 +27,7 @@ extern crate std;
 extern crate stockade_acme as acme;
 extern crate stockade_channel as channel;
 extern crate stockade_config as config;
+extern crate stockade_http as http;
 extern crate stockade_net as net;
 extern crate stockade_store as store;
 extern crate stockade_tls as tls;

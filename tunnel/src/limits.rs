@@ -53,6 +53,9 @@ pub const KEPT_SESSION: usize = 512;
 /// The largest number of OCSP responders that are asked at once; others wait for their turn.
 pub const MAX_INQUIRIES: usize = 8;
 
+/// The largest number of connections to backends that are kept for further requests.
+pub const MAX_KEPT_STREAMS: usize = 16;
+
 /// Heap that asking one takes besides its stream, in bytes: the longest response while it grows,
 /// and once more while it is judged.
 const INQUIRY: usize = 3 * tls::MAX_OCSP_RESPONSE;
@@ -106,6 +109,8 @@ pub struct Needs {
     pub kept_sessions: usize,
     /// Any of them asks OCSP responders.
     pub inquiries: bool,
+    /// Any of them carries requests, whose backends' connections are kept.
+    pub requests: bool,
 }
 
 /// How the heap is divided among sessions.
@@ -166,7 +171,12 @@ fn sessions(heap: usize, stream_buffer: usize, needs: &Needs) -> usize {
         true => MAX_INQUIRIES * (2 * stream_buffer + INQUIRY),
         false => 0,
     };
-    let reserved = FIXED_RESERVE.saturating_add(kept).saturating_add(asking);
+    let keeping = match needs.requests {
+        true => MAX_KEPT_STREAMS * 2 * stream_buffer,
+        false => 0,
+    };
+    let reserved = FIXED_RESERVE.saturating_add(kept);
+    let reserved = reserved.saturating_add(asking).saturating_add(keeping);
     heap.saturating_sub(reserved) / session
 }
 
@@ -267,6 +277,7 @@ mod tests {
             peer_certificates: true,
             kept_sessions: 100,
             inquiries: false,
+            requests: false,
         };
         assert_eq!(Memory::for_services(heap, &needs).sessions, 10);
         let more = Needs {

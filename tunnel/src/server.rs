@@ -40,6 +40,7 @@ mod noticing;
 mod orders;
 mod reload;
 mod report;
+mod requests;
 mod revocation;
 mod services;
 mod stapling;
@@ -101,6 +102,8 @@ pub struct Server {
     keeping: Option<Box<Keeping>>,
     /// Bytes of heap that are the keeper's.
     keeper_memory: usize,
+    /// Connections to backends that wait for further requests.
+    kept: requests::Kept,
     /// For what need not be secret: connections' ids, where round robin begins.
     random: Option<u64>,
 }
@@ -170,6 +173,7 @@ impl Server {
             noticing: Noticing::default(),
             keeping: None,
             keeper_memory: 0,
+            kept: requests::Kept::default(),
             random: None,
         };
         server.gather_staples(now);
@@ -235,6 +239,7 @@ impl Server {
             self.inquiries.due(),
             self.staples_due(),
             self.keeping_due(),
+            self.kept.due(),
             self.stack.poll_at(),
         ];
         Some(wakes.into_iter().flatten().min())
@@ -291,7 +296,7 @@ impl Server {
             Event::Ready(stream) => {
                 if let Some(&index) = self.owners.get(&stream) {
                     self.run(index, now);
-                } else if !self.keeping_ready(stream) {
+                } else if !self.keeping_ready(stream) && !self.kept_ready(stream) {
                     self.inquiry_ready(stream, now);
                 }
             }
@@ -316,6 +321,9 @@ impl Server {
         }
         if self.names_due.is_some_and(|due| due <= now) {
             self.look_up_names(now);
+        }
+        if self.kept.due().is_some_and(|due| due <= now) {
+            self.forget_kept(now);
         }
         if self.listening.due().is_some_and(|due| due <= now) {
             self.forget_closed(now);

@@ -78,6 +78,8 @@ pub struct Service {
     pub stapling: Option<Stapling>,
     /// TLS sessions that it keeps for resumption at most.
     pub kept_sessions: usize,
+    /// What its clients say is HTTP: each request goes to the service of its host.
+    pub requests: Option<http::Options>,
 }
 
 /// What is asked of a peer's certificate, for the log.
@@ -149,6 +151,7 @@ impl Service {
             revocation: None,
             stapling: None,
             kept_sessions: DEFAULT_KEPT_SESSIONS,
+            requests: None,
         }
     }
 
@@ -223,6 +226,13 @@ impl Service {
         }
     }
 
+    /// The service that requests for this host belong to.
+    pub fn host(&self, host: &str) -> Option<usize> {
+        let mut hosts = self.virtual_hosts.iter();
+        let found = hosts.find(|other| other.takes(Some(host), &[]));
+        found.map(|found| found.service)
+    }
+
     /// The first virtual host that is for a client that asks for `name` and offers these protocols
     /// (RFC 7301).
     pub fn virtual_host(&self, name: Option<&str>, alpn: &[Vec<u8>]) -> Option<&VirtualHost> {
@@ -239,6 +249,7 @@ pub fn needs<'a>(services: impl IntoIterator<Item = &'a Service>) -> Needs {
         count += 1;
         needs.peer_certificates |= takes_certificates(service);
         needs.inquiries |= inquires(service);
+        needs.requests |= service.requests.is_some();
         needs.kept_sessions += service.kept_sessions;
     }
     if count == 1 {

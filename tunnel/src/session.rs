@@ -13,26 +13,29 @@
 //! server's client says before TLS, and who is dialled for that, is an
 //! [`Opening`](crate::opening::Opening)'s.)
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::{net::SocketAddr, time::Duration};
 
 use net::{Instant, Status, StreamError};
 use tls::Connection;
 
 use crate::{
-    dialect::{Destination, Progress, Stage, Unreachable},
+    dialect::{Destination, Stage, Unreachable},
     limits::Timeouts,
     negotiation::Negotiation,
     relay::{self, Scratch, Stream},
 };
 
 mod error;
+mod exchanging;
+mod negotiating;
 mod relaying;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use error::{DialError, SessionError};
+pub use exchanging::Exchanging;
 
 /// Which end of a session was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,14 +81,27 @@ pub struct Session {
     alerted: bool,
     /// Whether somebody has yet to say that the peer's certificate is good.
     unjudged: bool,
+    /// What comes out of TLS is HTTP.
+    exchanging: Option<Box<Exchanging>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Handshaking { until: Instant },
-    Judging { until: Instant },
-    Connecting { until: Instant },
-    Negotiating { stage: Stage, until: Instant },
+    Handshaking {
+        until: Instant,
+    },
+    Judging {
+        until: Instant,
+    },
+    Connecting {
+        until: Instant,
+    },
+    Negotiating {
+        stage: Stage,
+        until: Instant,
+    },
+    /// Requests one by one, each with its backend.
+    Exchanging,
     Relaying,
     Ended,
 }
@@ -115,6 +131,21 @@ pub enum Step {
     /// Find out whether the peer's certificate is revoked, then [`Session::judged`], or
     /// [`Session::refuse_peer`].
     Judge,
+    /// Find the backend of this host, then [`Session::routed`], or [`Session::has_no_backend`]. The
+    /// dialled end that there may be is dead, and with `fresh` so may be others that were kept.
+    Route {
+        /// The host of the request; `None`: it names none.
+        host: Option<String>,
+        /// Only by a new connection.
+        fresh: bool,
+    },
+    /// The dialled end is not needed any more: keep it for others, or let it go.
+    Release {
+        /// It takes another request.
+        keep: bool,
+    },
+    /// [`Session::poll`] at once.
+    Again,
     /// What an [`Opening`](crate::opening::Opening) had to do is done.
     BeginTls,
     /// The session has ended: release its streams.
@@ -151,6 +182,7 @@ impl Session {
             rest: Vec::new(),
             alerted: false,
             unjudged: false,
+            exchanging: None,
         }
     }
 
@@ -181,6 +213,7 @@ impl Session {
             | State::Judging { until }
             | State::Connecting { until }
             | State::Negotiating { until, .. } => until,
+            State::Exchanging => self.active + self.exchange_patience(),
             State::Relaying | State::Ended => self.active + self.patience(),
         }
     }
@@ -305,6 +338,10 @@ impl Session {
                     let plain = plain.as_deref_mut();
                     self.negotiating(stage, until, tls.as_deref_mut(), plain, scratch, now)
                 }
+                (State::Exchanging, Some(tls), plain) => {
+                    let plain = plain.as_deref_mut();
+                    self.exchanging(*tls, plain, scratch, now)
+                }
                 (State::Relaying, Some(tls), Some(plain)) => {
                     self.relaying(*tls, *plain, scratch, now)
                 }
@@ -381,6 +418,10 @@ impl Session {
 
     /// TLS is established, and everything that had to be said at once is said.
     fn secured(&mut self, has_plain: bool, now: Instant) -> Step {
+        if self.exchanging.is_some() {
+            self.exchange(now);
+            return Step::Wait;
+        }
         match self.mode {
             Mode::Server => {
                 self.state = State::Connecting {
@@ -402,70 +443,6 @@ impl Session {
         }
         self.state = State::Relaying;
         Step::Wait
-    }
-
-    fn negotiate(&mut self, stage: Stage, now: Instant) {
-        self.state = State::Negotiating {
-            stage,
-            until: now + self.timeouts.handshake,
-        };
-    }
-
-    fn negotiating<T: Stream, P: Stream>(
-        &mut self,
-        stage: Stage,
-        until: Instant,
-        mut tls: Option<&mut T>,
-        mut plain: Option<&mut P>,
-        scratch: &mut Scratch,
-        now: Instant,
-    ) -> Step {
-        let Some(negotiation) = &mut self.negotiation else {
-            return self.relay();
-        };
-        let secured = match stage {
-            Stage::Clear => None,
-            Stage::Secured | Stage::Connected => Some(&mut self.connection),
-        };
-        let result = match (secured, tls.as_deref_mut()) {
-            (None, tls) => negotiation.clear(tls, plain.as_deref_mut(), scratch),
-            (Some(connection), Some(tls)) => {
-                negotiation.secured(stage, connection, tls, plain.as_deref_mut(), scratch)
-            }
-            (Some(_), None) => return Step::Wait,
-        };
-        let error = match result {
-            Ok(Progress::Wait) if now < until => return Step::Wait,
-            Ok(Progress::Wait) => SessionError::NegotiationTimeout,
-            Ok(over) => {
-                self.active = now;
-                return self.negotiated(stage, over, plain.is_some(), now);
-            }
-            Err(error) => error,
-        };
-        let connection = match stage {
-            Stage::Clear => None,
-            Stage::Secured | Stage::Connected => Some(&mut self.connection),
-        };
-        negotiation.part(connection, tls, plain, scratch, self.resets);
-        self.end(Err(error))
-    }
-
-    /// A stage is over; what comes next depends on whether the plain end is there already.
-    fn negotiated(&mut self, stage: Stage, how: Progress, has_plain: bool, now: Instant) -> Step {
-        match (stage, self.mode) {
-            (Stage::Clear, _) => {
-                self.state = State::Handshaking {
-                    until: now + self.timeouts.handshake,
-                };
-                Step::Wait
-            }
-            (Stage::Secured, _) => match (self.secured(has_plain, now), how) {
-                (_, Progress::Connect(destination)) => Step::ConnectTo(destination),
-                (step, _) => step,
-            },
-            (Stage::Connected, _) => self.relay(),
-        }
     }
 
     /// Exchanges handshake messages; application data stays in the stream for the relay.
@@ -539,6 +516,7 @@ impl Session {
         }
         self.active = now;
         match self.mode {
+            Mode::Server if self.exchanging.is_some() => self.exchange(now),
             Mode::Server if self.negotiation.is_some() => self.negotiate(Stage::Connected, now),
             Mode::Server => self.state = State::Relaying,
             Mode::Client if self.negotiation.is_some() => self.negotiate(Stage::Clear, now),

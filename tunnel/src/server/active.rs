@@ -4,6 +4,7 @@ use alloc::{boxed::Box, string::ToString};
 use core::{cmp::Reverse, net::SocketAddr, time::Duration};
 
 use config::introduction::Introduction;
+use http::Exchange;
 use net::{Instant, ListenerId, Status, StreamId};
 use tls::{ClientHello, Peek, Verdict};
 
@@ -17,7 +18,7 @@ use crate::{
     opening::Opening,
     relay::{Scratch, Stream},
     service::{Service, Tls, backend::Route},
-    session::{Mode, Session, SessionError, Step},
+    session::{Exchanging, Mode, Session, SessionError, Step},
 };
 
 /// Most bytes of a ClientHello that are waited for before a service is chosen; browsers' have two
@@ -28,6 +29,8 @@ const MAX_GREETING: usize = tls::MAX_RECORD;
 pub(super) struct Active {
     pub(super) stage: Stage,
     pub(super) service: usize,
+    /// The service that knows the hosts of its requests; it is held for them.
+    pub(super) front: Option<usize>,
     pub(super) id: journal::Id,
     /// When it was accepted.
     pub(super) since: Instant,
@@ -143,6 +146,7 @@ impl Server {
         let mut active = Active {
             stage: header.unwrap_or(Stage::Greeting { since: now }),
             service,
+            front: None,
             id,
             since: now,
             accepted: stream,
@@ -224,7 +228,11 @@ impl Server {
         self.carried(active, &mut totals);
         totals.failed += u64::from(result.is_err());
         self.totals = totals;
-        if self.services.leave(active.service) {
+        let mut gone = self.services.leave(active.service);
+        if let Some(front) = active.front {
+            gone |= self.services.release(front);
+        }
+        if gone {
             self.divide_memory();
         }
     }
@@ -289,6 +297,15 @@ impl Server {
             }
             self.report_ended_directions(active);
             let dialled = match step {
+                Step::Again => continue,
+                Step::Route { host, fresh } => {
+                    self.route_request(index, active, (host.as_deref(), fresh), now);
+                    continue;
+                }
+                Step::Release { keep } => {
+                    self.release_backend(active, keep, now);
+                    continue;
+                }
                 // Nobody is dialled for one of whom nothing is wanted but the handshake.
                 Step::Connect { .. } if self.is_proof(active) => {
                     return Some(self.end_proof(active));
@@ -334,6 +351,7 @@ impl Server {
         let Some(service) = self.services.get(active.service) else {
             return Err(SessionError::HandshakeAbandoned);
         };
+        let first = active.service;
         let mut hello = None;
         if service.tls.mode() == Mode::Server {
             if !core::mem::replace(&mut active.invited, true) {
@@ -345,7 +363,6 @@ impl Server {
             };
             match greeting(&mut stream, &mut self.scratch) {
                 Greeting::Complete(found) => {
-                    let first = active.service;
                     self.choose(active, found.as_ref())?;
                     if active.service != first {
                         self.change_dialect(active, first);
@@ -371,6 +388,13 @@ impl Server {
         match service.tls.connection(likely, hello.as_ref()) {
             Ok(connection) => {
                 let mut session = Session::new(connection, mode, service.timeouts, since);
+                if let Some(options) = &service.requests {
+                    let name = hello.and_then(|hello| hello.server_name);
+                    let exchange = Exchange::new(options.clone());
+                    let client = active.client.ip();
+                    session = session.with_exchange(Exchanging::new(exchange, client, name));
+                    active.front = Some(first);
+                }
                 if service.revocation.is_some() {
                     session = session.with_judge();
                 }
@@ -384,6 +408,9 @@ impl Server {
                 active.speaks_to = likely;
                 if let Some(mut stream) = self.stack.stream(active.accepted) {
                     super::dialling::set_options(&mut stream, &service.sockets.accepted);
+                }
+                if let Some(front) = active.front {
+                    self.services.hold(front);
                 }
                 Ok(true)
             }

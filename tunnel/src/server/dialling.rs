@@ -54,6 +54,12 @@ impl Server {
                 }
             }
         }
+        if let Stage::Session(session) = &mut active.stage
+            && session.is_exchanging()
+        {
+            session.has_no_backend(status(error), now);
+            return Ok(true);
+        }
         Err(
             match (self.stack.stream(active.accepted), &mut active.stage) {
                 (Some(mut accepted), Stage::Session(session)) => {
@@ -195,6 +201,14 @@ impl Server {
         active.dialled = Some(stream);
         self.owners.insert(stream, index);
         Ok(())
+    }
+}
+
+/// The status of a request whose backend can't be reached (RFC 9110 §15.6).
+fn status(error: DialError) -> u16 {
+    match error {
+        DialError::Failed(net::StreamError::TimedOut) => 504,
+        _ => 502,
     }
 }
 

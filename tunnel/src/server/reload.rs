@@ -134,6 +134,7 @@ impl Server {
         for index in old {
             self.services.release(index);
         }
+        self.forget_kept(now);
         self.divide_memory();
         self.gather_staples(now);
         self.look_up_names(now);

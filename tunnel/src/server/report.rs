@@ -305,6 +305,7 @@ fn explain(lines: &mut Lines<'_>, role: Role, error: &SessionError, judgement: O
         SessionError::CloseTimeout => lines.timed_out(Timeout::Close),
         SessionError::Tls(error) => lines.tls_failed(Operation::Read, error),
         SessionError::Truncated => lines.tls_closed(true),
+        SessionError::MessageCut => lines.negotiation_failed(error),
         SessionError::TlsEndLost(error) => lines.connection_lost(true, *error),
         SessionError::PlainEndLost(error) => lines.connection_lost(false, *error),
     }

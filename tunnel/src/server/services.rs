@@ -136,6 +136,7 @@ impl Services {
             if stays {
                 needs.peer_certificates |= service::takes_certificates(&place.service);
                 needs.inquiries |= service::inquires(&place.service);
+                needs.requests |= place.service.requests.is_some();
                 needs.kept_sessions += place.service.kept_sessions;
             }
         }

@@ -33,6 +33,7 @@ mod names;
 mod notices;
 mod orders;
 mod reload;
+mod requests;
 mod stopping;
 mod waiting;
 
@@ -185,6 +186,8 @@ struct World {
     backends: Vec<Party>,
     /// With it, backends speak TLS.
     backend_tls: Option<tls::Server>,
+    /// Backends say only what they are told to.
+    mute: bool,
     /// Takes its frames before the host's stack does.
     names: Option<NameServer>,
     /// At the other end of the management channel.
@@ -277,6 +280,7 @@ fn world_with(machine: TestMachine, server: Server, mut host_nic: Wire) -> World
         customers: Vec::new(),
         backends: Vec::new(),
         backend_tls: None,
+        mute: false,
         names: None,
         launcher: None,
         scratch: Scratch::new(),
@@ -354,7 +358,7 @@ impl World {
                         connection: tls.map(|tls| tls.accept().unwrap()),
                         to_send: Vec::new(),
                         received: Vec::new(),
-                        echoes: true,
+                        echoes: !self.mute,
                         failure: None,
                     });
                 }

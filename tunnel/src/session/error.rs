@@ -49,6 +49,8 @@ pub enum SessionError {
     /// The TLS peer ended TCP without close_notify: its data may have been cut off
     /// (RFC 8446 §6.1).
     Truncated,
+    /// An HTTP message was cut off in its midst.
+    MessageCut,
     /// The TCP connection of the TLS end was lost.
     TlsEndLost(StreamError),
     /// The TCP connection of the plain end was lost.
@@ -113,6 +115,7 @@ impl fmt::Display for SessionError {
             Self::Shutdown => f.write_str("the image stops"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Truncated => f.write_str("the TLS peer ended TCP without close_notify"),
+            Self::MessageCut => f.write_str("an HTTP message was cut off"),
             Self::TlsEndLost(error) => write!(f, "the TLS peer was lost: {error}"),
             Self::PlainEndLost(error) => write!(f, "the plaintext peer was lost: {error}"),
         }

@@ -52,6 +52,7 @@ const CRATES: [Crate; 16] = [
     Crate {
         name: "stockade-tunnel",
         may_know: &[
+            "stockade-http",
             "stockade-net",
             "stockade-tls",
             "stockade-acme",
@@ -93,6 +94,7 @@ const CRATES: [Crate; 16] = [
     Crate {
         name: "stockade-tests",
         may_know: &[
+            "stockade-http",
             "stockade-boot",
             "stockade-kernel",
             "stockade-net",

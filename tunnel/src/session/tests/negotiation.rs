@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::*;
 use crate::{
-    dialect::{About, Dialect, End as Party, Ends, Fault, Wire},
+    dialect::{About, Dialect, End as Party, Ends, Fault, Progress, Wire},
     opening::Opening,
 };
 
