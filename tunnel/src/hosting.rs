@@ -6,8 +6,11 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use config::{Accept, Connect, Zeroizing};
-use store::host::{Host, Protocols};
+use config::{
+    Accept, Connect, Zeroizing,
+    requests::{Mode, Requests},
+};
+use store::host::{self, Host, Protocols};
 
 mod build;
 mod files;
@@ -21,6 +24,9 @@ pub use build::{Kept, memory, services};
 pub use files::of_files;
 pub use names::host_name;
 pub use notices::Notices;
+
+/// The protocol of clients whose requests are read (RFC 7301 §6).
+pub(crate) const HTTP_1: &[u8] = b"http/1.1";
 
 /// Everything that is served by name.
 #[derive(Clone, Default)]
@@ -56,12 +62,28 @@ pub struct Site {
     /// The protocols that its backend speaks, most wanted first (RFC 7301); empty: clients' offers
     /// are passed over.
     pub alpn: Vec<Vec<u8>>,
+    /// What its clients say is read as HTTP, with these options.
+    pub requests: Option<::http::Options>,
 }
 
 impl Site {
     /// What a file of the store says of the host with this name, which is in the form that
-    /// [`host_name`] gives; its first certificate is the one. `None`: it has none.
-    pub fn of_store(name: &str, host: &Host) -> Option<Self> {
+    /// [`host_name`] gives; its first certificate is the one. `requests`: what holds where the file says
+    /// nothing of it. `None`: it has no certificate.
+    pub fn of_store(name: &str, host: &Host, requests: &Requests) -> Option<Self> {
+        let own = Requests {
+            mode: host.mode.map(|mode| match mode {
+                host::Mode::Tcp => Mode::Tcp,
+                host::Mode::Http => Mode::Http,
+            }),
+            hsts: host.hsts.or(requests.hsts),
+            max_body: host.max_body.or(requests.max_body),
+        };
+        let is_told = host.hsts.is_some() || host.max_body.is_some();
+        let told = own.mode.or(is_told.then_some(Mode::Http));
+        // Backends of web servers are the usual ones; contruno's speak nothing else.
+        let mode = told.or(requests.mode).unwrap_or(Mode::Http);
+        let is_http = mode == Mode::Http && host.protocols.http1;
         let pair = host.pairs.first()?;
         let further = host.names.iter().filter_map(|name| host_name(name));
         Some(Self {
@@ -75,6 +97,7 @@ impl Site {
                 port: host.port,
             },
             alpn: protocols(host.protocols),
+            requests: is_http.then(|| http_options(&own)),
         })
     }
 
@@ -85,11 +108,28 @@ impl Site {
     }
 }
 
+/// What requests of HTTP are held to, where the options ask for that mode.
+pub(crate) fn http_if_asked(requests: &Requests) -> Option<::http::Options> {
+    (requests.mode == Some(Mode::Http)).then(|| http_options(requests))
+}
+
+/// What requests of HTTP are held to by these options.
+fn http_options(requests: &Requests) -> ::http::Options {
+    let field = |seconds| {
+        let value = alloc::format!("max-age={seconds}");
+        (String::from("Strict-Transport-Security"), value)
+    };
+    ::http::Options {
+        max_body: requests.max_body,
+        extra: requests.hsts.map(field),
+    }
+}
+
 /// What clients are offered. A byte relay can't turn one version of HTTP into another: where the
 /// backend is said to speak both, it is the one that every client speaks.
 fn protocols(spoken: Protocols) -> Vec<Vec<u8>> {
     match (spoken.http1, spoken.http2) {
-        (true, _) => Vec::from([b"http/1.1".to_vec()]),
+        (true, _) => Vec::from([HTTP_1.to_vec()]),
         (false, true) => Vec::from([b"h2".to_vec()]),
         (false, false) => Vec::new(),
     }

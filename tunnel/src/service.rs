@@ -3,7 +3,7 @@
 //! A [`Service`] is made of the command line's options ([`Service::from_config`]) or is one of
 //! many in a stunnel configuration ([`conf`]); the server knows no difference.
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{string::String, sync::Arc, vec, vec::Vec};
 use core::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -16,6 +16,7 @@ use tls::{Identity, IdentityError, PeerName, Provider, ServerOptions, WallClock}
 
 use crate::{
     dialect::Setup,
+    hosting::{HTTP_1, http_if_asked},
     journal::{Address, Channel, LogId, Severity},
     limits::{Needs, Timeouts},
     revocation::{Revocation, Stapling},
@@ -79,7 +80,7 @@ pub struct Service {
     /// TLS sessions that it keeps for resumption at most.
     pub kept_sessions: usize,
     /// What its clients say is HTTP: each request goes to the service of its host.
-    pub requests: Option<http::Options>,
+    pub requests: Option<Arc<http::Options>>,
 }
 
 /// What is asked of a peer's certificate, for the log.
@@ -170,10 +171,14 @@ impl Service {
         for warning in identity.warnings(clock.now()) {
             log::warn!("--cert: {warning}");
         }
-        let options = ServerOptions::new(identity, clock.clone());
+        let requests = http_if_asked(&config.requests).map(Arc::new);
+        let options = ServerOptions {
+            alpn: requests.iter().map(|_| HTTP_1.to_vec()).collect(),
+            ..ServerOptions::new(identity, clock.clone())
+        };
         let server = tls::Server::new(options).map_err(ServiceError::Tls)?;
         let level = Severity::of_service(config.log);
-        Ok(Self::new(
+        let service = Self::new(
             Channel::new("tls", level, LogId::Sequential),
             vec![Listen {
                 local: config.accept.host,
@@ -181,7 +186,11 @@ impl Service {
             }],
             Tls::Server(server),
             Backend::new(&config.connect),
-        ))
+        );
+        Ok(Self {
+            requests,
+            ..service
+        })
     }
 
     /// When names of its backends have to be looked up again though nobody connects.

@@ -20,7 +20,9 @@ mod hosts;
 mod machinery;
 mod proxy;
 
-pub use hosts::{Add, Audience, Backend, Contruno, Keygen, List, Protocol, Remove, Repository};
+pub use hosts::{
+    Add, Audience, Backend, Bound, Carriage, Contruno, Keygen, List, Protocol, Remove, Repository,
+};
 pub use machinery::Machinery;
 pub use proxy::{Destination, Hosting, Proxy, Socat, Source};
 pub(crate) use proxy::{LONGEST, destination, tcp};

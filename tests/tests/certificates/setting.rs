@@ -139,8 +139,9 @@ impl Scene {
 
     /// The tunnel's command line.
     fn line(&self) -> String {
+        // The backends of these scenarios speak a protocol of the tests' own.
         let mut line = format!(
-            "--ipv4={}/{} --ipv4-gateway={} --log=debug",
+            "--ipv4={}/{} --ipv4-gateway={} --mode=tcp --log=debug",
             self.tap.guest(),
             Tap::PREFIX,
             self.tap.host(),

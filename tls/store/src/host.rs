@@ -11,8 +11,10 @@
 //! itself writes each protocol as `{}` and reads every entry as HTTP/1.1; here they have their names,
 //! which it reads likewise.
 //!
-//! Two more are ours: `"names": ["example.org"]`, further names that the certificate is for, and
-//! `"renew": false` where nobody but its owner replaces it. What else is in a file stays in it.
+//! More is ours: `"names": ["example.org"]`, further names that the certificate is for;
+//! `"renew": false` where nobody but its owner replaces it; `"mode": "tcp"` where bytes are carried, not
+//! requests of HTTP (`"http"`); and for these, `"hsts": SECONDS` and `"max_body": BYTES`. What else is in
+//! a file stays in it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -45,6 +47,15 @@ pub struct Protocols {
     pub http1: bool,
 }
 
+/// How a host's plaintext is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As bytes.
+    Tcp,
+    /// As requests of HTTP/1.1.
+    Http,
+}
+
 /// A host and what is served for it. For debugging it displays neither keys nor what is not
 /// understood.
 #[derive(Clone, PartialEq)]
@@ -63,6 +74,12 @@ pub struct Host {
     pub names: Vec<String>,
     /// Whether its certificate is to be renewed by an authority.
     pub renew: bool,
+    /// How its plaintext is carried; `None`: as is usual.
+    pub mode: Option<Mode>,
+    /// For how many seconds browsers are to come by HTTPS alone (RFC 6797 §6.1.1).
+    pub hsts: Option<u32>,
+    /// Most bytes of a request's body.
+    pub max_body: Option<u64>,
     /// What else is in the file.
     rest: Map<String, Value>,
 }
@@ -143,6 +160,16 @@ impl Protocols {
     }
 }
 
+impl Mode {
+    /// As files say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Tcp => "tcp",
+            Mode::Http => "http",
+        }
+    }
+}
+
 impl Host {
     /// A host with one certificate.
     pub fn new(pair: Pair, backend: IpAddr, port: u16) -> Host {
@@ -154,6 +181,9 @@ impl Host {
             protocols: Protocols::ALL,
             names: Vec::new(),
             renew: true,
+            mode: None,
+            hsts: None,
+            max_body: None,
             rest: Map::new(),
         }
     }
@@ -210,7 +240,12 @@ impl Host {
             what: "renew",
             expected: "true or false",
         })?;
-        Ok(Host {
+        let mode = optional(&mut rest, "mode", "\"http\" or \"tcp\"", mode)?;
+        let hsts = optional(&mut rest, "hsts", "a number of seconds", |hsts| {
+            u32::try_from(hsts.as_u64()?).ok()
+        })?;
+        let max_body = optional(&mut rest, "max_body", "a number of bytes", Value::as_u64)?;
+        let host = Host {
             pairs,
             form,
             backend,
@@ -218,8 +253,34 @@ impl Host {
             protocols,
             names,
             renew,
+            mode,
+            hsts,
+            max_body,
             rest,
-        })
+        };
+        host.check().map(|()| host)
+    }
+
+    /// Whether what is said of requests goes together.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub fn check(&self) -> Result<(), HostError> {
+        let is_held = self.hsts.is_some() || self.max_body.is_some();
+        if is_held && self.mode == Some(Mode::Tcp) {
+            return Err(HostError::Wrong {
+                what: "mode",
+                expected: "\"http\", without which \"hsts\" and \"max_body\" mean nothing",
+            });
+        }
+        if (is_held || self.mode == Some(Mode::Http)) && !self.protocols.http1 {
+            return Err(HostError::Wrong {
+                what: "alpn",
+                expected: "a list with \"http/1.1\", which is what the mode http carries",
+            });
+        }
+        Ok(())
     }
 
     /// Puts this certificate in the place of the default one.
@@ -258,6 +319,15 @@ impl Host {
         if !self.renew {
             file.insert("renew".into(), json!(false));
         }
+        if let Some(mode) = self.mode {
+            file.insert("mode".into(), json!(mode.name()));
+        }
+        if let Some(seconds) = self.hsts {
+            file.insert("hsts".into(), json!(seconds));
+        }
+        if let Some(bytes) = self.max_body {
+            file.insert("max_body".into(), json!(bytes));
+        }
         alloc::format!("{}", Value::Object(file)).into_bytes()
     }
 }
@@ -286,6 +356,24 @@ fn pair(value: &Value) -> Option<Pair> {
     let chain = texts(chain)?;
     let key = key.as_str()?.into();
     (!chain.is_empty()).then_some(Pair { chain, key })
+}
+
+/// What a file need not say.
+fn optional<T>(
+    rest: &mut Map<String, Value>,
+    what: &'static str,
+    expected: &'static str,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Result<Option<T>, HostError> {
+    let value = rest.remove(what);
+    let read = value.map(|value| read(&value).ok_or(HostError::Wrong { what, expected }));
+    read.transpose()
+}
+
+fn mode(value: &Value) -> Option<Mode> {
+    let all = [Mode::Tcp, Mode::Http].into_iter();
+    all.into_iter()
+        .find(|mode| value.as_str() == Some(mode.name()))
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
@@ -401,6 +489,45 @@ mod tests {
         let host = read(&file(PAIR, r#","names":[],"renew":true"#));
         let text = file(PAIR, "");
         assert_eq!(String::from_utf8(host.to_file()).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_said_of_requests_goes_together() {
+        let host = read(&file(
+            PAIR,
+            r#","mode":"http","hsts":31536000,"max_body":1048576"#,
+        ));
+        assert_eq!(host.mode, Some(Mode::Http));
+        assert_eq!(
+            (host.hsts, host.max_body),
+            (Some(31_536_000), Some(1 << 20))
+        );
+        assert_eq!(Host::parse(&host.to_file()), Ok(host));
+        let host = read(&file(PAIR, r#","alpn":["h2"],"mode":"tcp""#));
+        assert_eq!(Host::parse(&host.to_file()).unwrap().mode, Some(Mode::Tcp));
+        for (rest, expected) in [
+            (r#","mode":"https""#, r#""mode" is not "http" or "tcp""#),
+            (r#","hsts":"1""#, r#""hsts" is not a number of seconds"#),
+            (
+                r#","hsts":4294967296"#,
+                r#""hsts" is not a number of seconds"#,
+            ),
+            (
+                r#","max_body":-1"#,
+                r#""max_body" is not a number of bytes"#,
+            ),
+            (
+                r#","mode":"tcp","hsts":1"#,
+                r#""mode" is not "http", without which "hsts" and "max_body" mean nothing"#,
+            ),
+            (
+                r#","alpn":["h2"],"max_body":1"#,
+                r#""alpn" is not a list with "http/1.1", which is what the mode http carries"#,
+            ),
+        ] {
+            let error = Host::parse(file(PAIR, rest).as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod command_line;
 pub mod exit;
 pub mod hosting;
 pub mod introduction;
+pub mod requests;
 mod settings;
 pub mod stunnel;
 mod types;

@@ -9,6 +9,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use zeroize::Zeroizing;
 
 use crate::hosting::HostingSource;
+use crate::requests::Requests;
 
 /// Everything the command line says, checked and with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub connect: Connect,
     /// What is served.
     pub services: ServiceSource,
+    /// How plaintext is carried; without meaning beside `--conf`.
+    pub requests: Requests,
     /// Whether the launcher has published the services' addresses on the host (`--published`):
     /// hosts to listen on are then the host's, and the image listens on all its addresses.
     pub published: bool,

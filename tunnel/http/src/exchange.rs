@@ -10,6 +10,7 @@
 //! ```
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::body::{Body, BodyError, Framing, Piece, write_chunk, write_end};
@@ -18,7 +19,7 @@ use crate::{Client, Refusal, Request, page, request, response};
 /// Most bytes that wait to be sent before more is taken.
 const MAX_WAITING: usize = 32 * 1024;
 
-/// What an exchange is to do beside carrying.
+/// What the requests of a host, and the responses to them, are held to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Most bytes of a request's body; `None`: any number.
@@ -29,7 +30,8 @@ pub struct Options {
 
 /// One client's connection.
 pub struct Exchange {
-    options: Options,
+    /// Those of the host that was asked for last.
+    options: Arc<Options>,
     state: State,
     /// The connection ends with the next response.
     ends: bool,
@@ -125,10 +127,10 @@ pub enum Progress {
 }
 
 impl Exchange {
-    /// A connection on which nothing was said yet.
-    pub fn new(options: Options) -> Exchange {
+    /// A connection on which nothing was said yet; these options hold until [`Exchange::enter`].
+    pub fn new(options: impl Into<Arc<Options>>) -> Exchange {
         Exchange {
-            options,
+            options: options.into(),
             state: State::Head,
             ends: false,
         }
@@ -172,6 +174,26 @@ impl Exchange {
                 wait(0, Progress::Upgrade)
             }
             State::Over => wait(client.bytes.len(), Progress::End),
+        }
+    }
+
+    /// The request is for a host with these options.
+    ///
+    /// # Errors
+    ///
+    /// They forbid it: the status for [`Exchange::unreachable`].
+    pub fn enter(&mut self, options: &Arc<Options>) -> Result<(), u16> {
+        if !Arc::ptr_eq(&self.options, options) {
+            self.options = options.clone();
+        }
+        let State::Routing(carried) = &self.state else {
+            return Ok(());
+        };
+        let too_large =
+            |most| matches!(carried.request.framing, Framing::Length(length) if length > most);
+        match options.max_body.is_some_and(too_large) {
+            true => Err(413),
+            false => Ok(()),
         }
     }
 
@@ -238,12 +260,6 @@ impl Exchange {
             }
             Ok(Some(request)) => {
                 let (length, host) = (request.length, request.host.clone());
-                let too_large =
-                    |most| matches!(request.framing, Framing::Length(length) if length > most);
-                if self.options.max_body.is_some_and(too_large) {
-                    self.say(413, request.is_head, to_client);
-                    return turn(length, Progress::Wait);
-                }
                 self.state = State::Routing(Box::new(Carried {
                     asked: Body::new(request.framing),
                     request,

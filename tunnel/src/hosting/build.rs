@@ -135,6 +135,9 @@ impl Builder<'_> {
                 Ok(server) => {
                     let server = Tls::Server(server.clone());
                     let index = self.add(own, None, server, Backend::new(&site.backend));
+                    if let Some(service) = self.services.get_mut(index) {
+                        service.requests = site.requests.clone().map(Arc::new);
+                    }
                     for name in names {
                         let list = match name.starts_with("*.") {
                             true => &mut wildcards,

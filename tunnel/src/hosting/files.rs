@@ -8,7 +8,7 @@ use config::{
 };
 use store::host::Host;
 
-use super::{Notices, Site, Sites, host_name};
+use super::{HTTP_1, Notices, Site, Sites, host_name, http_if_asked};
 
 /// Everything that is served by name, as far as the boot archive says it.
 ///
@@ -70,14 +70,17 @@ fn site(file: &HostFile, config: &Config) -> Result<Site, String> {
     let text = core::str::from_utf8(&file.text).map_err(|_| "it is no text")?;
     if text.trim_start().starts_with('{') {
         let host = Host::parse(&file.text).map_err(|error| format!("{error}"))?;
-        return Site::of_store(&name, &host).ok_or_else(|| "it has no certificate".into());
+        return Site::of_store(&name, &host, &config.requests)
+            .ok_or_else(|| "it has no certificate".into());
     }
+    let requests = http_if_asked(&config.requests);
     Ok(Site {
         names: Vec::from([name]),
         // Of either text what the other one is for is passed over.
         chain: text.into(),
         key: Arc::new(Zeroizing::new(text.into())),
         backend: config.connect.clone(),
-        alpn: Vec::new(),
+        alpn: requests.iter().map(|_| HTTP_1.to_vec()).collect(),
+        requests,
     })
 }

@@ -43,6 +43,7 @@ fn site(names: &[&str]) -> Site {
             port: 80,
         },
         alpn: Vec::new(),
+        requests: None,
     }
 }
 
@@ -374,4 +375,66 @@ fn names_are_compared_in_one_form() {
     }
     check(&"a".repeat(64), None);
     check(&["abc"; 64].join("."), None);
+}
+
+#[test]
+fn requests_are_read_where_the_file_or_the_options_say_so() {
+    let (certificate, key) = pair("a.example");
+    let pair = host::Pair {
+        chain: vec![certificate],
+        key,
+    };
+    let file = |alpn: (bool, bool), mode, hsts| {
+        let mut host = Host::new(pair.clone(), [10, 0, 0, 3].into(), 80);
+        (host.protocols.http2, host.protocols.http1) = alpn;
+        (host.mode, host.hsts) = (mode, hsts);
+        host
+    };
+    let (both, h2) = ((true, true), (true, false));
+    let asked = |mode| Requests {
+        mode,
+        hsts: Some(5),
+        max_body: None,
+    };
+    let (tcp, http) = (host::Mode::Tcp, host::Mode::Http);
+    let h1: &[&[u8]] = &[b"http/1.1"];
+    for (host, options, expected, offered) in [
+        (file(both, None, None), asked(None), Some("5"), h1),
+        (file(both, None, Some(9)), asked(None), Some("9"), h1),
+        (file(both, None, None), asked(Some(Mode::Tcp)), None, h1),
+        (
+            file(both, None, Some(9)),
+            asked(Some(Mode::Tcp)),
+            Some("9"),
+            h1,
+        ),
+        (
+            file(both, Some(http), None),
+            asked(Some(Mode::Tcp)),
+            Some("5"),
+            h1,
+        ),
+        (
+            file(both, Some(tcp), None),
+            asked(Some(Mode::Http)),
+            None,
+            h1,
+        ),
+        // Nobody translates.
+        (
+            file(h2, None, None),
+            asked(Some(Mode::Http)),
+            None,
+            &[b"h2"],
+        ),
+    ] {
+        let site = Site::of_store("a.example", &host, &options).unwrap();
+        let field = site.requests.as_ref().map(|it| it.extra.clone().unwrap());
+        let expected = expected.map(|seconds| {
+            let name = String::from("Strict-Transport-Security");
+            (name, format!("max-age={seconds}"))
+        });
+        assert_eq!(field, expected, "{:?} {:?}", host.mode, options);
+        assert_eq!(site.alpn, offered);
+    }
 }

@@ -10,9 +10,9 @@ use alloc::{
 use acme::{Identifier, renewal::Lifetime};
 use config::Zeroizing;
 use store::{host::Host, sealed};
-use tls::{Identity, Provider};
+use tls::Identity;
 
-use super::renewal::Renewal;
+use super::{Settings, renewal::Renewal};
 use crate::hosting::{Site, host_name};
 
 /// A host, and how it is doing.
@@ -102,12 +102,13 @@ impl File {
         name: &str,
         host: &Host,
         secret: Option<&[u8]>,
-        provider: Provider,
+        settings: &Settings,
     ) -> Result<File, String> {
         let own = host_name(name).ok_or_else(|| format!("{name:?} is no host's name"))?;
         let pair = host.pairs.first().ok_or("it has no certificate")?;
         let key = sealed::open(&pair.key, secret).map_err(|error| error.to_string())?;
-        let mut site = Site::of_store(&own, host).ok_or("it has no certificate")?;
+        let mut site =
+            Site::of_store(&own, host, &settings.requests).ok_or("it has no certificate")?;
         site.key = Arc::new(key);
         let mut names = Vec::new();
         for name in core::mem::take(&mut site.names) {
@@ -116,8 +117,12 @@ impl File {
             }
         }
         site.names = names;
-        Identity::from_pem(site.chain.as_bytes(), site.key.as_bytes(), provider)
-            .map_err(|error| error.to_string())?;
+        Identity::from_pem(
+            site.chain.as_bytes(),
+            site.key.as_bytes(),
+            settings.provider,
+        )
+        .map_err(|error| error.to_string())?;
         Ok(File {
             chain: pair.chain.clone(),
             lifetime: Lifetime::of(&site.chain),

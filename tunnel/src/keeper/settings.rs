@@ -13,6 +13,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use config::{
     Config, Zeroizing,
     hosting::{Authority, Hosting, KeyKind},
+    requests::Requests,
 };
 use store::{
     git::Limits,
@@ -37,6 +38,8 @@ pub struct Settings {
     pub(super) limits: Limits,
     pub(super) poll: Duration,
     pub(super) provider: Provider,
+    /// What holds of hosts that say nothing of it.
+    pub(super) requests: Requests,
     /// What is served whatever is in the store.
     pub(super) sites: Sites,
     pub(super) issuer: Option<Issuer>,
@@ -104,6 +107,7 @@ impl Settings {
                 limits: Limits::default(),
                 poll: store.poll.max(SHORTEST_POLL),
                 provider: service::provider(config.crypto),
+                requests: config.requests,
                 sites,
                 issuer: issuer.flatten(),
                 encryption: secret,

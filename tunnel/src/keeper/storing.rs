@@ -361,8 +361,8 @@ impl Keeper {
         });
         let is_ours = |host: &Host| fresh.is_some_and(|fresh| fresh.is_in(host));
         let is_ours = host.as_ref().is_ok_and(is_ours);
-        let provider = self.settings.provider;
-        let read = host.and_then(|host| File::read(name, &host, secret, provider));
+        let settings = &self.settings;
+        let read = host.and_then(|host| File::read(name, &host, secret, settings));
         let is_new = !self.hosts.contains_key(name);
         let kept = self.hosts.entry(name.into()).or_default();
         match &read {

@@ -14,6 +14,10 @@ use crate::{limits::MAX_KEPT_STREAMS, service::backend::Route};
 /// How long a connection to a backend is kept for further requests: less than most backends wait.
 const KEPT_FOR: Duration = Duration::from_secs(20);
 
+/// The status of a request whose host is one of those whose bytes are carried as they are, on
+/// connections of its own (RFC 9110 §15.5.20).
+const MISDIRECTED: u16 = 421;
+
 /// Connections to backends that wait for another request.
 #[derive(Default)]
 pub(super) struct Kept {
@@ -68,7 +72,13 @@ impl Server {
             // The next request is to find what is served by then.
             session.end_after_response();
         }
-        let place = match place {
+        let entered = place.and_then(|place| {
+            let service = self.services.get(place);
+            let options = service.and_then(|service| service.requests.as_ref());
+            session.enter_host(options.ok_or(MISDIRECTED)?)?;
+            Ok(place)
+        });
+        let place = match entered {
             Ok(place) => place,
             Err(status) => return session.has_no_backend(status, now),
         };
@@ -100,13 +110,7 @@ impl Server {
         if front.virtual_hosts.is_empty() {
             return Ok(active.service);
         }
-        let place = front.host(host).ok_or(404_u16)?;
-        // Bytes are carried to that one as they are, on connections of its own.
-        let service = self.services.get(place);
-        match service.is_some_and(|service| service.requests.is_some()) {
-            true => Ok(place),
-            false => Err(421),
-        }
+        front.host(host).ok_or(404)
     }
 
     /// Keeps the connection to a backend for further requests, or gives it back.

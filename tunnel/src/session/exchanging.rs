@@ -3,7 +3,7 @@
 //! It comes here after its handshake, and again whenever a backend is there. The messages are
 //! [`http::Exchange`]'s; here is how their bytes move.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 use core::{net::IpAddr, time::Duration};
 
 use http::{Client, Exchange, Progress, Turn, View};
@@ -127,6 +127,15 @@ impl Session {
             self.state = State::Exchanging;
             self.active = now;
         }
+    }
+
+    /// The request that [`Step::Route`] has told of is for a host with these options.
+    ///
+    /// # Errors
+    /// They forbid it: the status that the client is to be told.
+    pub fn enter_host(&mut self, options: &Arc<http::Options>) -> Result<(), u16> {
+        let exchanging = self.exchanging.as_mut();
+        exchanging.map_or(Ok(()), |exchanging| exchanging.exchange.enter(options))
     }
 
     /// The client's connection ends with the response that comes next.

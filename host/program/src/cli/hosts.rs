@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, ValueHint};
 
+use stockade_store::host::Mode;
+
 use super::seconds;
 use crate::hosts::{Place, Secret};
 use crate::notify::Target;
@@ -61,6 +63,49 @@ pub struct Audience {
     pub legacy: bool,
 }
 
+/// How a host's plaintext is carried.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Carriage {
+    /// Carry requests of HTTP/1.1 one by one, and tell the backend who asks (X-Forwarded-For, Forwarded);
+    /// or bytes as they are, for backends that speak something else [default: as the image is told, which
+    /// is http unless it was started with --mode=tcp]
+    #[arg(long, value_name = "http|tcp", value_parser = mode)]
+    pub mode: Option<Mode>,
+    /// Tell browsers that they are to come by HTTPS alone for so long (Strict-Transport-Security); none
+    /// takes it back, and 0 has browsers forget it
+    #[arg(long, value_name = "SECONDS|none")]
+    pub hsts: Option<Bound<u32>>,
+    /// Answer requests with larger bodies by 413; none takes it back
+    #[arg(long, value_name = "BYTES|none")]
+    pub max_body: Option<Bound<u64>>,
+}
+
+/// A number, or the word none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound<T>(pub Option<T>);
+
+impl<T: FromStr> FromStr for Bound<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Bound<T>, String> {
+        if text == "none" {
+            return Ok(Bound(None));
+        }
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| is_number);
+        let number = number.ok_or("expected a number, or none")?;
+        Ok(Bound(Some(number)))
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "http" => Ok(Mode::Http),
+        "tcp" => Ok(Mode::Tcp),
+        _ => Err("expected http or tcp".to_owned()),
+    }
+}
+
 /// Options of `add`.
 #[derive(Clone, Debug, Args)]
 pub struct Add {
@@ -82,10 +127,13 @@ pub struct Add {
     #[arg(short, long, value_name = "FILE", requires = "cert", value_hint = ValueHint::FilePath)]
     pub private_key: Option<PathBuf>,
     /// What the backend speaks: h2 or http/1.1; may be repeated, or be a list with commas. The image
-    /// carries bytes and does not translate: name h2 only for a backend that takes HTTP/2 in the clear
+    /// does not translate: with h2 alone it carries bytes, to a backend that takes HTTP/2 in the clear
     /// (h2c) [default for a new host: http/1.1]
     #[arg(long, value_name = "PROTOCOL", value_delimiter = ',', action = ArgAction::Append)]
     pub alpn: Vec<Protocol>,
+    /// How plaintext is carried.
+    #[command(flatten)]
+    pub carriage: Carriage,
     /// Let nobody but you replace the certificate: no authority is asked for another
     #[arg(long, conflicts_with = "renew")]
     pub no_renew: bool,
@@ -153,6 +201,9 @@ pub struct Contruno {
     /// What the backend speaks: h2, http/1.1 or both, with a comma [default: both]
     #[arg(long, value_name = "PROTOCOL", value_delimiter = ',', action = ArgAction::Append)]
     pub alpn: Vec<Protocol>,
+    /// How plaintext is carried.
+    #[command(flatten)]
+    pub carriage: Carriage,
     /// A further name of the same host; may be repeated
     #[arg(long = "name", value_name = "NAME", action = ArgAction::Append)]
     pub names: Vec<String>,
@@ -196,6 +247,7 @@ impl From<Contruno> for Add {
             cert: options.cert,
             private_key,
             alpn: options.alpn,
+            carriage: options.carriage,
             no_renew: options.no_renew,
             renew: false,
             store_key: options.store_key,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::certificate::{self, Given};
 use crate::Result;
-use crate::cli::{Add, Backend, Protocol};
+use crate::cli::{Add, Backend, Bound, Carriage, Protocol};
 
 /// What is asked for, read and judged as far as that goes without the store.
 pub(super) struct Wish {
@@ -25,6 +25,7 @@ pub(super) struct Wish {
     /// What the backend of a new host speaks.
     new_protocols: Protocols,
     renew: Option<bool>,
+    carriage: Carriage,
     store_key: Option<Zeroizing<String>>,
 }
 
@@ -75,6 +76,7 @@ impl Wish {
             protocols: protocols(&options.alpn),
             new_protocols,
             renew,
+            carriage: options.carriage.clone(),
             store_key,
         };
         Ok(wish)
@@ -116,6 +118,15 @@ impl Wish {
         if let Some(renew) = self.renew {
             host.renew = renew;
         }
+        host.mode = self.carriage.mode.or(host.mode);
+        if let Some(Bound(seconds)) = self.carriage.hsts {
+            host.hsts = seconds;
+        }
+        if let Some(Bound(bytes)) = self.carriage.max_body {
+            host.max_body = bytes;
+        }
+        host.check()
+            .map_err(|error| format!("{hostname}: so its file can't be: {error}"))?;
         let names = self.all_names(&host)?;
         if let (Some(given), Some(_)) = (&self.given, file) {
             host.replace(given.pair.clone());

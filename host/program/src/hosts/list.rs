@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use stockade_acme::Identifier;
 use stockade_acme::renewal::Lifetime;
-use stockade_store::host::{Host, HostError, Protocols};
+use stockade_store::host::{Host, HostError, Mode, Protocols};
 use stockade_store::snapshot::Snapshot;
 
 /// The table's columns.
@@ -137,6 +137,9 @@ impl Row<'_> {
             "backend": {"address": host.backend, "port": host.port},
             "alpn": alpn,
             "renew": host.renew,
+            "mode": host.mode.map(Mode::name),
+            "hsts": host.hsts,
+            "max_body": host.max_body,
             "certificate": {
                 "standing": Standing::of(lifetime.as_ref(), now).word(),
                 "not_before": seconds.map(|seconds| seconds.0),

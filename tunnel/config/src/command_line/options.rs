@@ -95,6 +95,30 @@ pub(super) static KEY: OptionSpec = OptionSpec {
     help: "The private key, PEM (PKCS#8, PKCS#1, SEC1): a file of the boot archive, or the text.",
 };
 
+pub(super) static MODE: OptionSpec = OptionSpec {
+    name: "--mode",
+    value: "tcp|http",
+    example: "http",
+    default: Some("http for hosts of JSON files that speak http/1.1, else tcp"),
+    help: "Carry bytes as they are, or requests of HTTP/1.1, each to its host's backend.",
+};
+
+pub(super) static HSTS: OptionSpec = OptionSpec {
+    name: "--hsts",
+    value: "SECONDS",
+    example: "31536000",
+    default: Some("browsers are told nothing"),
+    help: "In mode http: for how long browsers that were here are to come by HTTPS alone (RFC 6797).",
+};
+
+pub(super) static MAX_BODY: OptionSpec = OptionSpec {
+    name: "--max-body",
+    value: "BYTES",
+    example: "10485760",
+    default: Some("any size"),
+    help: "In mode http: how large a request's body may be; larger ones are answered with 413.",
+};
+
 pub(super) static LOG: OptionSpec = OptionSpec {
     name: "--log",
     value: "error|warn|info|debug|trace",
@@ -136,7 +160,7 @@ pub(super) static SYSLOG: OptionSpec = OptionSpec {
 };
 
 /// Every option, in the order in which help shows them.
-pub static OPTIONS: [&OptionSpec; 34] = [
+pub static OPTIONS: [&OptionSpec; 37] = [
     &IPV4,
     &IPV4_GATEWAY,
     &IPV6,
@@ -167,6 +191,9 @@ pub static OPTIONS: [&OptionSpec; 34] = [
     &RELOAD_PORT,
     &HTTP,
     &DEFAULT_HOST,
+    &MODE,
+    &HSTS,
+    &MAX_BODY,
     &PUBLISHED,
     &LOG,
     &SYSLOG,

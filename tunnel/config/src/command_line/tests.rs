@@ -7,6 +7,7 @@ use core::net::IpAddr;
 
 use super::*;
 use crate::ServiceSource;
+use crate::requests::{Mode, Requests};
 use crate::types::{Accept, Connect, Crypto, Host, Ipv4, Ipv6, Source};
 
 mod conf;
@@ -39,6 +40,7 @@ fn defaults() -> Config {
             certificate: Source::Archive("cert.pem".into()),
             key: Source::Archive("key.pem".into()),
         },
+        requests: Requests::default(),
         published: false,
         syslog: None,
         log: log::LevelFilter::Info,
@@ -455,4 +457,21 @@ fn mutations_never_panic_and_errors_are_never_empty() {
         }
     }
     assert!(wrong > 1000, "mutations hit something: {wrong}");
+}
+
+#[test]
+fn plaintext_is_bytes_or_requests() {
+    assert_eq!(right("").requests, Requests::default());
+    let tcp = right("--mode=tcp").requests;
+    assert_eq!(tcp.mode, Some(Mode::Tcp));
+    let expected = Requests {
+        mode: Some(Mode::Http),
+        hsts: Some(31_536_000),
+        max_body: Some(1 << 33),
+    };
+    let line = "--mode=http --hsts=31536000 --max-body 8589934592";
+    assert_eq!(right(line).requests, expected);
+    // Hosts may be of that mode without being told to.
+    let hosts = parse("--hosts=file:h --hsts=0").unwrap();
+    assert_eq!((hosts.requests.mode, hosts.requests.hsts), (None, Some(0)));
 }

@@ -1,6 +1,7 @@
 //! The second step: options become typed values, checked against each other.
 
 mod hosting;
+mod requests;
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -79,6 +80,7 @@ pub(super) fn check(raw: &Raw<'_>, errors: &mut Errors) -> Option<Config> {
     let accept = checker.accept(links);
     let connect = checker.connect(links, !dns.is_empty());
     let services = checker.services(accept, links);
+    let requests = checker.requests();
     let published = checker.one(&options::PUBLISHED, |_| Ok(()));
     let syslog = checker.syslog(links);
     let log = checker.one(&options::LOG, value::level);
@@ -91,6 +93,7 @@ pub(super) fn check(raw: &Raw<'_>, errors: &mut Errors) -> Option<Config> {
         accept: accept?,
         connect: connect?,
         services: services?,
+        requests: requests?,
         published: published.good().is_some(),
         syslog,
         log: log.good().map_or(log::LevelFilter::Info, |(log, _)| *log),

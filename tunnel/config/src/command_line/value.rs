@@ -116,6 +116,12 @@ pub(super) fn seconds(text: &str) -> Option<u32> {
     text.parse().ok().filter(|_| is_number)
 }
 
+/// A number of bytes.
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
 /// Decimal digits alone; the standard parser takes a plus sign, too.
 fn number(text: &str) -> Option<u16> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {

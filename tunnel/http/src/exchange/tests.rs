@@ -78,7 +78,8 @@ fn carry(options: Options, client: &str, backends: Vec<Script>, step: usize) -> 
         address: "192.0.2.7".parse().unwrap(),
         server_name: Some("tls.example"),
     };
-    let mut exchange = Exchange::new(options);
+    let options = Arc::new(options);
+    let mut exchange = Exchange::new(options.clone());
     let mut scripts = VecDeque::from(backends);
     let mut seen = Seen::default();
     let (mut kept, mut live): (Option<Live>, Option<Live>) = (None, None);
@@ -122,6 +123,10 @@ fn carry(options: Options, client: &str, backends: Vec<Script>, step: usize) -> 
             }
             Progress::Wait => {}
             Progress::Connect { host, fresh } => {
+                if let Err(status) = exchange.enter(&options) {
+                    exchange.unreachable(status, &mut to_client);
+                    continue;
+                }
                 seen.hosts.push(host);
                 let reused = !fresh && kept.is_some();
                 if let Some(dead) = live.take() {

@@ -23,13 +23,13 @@ fn json(name: &str, backend: u16) -> String {
 }
 
 impl World {
-    fn fetch(&mut self, name: Option<&str>) -> usize {
+    fn fetch(&mut self, name: Option<&str>, text: &[u8]) -> usize {
         let options = ClientOptions {
             resumption: false,
             ..client_options()
         };
         let connection = Client::new(options).unwrap().connect(name).unwrap();
-        let customer = self.connect_with(443, Some(connection), b"hello");
+        let customer = self.connect_with(443, Some(connection), text);
         self.run(60);
         customer
     }
@@ -55,10 +55,13 @@ fn pem_and_json_hosts_are_served_and_told_of() {
     ];
     let mut world = started_with(LINE, &archive(&files)).with_backends(&[80, 81]);
     world.run(50);
-    for name in ["one.example", "two.example"] {
-        let customer = world.fetch(Some(name));
-        assert_eq!(world.customers[customer].received, b"hello");
-    }
+    let bytes = world.fetch(Some("one.example"), b"hello");
+    assert_eq!(world.customers[bytes].received, b"hello");
+    // What its own words come to, which are no answer, is a page.
+    let request = b"GET / HTTP/1.1\r\nHost: two.example\r\n\r\n";
+    let requests = world.fetch(Some("two.example"), request);
+    let page = b"HTTP/1.1 502 Bad Gateway\r\n";
+    assert!(world.customers[requests].received.starts_with(page));
     assert_eq!(world.dialled(), [80, 81]);
     let ready = world
         .launcher()
@@ -97,8 +100,8 @@ fn the_log_tells_who_was_turned_away_and_what_was_answered() {
     let one = both("one.example");
     let mut world = started_with(LINE, &archive(&[("hosts/one.example.pem", &one)]));
     world.run(50);
-    world.fetch(Some("two.example"));
-    world.fetch(None);
+    world.fetch(Some("two.example"), b"hello");
+    world.fetch(None, b"hello");
     let failed = world.texts(Kind::HandshakeFailed);
     assert_eq!(
         failed,
@@ -135,10 +138,10 @@ fn a_reload_shows_renewed_files_and_keeps_what_lives() {
     };
     let mut world = started_with(LINE, &files(&first)).with_backend();
     world.run(50);
-    let living = world.fetch(Some("one.example"));
+    let living = world.fetch(Some("one.example"), b"hello");
     let before = world.serial(living);
     assert_eq!(world.reload(1, &files(&second)), Ok(()));
-    let new = world.fetch(Some("one.example"));
+    let new = world.fetch(Some("one.example"), b"hello");
     assert_ne!(world.serial(new), before);
     world.customers[living].to_send = b" and on".to_vec();
     world.run(60);
@@ -148,7 +151,7 @@ fn a_reload_shows_renewed_files_and_keeps_what_lives() {
     let errors = world.reload(2, &files(&chain)).unwrap_err();
     assert_eq!(errors.len(), 1);
     assert!(errors[0].starts_with("one.example: "), "{errors:?}");
-    let same = world.fetch(Some("one.example"));
+    let same = world.fetch(Some("one.example"), b"hello");
     assert_eq!(world.serial(same), world.serial(new));
 }
 
@@ -161,7 +164,7 @@ fn five_hundred_hosts_fit_a_status() {
     let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), &*one)).collect();
     let mut world = started_with(LINE, &archive(&files)).with_backend();
     world.run(50);
-    let customer = world.fetch(Some("host-number-499.example.org"));
+    let customer = world.fetch(Some("host-number-499.example.org"), b"hello");
     assert_eq!(world.customers[customer].received, b"hello");
     let status = world.ask(1);
     assert_eq!(status.services.len(), 502);

@@ -47,6 +47,7 @@ fn site(name: &str, backend: u16) -> Site {
             port: backend,
         },
         alpn: Vec::new(),
+        requests: None,
     }
 }
 

@@ -9,7 +9,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// whose bytes are carried as they are, on 83.
 fn services() -> Vec<Service> {
     let host = |name: &str, port: u16| Service {
-        requests: Some(http::Options::default()),
+        requests: Some(http::Options::default().into()),
         ..service(name, &[], &[port])
     };
     let names = ["a.example", "b.example", "c.example"];

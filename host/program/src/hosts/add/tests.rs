@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use stockade_store::host::Pair;
+use stockade_store::host::{Mode, Pair};
 use stockade_store::snapshot::{Change, Snapshot};
 
 use super::*;
@@ -228,4 +228,28 @@ fn keys_are_encrypted_where_that_is_wanted() {
     assert!(!found.is_bare && found.was_there);
     let short = "--hostname b.example --ip 10.0.0.3 --store-key short";
     refused(&store, short, "--store-key: ");
+}
+
+#[test]
+fn how_plaintext_is_carried_is_kept_until_it_is_changed() {
+    let snapshot = store(&["--hostname a.example --ip 10.0.0.3 --hsts 300 --max-body 1000"]);
+    let host = after(&snapshot, "--hostname a.example --mode http");
+    assert_eq!(host.mode, Some(Mode::Http));
+    assert_eq!((host.hsts, host.max_body), (Some(300), Some(1000)));
+    let host = after(&snapshot, "--hostname a.example --hsts none");
+    assert_eq!((host.hsts, host.max_body), (None, Some(1000)));
+    for (options, expected) in [
+        ("--mode tcp", "\"mode\" is not \"http\", without which"),
+        ("--alpn h2", "\"alpn\" is not a list with \"http/1.1\""),
+    ] {
+        refused(
+            &snapshot,
+            &format!("--hostname a.example {options}"),
+            expected,
+        );
+    }
+    for wrong in ["--mode https", "--hsts -1", "--hsts=1h", "--max-body=1M"] {
+        let words = format!("stockade add -r /nowhere --hostname a.example {wrong}");
+        assert!(cli::parse(words.split_whitespace().map(Into::into)).is_err());
+    }
 }

@@ -71,8 +71,8 @@ fn a_flag_takes_no_value() {
     );
     // The word after it is not its value.
     wrong(
-        "--conf=file:c --published more",
-        "\"more\" (word 3, column 27): not an option, options begin with --",
+        "--conf=file:c --published words",
+        "\"words\" (word 3, column 27): not an option, options begin with --",
     );
 }
 

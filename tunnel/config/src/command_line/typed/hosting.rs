@@ -68,7 +68,7 @@ impl<'a> Checker<'_, 'a> {
     }
 
     /// Reports the option, if it is given.
-    fn refuse(&mut self, option: &OptionSpec, problem: Problem) {
+    pub(super) fn refuse(&mut self, option: &OptionSpec, problem: Problem) {
         if let Some(given) = self.raw.one(option) {
             self.report(option, Some(given.position), problem);
         }

@@ -341,7 +341,7 @@ fn no_message_ever_shows_a_secret() {
         for line in [
             line.clone(),
             format!("{STORE} {line}"),
-            format!("--remote=git@h:p {line} --nope"),
+            format!("--remote=git@h:p {line} --qqqq"),
         ] {
             let Err(errors) = parse(&line) else {
                 continue;

@@ -18,13 +18,13 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
     (
         "--",
         &[
-            "-- (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
+            "-- (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --mode --hsts --max-body --published --log --syslog --crypto",
         ],
     ),
     (
         "--=x",
         &[
-            "-- (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
+            "-- (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --mode --hsts --max-body --published --log --syslog --crypto",
         ],
     ),
     (
@@ -38,7 +38,7 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
     (
         "--zzzzzz",
         &[
-            "--zzzzzz (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
+            "--zzzzzz (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --mode --hsts --max-body --published --log --syslog --crypto",
         ],
     ),
     (
@@ -48,15 +48,15 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
     (
         "--zz{x}=1 stray",
         &[
-            "--zz (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
+            "--zz (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --mode --hsts --max-body --published --log --syslog --crypto",
             "\"stray\" (word 2, column 11): not an option, options begin with --",
         ],
     ),
     (
         "--listen=443 --backend=80",
         &[
-            "--listen (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
-            "--backend (word 2, column 14): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
+            "--listen (word 1, column 1): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --mode --hsts --max-body --published --log --syslog --crypto",
+            "--backend (word 2, column 14): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --mode --hsts --max-body --published --log --syslog --crypto",
         ],
     ),
     // Missing and repeated values.
@@ -106,6 +106,33 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
             "--crypto (word 3, column 15): given before (word 1, column 1); expected once",
             "--crypto (word 4, column 29): given before (word 1, column 1); expected once",
         ],
+    ),
+    // What is made of plaintext.
+    (
+        "--mode=https --hsts=-1 --max-body=10M",
+        &[
+            "--mode (word 1, column 1): expected tcp|http, found \"https\"",
+            "--hsts (word 2, column 14): expected SECONDS such as 31536000, found \"-1\"",
+            "--max-body (word 3, column 24): expected BYTES such as 10485760, found \"10M\"",
+        ],
+    ),
+    (
+        "--hsts=1 --max-body=2",
+        &[
+            "--hsts (word 1, column 1): needs --mode with tcp|http",
+            "--max-body (word 2, column 10): needs --mode with tcp|http",
+        ],
+    ),
+    (
+        "--mode=tcp --hsts=1 --max-body=2",
+        &[
+            "--hsts (word 2, column 12): can't stand beside --mode (word 1, column 1), which says the contrary",
+            "--max-body (word 3, column 21): can't stand beside --mode (word 1, column 1), which says the contrary",
+        ],
+    ),
+    (
+        "--mode=http --hsts=4294967296",
+        &["--hsts (word 2, column 13): expected SECONDS such as 31536000, found \"4294967296\""],
     ),
     // --accept
     (
@@ -434,12 +461,12 @@ pub(super) const TABLE: &[(&str, &[&str])] = &[
     ),
     // Several at once, in the order of the line.
     (
-        "--crypto=x --ipv4=bad --accept=0 --nope stray1 stray2 --log",
+        "--crypto=x --ipv4=bad --accept=0 --qqqq stray1 stray2 --log",
         &[
             "--crypto (word 1, column 1): expected ring|rustcrypto, found \"x\"",
             "--ipv4 (word 2, column 12): expected ADDRESS/PREFIX such as 10.0.0.2/24, found \"bad\"",
             "--accept (word 3, column 23): expected a port from 1 to 65535, found \"0\"",
-            "--nope (word 4, column 34): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --published --log --syslog --crypto",
+            "--qqqq (word 4, column 34): unknown option; expected one of --ipv4 --ipv4-gateway --ipv6 --ipv6-gateway --dns --accept --connect --cert --key --conf --hosts --remote --ssh-key --ssh-host-key --pass --production --email --authority --authority-ca --profile --eab --account-seed --key-type --store-key --no-acme --poll --legacy-reload --reload-port --http --default-host --mode --hsts --max-body --published --log --syslog --crypto",
             "\"stray2\" (word 6, column 48): not an option, options begin with --",
             "--log (word 7, column 55): no value; expected error|warn|info|debug|trace",
         ],
