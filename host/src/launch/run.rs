@@ -280,13 +280,14 @@ impl Run {
             network.accepting(true);
         }
         let text = format!("Serving, {} ms after QEMU's start", after.as_millis());
+        self.event(NOTICE, Kind::Ready, text.clone());
+        self.set(Stage::Serving(Instant::now()));
+        // Who is told may ask at once how things stand.
         if first {
             self.shared.notify.ready(&text);
         } else {
             self.shared.notify.status(&text);
         }
-        self.event(NOTICE, Kind::Ready, text);
-        self.set(Stage::Serving(Instant::now()));
         self.send_reload();
     }
 
