@@ -50,7 +50,8 @@ pub struct ClientOptions {
     pub provider: Provider,
     /// Trusted roots: each entry PEM (any number of certificates) or one DER certificate.
     pub roots: Vec<Vec<u8>>,
-    /// Whether the usual public roots are trusted, too: those that Mozilla has chosen for its browser.
+    /// Whether public roots are trusted, too: of those that Mozilla has chosen for its browser, the ones
+    /// of authorities that issue certificates by ACME (RFC 8555).
     /// With [`VerifyMode::ChainAndName`] alone.
     pub public_roots: bool,
     /// How the server's certificate is judged.
@@ -142,7 +143,7 @@ impl Client {
             VerifyMode::ChainAndName => {
                 needs_name = true;
                 let public = match options.public_roots {
-                    true => webpki_roots::TLS_SERVER_ROOTS,
+                    true => crate::roots::PUBLIC,
                     false => &[],
                 };
                 let roots = Arc::new(read_roots(&options.roots, public)?);

@@ -35,6 +35,7 @@ mod path;
 mod peer;
 mod provider;
 mod psk;
+mod roots;
 mod server;
 mod sessions;
 mod suites;

@@ -287,7 +287,7 @@ impl Keeper {
         self.settings.limits
     }
 
-    /// PEM certificates that the authority's own is trusted by; `None`: the usual public ones.
+    /// PEM certificates that the authority's own is trusted by; `None`: the public ones of authorities that offer ACME.
     pub fn roots(&self) -> Option<&[u8]> {
         self.settings.issuer.as_ref()?.roots.as_deref()
     }

@@ -81,7 +81,7 @@ pub struct Store {
 pub struct Authority {
     /// The address of its directory.
     pub directory: String,
-    /// PEM certificates that its own is trusted by; `None`: the usual public ones.
+    /// PEM certificates that its own is trusted by; `None`: the public ones of authorities that offer ACME.
     pub roots: Option<Vec<u8>>,
     /// Where it may write to.
     pub email: Option<String>,

@@ -73,7 +73,7 @@ pub(crate) static AUTHORITY_CA: OptionSpec = OptionSpec {
     name: "--authority-ca",
     value: "file:NAME or base64:TEXT",
     example: "file:ca.pem",
-    default: Some("the usual public ones"),
+    default: Some("the public ones of authorities that offer ACME"),
     help: "Certificates that the authority's own is trusted by, PEM.",
 };
 
