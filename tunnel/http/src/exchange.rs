@@ -339,6 +339,8 @@ impl Exchange {
                 }
                 Err(Failure::Page(status)) => {
                     self.say(status, carried.request.is_head, to_client);
+                    // Nothing may have been taken, but there is something to send.
+                    turn.progress = Progress::End;
                     return turn;
                 }
                 Err(Failure::Cut) => {

@@ -456,3 +456,27 @@ fn silence_is_told_where_it_can_be() {
     assert_eq!(exchange.timed_out(true, &mut out), Progress::Wait);
     assert!(out.starts_with(b"HTTP/1.1 504 "));
 }
+
+/// Whoever has shown it what led to a page comes again at once, to send it.
+#[test]
+fn a_page_waits_for_nothing() {
+    let about = Client {
+        address: "192.0.2.7".parse().unwrap(),
+        server_name: None,
+    };
+    for (bytes, ended) in [(&b"SSH-2.0-x\r\n\r\n"[..], false), (b"HTTP/1.1 2", true)] {
+        let mut exchange = Exchange::new(Options::default());
+        let (mut to_client, mut to_backend) = (Vec::new(), Vec::new());
+        let client = View {
+            bytes: b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            ended: false,
+        };
+        exchange.poll(&about, client, None, &mut to_client, &mut to_backend);
+        exchange.connected(false, &mut to_backend);
+        let backend = Some(View { bytes, ended });
+        let client = View::default();
+        let turn = exchange.poll(&about, client, backend, &mut to_client, &mut to_backend);
+        assert!(to_client.starts_with(b"HTTP/1.1 502 "));
+        assert_eq!(turn.progress, Progress::End);
+    }
+}
