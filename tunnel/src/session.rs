@@ -213,7 +213,7 @@ impl Session {
             | State::Judging { until }
             | State::Connecting { until }
             | State::Negotiating { until, .. } => until,
-            State::Exchanging => self.active + self.exchange_patience(),
+            State::Exchanging => self.exchange_deadline(),
             State::Relaying | State::Ended => self.active + self.patience(),
         }
     }

@@ -23,6 +23,9 @@ const SHOWN: usize = http::MAX_HEAD;
 /// How long a client may take for its next request.
 const NEXT_REQUEST: Duration = Duration::from_secs(75);
 
+/// How long a client may take for a head, from its first byte to its last.
+const HEAD: Duration = Duration::from_secs(60);
+
 /// How long a message may stand still.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -35,6 +38,8 @@ pub struct Exchanging {
     inside: Vec<u8>,
     to_client: Vec<u8>,
     to_backend: Vec<u8>,
+    /// When a head has begun that has not come whole, and nothing but that is awaited.
+    head_since: Option<Instant>,
     /// A backend is being connected to, which was not kept from an earlier request.
     connecting: bool,
     /// What is to be done once all is sent.
@@ -57,9 +62,28 @@ impl Exchanging {
             inside: Vec::new(),
             to_client: Vec::new(),
             to_backend: Vec::new(),
+            head_since: None,
             connecting: false,
             after: None,
         }
+    }
+
+    /// Until when to wait, where something has moved last at `active`.
+    ///
+    /// A head has a limit of its own: byte by byte it would never stand still.
+    fn deadline(&self, active: Instant) -> Instant {
+        let still = active + self.patience();
+        self.head_since
+            .map_or(still, |since| still.min(since + HEAD))
+    }
+
+    /// Notes whether a head is awaited.
+    fn note_head(&mut self, now: Instant) {
+        let begun = self.exchange.is_idle() && !self.inside.is_empty();
+        self.head_since = match begun && self.to_client.is_empty() {
+            true => self.head_since.or(Some(now)),
+            false => None,
+        };
     }
 
     /// How long nothing may move.
@@ -104,6 +128,7 @@ impl Session {
             return;
         };
         exchanging.connecting = !kept;
+        exchanging.head_since = None;
         match kept {
             true => {
                 let out = &mut exchanging.to_backend;
@@ -145,9 +170,11 @@ impl Session {
         }
     }
 
-    pub(super) fn exchange_patience(&self) -> Duration {
+    pub(super) fn exchange_deadline(&self) -> Instant {
         let exchanging = self.exchanging.as_ref();
-        exchanging.map_or(SILENCE, |exchanging| exchanging.patience())
+        exchanging.map_or(self.active + SILENCE, |exchanging| {
+            exchanging.deadline(self.active)
+        })
     }
 
     /// Goes on where the handshake, or a backend's answer to a SYN, has led.
@@ -272,7 +299,8 @@ impl Session {
             self.queued = queued;
             self.active = now;
         }
-        if now < self.active + exchanging.patience() {
+        exchanging.note_head(now);
+        if now < exchanging.deadline(self.active) {
             return Ok(Step::Wait);
         }
         if exchanging.after.is_some() || !exchanging.to_client.is_empty() {

@@ -175,6 +175,29 @@ fn a_silent_backend_is_a_page_and_a_slow_head_too() {
 }
 
 #[test]
+fn a_head_that_comes_byte_by_byte_has_a_limit() {
+    let mut world = world();
+    let customer = world.request("GET / HTTP/1.1\r\nX-Slow: ");
+    for _ in 0..5 {
+        world.run(10_000);
+        world.say_more(customer, "a");
+    }
+    assert_eq!(world.read(customer), "");
+    world.run(11_000);
+    let text = world.read(customer);
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    // The next head of a connection has all of its time again.
+    let customer = world.request("GET / HTTP/1.1\r\nX-Slow: ");
+    world.run(50_000);
+    world.say_more(customer, "a\r\nHost: a.example\r\n\r\nGET / ");
+    world.answer(0, OK);
+    world.run(50_000);
+    world.say_more(customer, "HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    world.answer(1, OK);
+    assert_eq!(world.read(customer), OK.repeat(2));
+}
+
+#[test]
 fn an_answer_that_is_cut_off_resets_the_client() {
     let mut world = world();
     let customer = world.request(&get("a.example"));
