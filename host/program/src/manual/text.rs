@@ -145,7 +145,7 @@ pub(super) const TABLES: [(&str, &[(&str, &str)]); 4] = [
 ];
 
 /// What to do, and the line that does it.
-pub(super) const EXAMPLES: [(&str, &str); 14] = [
+pub(super) const EXAMPLES: [(&str, &str); 15] = [
     (
         "Try it out, with a development certificate and a small HTTP server behind it:",
         "stockade run",
@@ -157,6 +157,10 @@ pub(super) const EXAMPLES: [(&str, &str); 14] = [
     (
         "Serve several hosts by name, each file NAME.pem with its chain and key, in front of port 8080:",
         "stockade check --hosts /etc/stockade/hosts && stockade run --hosts /etc/stockade/hosts -- --connect=8080",
+    ),
+    (
+        "Serve a web application that is to know who asks (X-Forwarded-For), and have browsers keep to HTTPS:",
+        "stockade run --cert chain.pem --key key.pem -- --connect=8080 --mode=http --hsts=31536000",
     ),
     (
         "Serve the hosts of a Git repository by name, and have their certificates renewed, for trial:",
