@@ -230,7 +230,8 @@ pub fn write_chunk(out: &mut Vec<u8>, content: &[u8]) {
     if content.is_empty() {
         return;
     }
-    out.extend_from_slice(alloc::format!("{:x}\r\n", content.len()).as_bytes());
+    crate::field::write_number(out, u64::try_from(content.len()).unwrap_or(u64::MAX), 16);
+    out.extend_from_slice(b"\r\n");
     out.extend_from_slice(content);
     out.extend_from_slice(b"\r\n");
 }

@@ -14,6 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::body::{Body, BodyError, Framing, Piece, write_chunk, write_end};
+use crate::head::Scan;
 use crate::{Client, Refusal, Request, page, request, response};
 
 /// Most bytes that wait to be sent before more is taken.
@@ -38,8 +39,8 @@ pub struct Exchange {
 }
 
 enum State {
-    /// A request's head comes.
-    Head,
+    /// A request's head comes; it was looked through so far.
+    Head(Scan),
     /// Its backend is being connected to.
     Routing(Box),
     Carrying(Box),
@@ -67,8 +68,8 @@ struct Carried {
 }
 
 enum Answer {
-    /// Its head comes.
-    Head,
+    /// Its head comes; it was looked through so far.
+    Head(Scan),
     Body {
         from: Body,
         to: Framing,
@@ -131,7 +132,7 @@ impl Exchange {
     pub fn new(options: impl Into<Arc<Options>>) -> Exchange {
         Exchange {
             options: options.into(),
-            state: State::Head,
+            state: State::Head(Scan::default()),
             ends: false,
         }
     }
@@ -143,7 +144,7 @@ impl Exchange {
 
     /// Whether it waits for a request, and not for the rest of one.
     pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Head)
+        matches!(self.state, State::Head(_))
     }
 
     /// Moves what can be moved.
@@ -161,7 +162,7 @@ impl Exchange {
             progress,
         };
         match core::mem::replace(&mut self.state, State::Over) {
-            State::Head => self.head(about, client, to_client),
+            State::Head(scan) => self.head(scan, about, client, to_client),
             State::Routing(carried) => {
                 self.state = State::Routing(carried);
                 wait(0, Progress::Wait)
@@ -223,7 +224,7 @@ impl Exchange {
     /// Nothing has moved for too long. What the client can still be told it is told.
     pub fn timed_out(&mut self, has_begun: bool, to_client: &mut Vec<u8>) -> Progress {
         match core::mem::replace(&mut self.state, State::Over) {
-            State::Head if has_begun => {
+            State::Head(_) if has_begun => {
                 self.say(408, false, to_client);
                 Progress::Wait
             }
@@ -231,7 +232,7 @@ impl Exchange {
                 self.say(504, carried.request.is_head, to_client);
                 Progress::Wait
             }
-            State::Carrying(carried) if matches!(carried.answer, Answer::Head) => {
+            State::Carrying(carried) if matches!(carried.answer, Answer::Head(_)) => {
                 self.say(504, carried.request.is_head, to_client);
                 Progress::Wait
             }
@@ -245,17 +246,28 @@ impl Exchange {
         self.state = State::Over;
     }
 
-    fn head(&mut self, about: &Client<'_>, client: View<'_>, to_client: &mut Vec<u8>) -> Turn {
+    fn head(
+        &mut self,
+        mut scan: Scan,
+        about: &Client<'_>,
+        client: View<'_>,
+        to_client: &mut Vec<u8>,
+    ) -> Turn {
         let turn = |client, progress| Turn {
             client,
             backend: 0,
             progress,
         };
         let mut head = Vec::new();
-        match request(client.bytes, about, &mut head) {
+        let found = scan.length(client.bytes).and_then(|length| {
+            let whole = length.and_then(|length| client.bytes.get(..length));
+            let read = |whole| request::whole(whole, about, &mut head);
+            whole.map(read).transpose()
+        });
+        match found {
             Ok(None) if client.ended => turn(client.bytes.len(), Progress::End),
             Ok(None) => {
-                self.state = State::Head;
+                self.state = State::Head(scan);
                 turn(0, Progress::Wait)
             }
             Ok(Some(request)) => {
@@ -265,7 +277,7 @@ impl Exchange {
                     request,
                     head,
                     sent: 0,
-                    answer: Answer::Head,
+                    answer: Answer::Head(Scan::default()),
                     reused: false,
                     answered: false,
                 }));
@@ -298,7 +310,7 @@ impl Exchange {
             let most = self.options.max_body;
             match carried.up(client.bytes, most, to_backend) {
                 Ok(taken) => turn.client = taken,
-                Err(status) if matches!(carried.answer, Answer::Head) => {
+                Err(status) if matches!(carried.answer, Answer::Head(_)) => {
                     self.say(status, carried.request.is_head, to_client);
                     turn.client = client.bytes.len();
                     return turn;
@@ -353,7 +365,7 @@ impl Exchange {
             let keep = keep && carried.asked.is_over();
             turn.progress = Progress::Release { keep };
             self.state = match client_keep && carried.asked.is_over() {
-                true => State::Head,
+                true => State::Head(Scan::default()),
                 false => State::Over,
             };
             return turn;
@@ -430,11 +442,10 @@ impl Carried {
         while out.len() < MAX_WAITING {
             let waiting = backend.bytes.get(at..).unwrap_or_default();
             match &mut self.answer {
-                Answer::Head => {
-                    let closes = ends || !self.asked.is_over();
-                    let found = response(waiting, &self.request, closes, extra, out);
-                    let found = found.map_err(|_: Refusal| Failure::Page(502))?;
-                    let Some(found) = found else {
+                Answer::Head(scan) => {
+                    let length = scan.length(waiting);
+                    let length = length.map_err(|_: Refusal| Failure::Page(502))?;
+                    let Some(head) = length.and_then(|length| waiting.get(..length)) else {
                         if !backend.ended {
                             break;
                         }
@@ -444,7 +455,11 @@ impl Carried {
                             false => Failure::Page(502),
                         });
                     };
+                    let closes = ends || !self.asked.is_over();
+                    let found = response::whole(head, &self.request, closes, extra, out);
+                    let found = found.map_err(|_: Refusal| Failure::Page(502))?;
                     at += found.length;
+                    *scan = Scan::default();
                     if found.is_upgrade {
                         return Ok(Down::Upgrade(at));
                     }

@@ -137,3 +137,46 @@ pub(crate) fn write(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
+
+/// Writes `Content-Length`.
+pub(crate) fn write_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    write_number(out, length, 10);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a number to the base 10 or 16, in lower case and without the formatter, which every message
+/// would come by several times.
+pub(crate) fn write_number(out: &mut Vec<u8>, number: u64, base: u64) {
+    // As many digits as 2^64 - 1 has.
+    let mut digits = [0; 20];
+    let mut left = number;
+    let mut count = 0;
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        // Less than sixteen.
+        let value = (left % base) as u8;
+        *digit = value + if value < 10 { b'0' } else { b'a' - 10 };
+        left /= base;
+        count = place + 1;
+        if left == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_the_formatter_writes_them() {
+        for number in [0, 9, 10, 15, 16, 255, 1024, 65_536, u64::MAX - 1, u64::MAX] {
+            let mut out = Vec::new();
+            write_number(&mut out, number, 10);
+            out.push(b' ');
+            write_number(&mut out, number, 16);
+            assert_eq!(out, alloc::format!("{number} {number:x}").as_bytes());
+        }
+    }
+}

@@ -2,43 +2,75 @@
 
 use crate::{Fault, MAX_HEAD, Refusal};
 
-/// The length of the head that these bytes begin with, its empty line included; `None`: it has not
-/// come whole.
-///
-/// Every line must end with CR and LF: who takes LF alone for an end sees other lines than who does
-/// not.
-///
-/// # Errors
-///
-/// A bare CR or LF, or more bytes than any head may have.
-pub(crate) fn length(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
-    // Empty lines before a request line are passed over (RFC 9112 §2.2), but only few of them.
-    let mut blank = true;
-    let mut line = 0;
-    let mut before = 0;
-    for (index, byte) in bytes.iter().enumerate().take(MAX_HEAD) {
-        match (before, *byte) {
-            (b'\r', b'\n') => {
-                if line == 0 && !blank {
-                    return Ok(Some(index + 1));
+/// How far a head was looked through that has not come whole: what came first is not looked at again
+/// whenever more comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scan {
+    /// Bytes of whole lines, and of the last line's part that ends none.
+    seen: usize,
+    /// Where the last line begins.
+    line: usize,
+    /// There was a line that is not empty.
+    begun: bool,
+}
+
+impl Scan {
+    /// The length of the head that these bytes begin with, its empty line included; `None`: it has
+    /// not come whole. They are those of the last call, and more or fewer behind.
+    ///
+    /// Every line must end with CR and LF: who takes LF alone for an end sees other lines than who
+    /// does not.
+    ///
+    /// # Errors
+    ///
+    /// A bare CR or LF, or more bytes than any head may have.
+    pub(crate) fn length(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+        let head = bytes.get(..bytes.len().min(MAX_HEAD)).unwrap_or_default();
+        while let Some(rest) = head.get(self.seen..) {
+            let Some(place) = special(rest) else {
+                self.seen = head.len();
+                break;
+            };
+            let end = self.seen + place;
+            match rest.get(place..).unwrap_or_default() {
+                [b'\r'] => {
+                    self.seen = end;
+                    break;
                 }
-                blank &= line == 0;
-                if blank && index > 2 {
-                    return Err(Fault::Syntax.into());
-                }
-                line = 0;
+                [b'\r', b'\n', ..] => {}
+                [0, ..] => return Err(Fault::Syntax.into()),
+                _ => return Err(Fault::LineEnd.into()),
             }
-            (b'\r', _) | (_, b'\n') => return Err(Fault::LineEnd.into()),
-            (_, b'\r') => {}
-            (_, 0) => return Err(Fault::Syntax.into()),
-            _ => line += 1,
+            let is_empty = end == self.line;
+            self.seen = end + 2;
+            self.line = self.seen;
+            if is_empty && self.begun {
+                return Ok(Some(self.seen));
+            }
+            self.begun |= !is_empty;
+            // An empty line before a request line is passed over (RFC 9112 §2.2), but one only.
+            if !self.begun && self.seen > 2 {
+                return Err(Fault::Syntax.into());
+            }
         }
-        before = *byte;
+        match bytes.len() >= MAX_HEAD {
+            true => Err(Refusal::TooLong),
+            false => Ok(None),
+        }
     }
-    match bytes.len() >= MAX_HEAD {
-        true => Err(Refusal::TooLong),
-        false => Ok(None),
-    }
+}
+
+/// Where the first byte is that may end a line, or that no head may have.
+fn special(bytes: &[u8]) -> Option<usize> {
+    // The compiler makes a few instructions of each sixteen.
+    let has_none = |bytes: &[u8; 16]| bytes.iter().fold(true, |none, byte| none & (*byte > b'\r'));
+    let (chunks, _) = bytes.as_chunks();
+    let chunks = chunks.iter().take_while(|chunk| has_none(chunk)).count();
+    let rest = bytes.get(chunks * 16..)?;
+    let place = rest
+        .iter()
+        .position(|byte| matches!(byte, b'\r' | b'\n' | 0))?;
+    Some(chunks * 16 + place)
 }
 
 /// What httparse has made of a head, in our words.
@@ -63,7 +95,13 @@ fn names_version(head: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
+
+    fn length(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+        Scan::default().length(bytes)
+    }
 
     #[test]
     fn a_head_ends_with_its_empty_line() {
@@ -98,5 +136,48 @@ mod tests {
         assert_eq!(length(&head[..MAX_HEAD]), Err(Refusal::TooLong));
         assert_eq!(length(&head[..MAX_HEAD - 1]), Ok(None));
     }
-    use alloc::string::ToString;
+
+    /// Heads and what are none, with long and short lines.
+    const MANY: [&[u8]; 9] = [
+        b"GET /a/rather/long/target/of/a/request HTTP/1.1\r\nHost: a\r\n\r\nrest",
+        b"\r\nGET / HTTP/1.1\r\nA:\tb\r\n\r\n",
+        b"\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nAccept-Language: en-US,en;q=0.5\n\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
+        b"GET / HTTP/1.1\r\nAccept-Language: en-\0US\r\n\r\n",
+        b"\n\r\n",
+        b"\r\r\n\r\n",
+        b"\x80\xff\x0b\x0e\r\n\x01\r\n\r\n",
+    ];
+
+    #[test]
+    fn a_head_in_pieces_is_judged_as_a_whole_one() {
+        for bytes in MANY {
+            for step in 1..bytes.len() {
+                let mut scan = Scan::default();
+                let mut last = Ok(None);
+                for end in (0..bytes.len()).step_by(step).chain([bytes.len()]) {
+                    last = scan.length(&bytes[..end]);
+                    if last != Ok(None) {
+                        break;
+                    }
+                    // Of what lies around a buffer's end, less may be shown than before.
+                    assert_eq!(scan.length(&bytes[..end / 2]), Ok(None));
+                }
+                let text = bytes.escape_ascii().to_string();
+                assert_eq!(last, length(bytes), "{text:?} by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_looked_at_twice() {
+        let mut scan = Scan::default();
+        assert_eq!(scan.length(b"GET / HTTP/1.1\r\nA"), Ok(None));
+        // What was judged is not judged again.
+        assert_eq!(
+            scan.length(b"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\nb\r\n\r\n"),
+            Ok(Some(22))
+        );
+    }
 }

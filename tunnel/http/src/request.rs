@@ -1,14 +1,20 @@
 //! A client's head: judged, and written for the backend (RFC 9112 §3, RFC 9110 §7.6).
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 use core::net::{IpAddr, Ipv6Addr};
 
 use httparse::Header;
 
 use crate::body::Framing;
 use crate::field::{self, Hop, list, trimmed, values, write};
-use crate::{Fault, MAX_FIELDS, Refusal, head};
+use crate::head::{self, Scan};
+use crate::{Fault, MAX_FIELDS, Refusal};
+
+/// Bytes that a head mostly grows by: what is told of the client.
+const ADDED: usize = 256;
 
 /// What is known of a client besides what it says.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +62,21 @@ pub fn request(
     client: &Client<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Option<Request>, Refusal> {
-    let Some(length) = head::length(bytes)? else {
-        return Ok(None);
-    };
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut fields);
-    let head = bytes.get(..length).unwrap_or_default();
-    head::judged(parsed.parse(head), head)?;
+    match Scan::default().length(bytes)? {
+        None => Ok(None),
+        Some(length) => whole(bytes.get(..length).unwrap_or_default(), client, out).map(Some),
+    }
+}
+
+/// The same of a head that has come whole, and of nothing behind it.
+pub(crate) fn whole(
+    head: &[u8],
+    client: &Client<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Request, Refusal> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    head::judged(parsed.parse_with_uninit_headers(head, &mut fields), head)?;
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version)
     else {
         return Err(Fault::Syntax.into());
@@ -80,22 +94,25 @@ pub fn request(
     let hop = Hop::of(fields)?;
     let (authority, target) = target_of(method, target)?;
     let named = host_of(fields, is_old)?;
-    if let (Some(authority), Some(named)) = (authority, named)
+    if let (Some(authority), Some((named, _))) = (authority, &named)
         && !authority.eq_ignore_ascii_case(named)
     {
         return Err(Fault::HostMismatch.into());
     }
-    let said = named.or(authority);
-    let host = match said {
-        Some(text) => Some(without_port(text).ok_or(Fault::Host)?),
-        None => client.server_name.map(String::from),
+    let (said, host) = match named {
+        Some((named, host)) => (Some(named), Some(host)),
+        None => match authority {
+            Some(text) => (authority, Some(without_port(text).ok_or(Fault::Host)?)),
+            None => (None, client.server_name.map(Cow::Borrowed)),
+        },
     };
-    let host = host.map(|host| normal(&host));
+    let host = host.map(normal);
     let expects_continue = expectation(fields)? && !is_old;
     let upgrade = (hop.upgrade && !is_old && framing == Framing::None)
         .then(|| upgrade(fields))
         .flatten();
 
+    out.reserve(head.len() + ADDED);
     write_line(out, &[method.as_bytes(), target.as_bytes(), b"HTTP/1.1"]);
     let said = said.or(host.as_deref());
     if let Some(said) = said {
@@ -114,9 +131,7 @@ pub fn request(
         write(out, "Expect", b"100-continue");
     }
     match framing {
-        Framing::Length(length) => {
-            write(out, "Content-Length", alloc::format!("{length}").as_bytes());
-        }
+        Framing::Length(length) => field::write_length(out, length),
         Framing::Chunked => write(out, "Transfer-Encoding", b"chunked"),
         Framing::None | Framing::UntilClose => {}
     }
@@ -126,8 +141,8 @@ pub fn request(
     }
     forwarded(out, client.address, said);
     out.extend_from_slice(b"\r\n");
-    Ok(Some(Request {
-        length,
+    Ok(Request {
+        length: head.len(),
         host,
         framing,
         is_head: method == "HEAD",
@@ -144,7 +159,7 @@ pub fn request(
                 method,
                 "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"
             ),
-    }))
+    })
 }
 
 /// What a target says: the authority of an absolute one, and what the backend is asked for.
@@ -183,28 +198,31 @@ fn target_of<'a>(method: &str, target: &'a str) -> Result<(Option<&'a str>, &'a 
     }
 }
 
-/// The value of `Host`.
-fn host_of<'a>(fields: &'a [Header<'a>], is_old: bool) -> Result<Option<&'a str>, Fault> {
+/// The value of `Host`, and the host in it.
+fn host_of<'a>(
+    fields: &'a [Header<'a>],
+    is_old: bool,
+) -> Result<Option<(&'a str, Cow<'a, str>)>, Fault> {
     let mut all = values(fields, "host");
     let first = all.next();
     if all.next().is_some() || first.is_none() && !is_old {
         return Err(Fault::Host);
     }
-    let text = first.map(|value| core::str::from_utf8(trimmed(value)).map_err(|_| Fault::Host));
-    let text = text.transpose()?;
-    match text {
-        Some(text) if without_port(text).is_none() => Err(Fault::Host),
-        text => Ok(text),
-    }
+    let Some(value) = first else {
+        return Ok(None);
+    };
+    let text = core::str::from_utf8(trimmed(value)).map_err(|_| Fault::Host)?;
+    let host = without_port(text).ok_or(Fault::Host)?;
+    Ok(Some((text, host)))
 }
 
 /// A host without its port: a name, an address, or an IPv6 address in brackets. `None`: it is none.
-fn without_port(text: &str) -> Option<String> {
+fn without_port(text: &str) -> Option<Cow<'_, str>> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
             address.parse::<Ipv6Addr>().ok()?;
-            (alloc::format!("[{address}]"), port)
+            (Cow::Owned(alloc::format!("[{address}]")), port)
         }
         None => {
             let end = text.find(':').unwrap_or(text.len());
@@ -213,7 +231,7 @@ fn without_port(text: &str) -> Option<String> {
             if host.is_empty() || host.len() > 255 || !host.bytes().all(is_name) {
                 return None;
             }
-            (String::from(host), port)
+            (Cow::Borrowed(host), port)
         }
     };
     let digits = match port {
@@ -227,8 +245,8 @@ fn without_port(text: &str) -> Option<String> {
 }
 
 /// A host as it is looked up.
-fn normal(host: &str) -> String {
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+fn normal(host: Cow<'_, str>) -> String {
+    host.strip_suffix('.').unwrap_or(&host).to_ascii_lowercase()
 }
 
 /// Whether the client waits before it sends its body.
@@ -280,26 +298,51 @@ fn is_plain(name: &str) -> bool {
 
 /// What we tell of the client (RFC 7239, and what came before it).
 fn forwarded(out: &mut Vec<u8>, address: IpAddr, host: Option<&str>) {
-    let text = alloc::format!("{address}");
-    write(out, "X-Forwarded-For", text.as_bytes());
-    write(out, "X-Forwarded-Proto", b"https");
-    let node = match address {
-        IpAddr::V4(_) => text,
-        IpAddr::V6(_) => alloc::format!("\"[{text}]\""),
-    };
-    let mut value = alloc::format!("for={node};proto=https");
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    write_address(out, address);
+    out.extend_from_slice(b"\r\nX-Forwarded-Proto: https\r\n");
     if let Some(host) = host {
         write(out, "X-Forwarded-Host", host.as_bytes());
-        match host.bytes().all(field::is_token) {
-            true => value.extend([";host=", host]),
-            false => value.extend([";host=\"", host, "\""]),
+    }
+    out.extend_from_slice(b"Forwarded: for=");
+    match address {
+        IpAddr::V4(_) => write_address(out, address),
+        IpAddr::V6(_) => {
+            out.extend_from_slice(b"\"[");
+            write_address(out, address);
+            out.extend_from_slice(b"]\"");
         }
     }
-    write(out, "Forwarded", value.as_bytes());
+    out.extend_from_slice(b";proto=https");
+    if let Some(host) = host {
+        let quote: &[u8] = match host.bytes().all(field::is_token) {
+            true => b"",
+            false => b"\"",
+        };
+        for piece in [b";host=", quote, host.as_bytes(), quote] {
+            out.extend_from_slice(piece);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        // By hand: each request has it twice.
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                field::write_number(out, u64::from(octet), 10);
+            }
+        }
+        IpAddr::V6(address) => out.extend_from_slice(alloc::format!("{address}").as_bytes()),
+    }
 }
 
 /// Writes a first line.
-pub(crate) fn write_line(out: &mut Vec<u8>, words: &[&[u8]]) {
+fn write_line(out: &mut Vec<u8>, words: &[&[u8]]) {
     for (index, word) in words.iter().enumerate() {
         if index > 0 {
             out.push(b' ');

@@ -1,11 +1,15 @@
 //! A backend's head: judged, and written for the client (RFC 9112 §4, §6.3).
 
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 use crate::body::Framing;
 use crate::field::{self, Hop, write};
-use crate::request::write_line;
-use crate::{Fault, MAX_FIELDS, Refusal, Request, head};
+use crate::head::{self, Scan};
+use crate::{Fault, MAX_FIELDS, Refusal, Request};
+
+/// Bytes that a head mostly grows by.
+const ADDED: usize = 64;
 
 /// A response, as it is written for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +49,28 @@ pub fn response(
     extra: Option<(&str, &str)>,
     out: &mut Vec<u8>,
 ) -> Result<Option<Response>, Refusal> {
-    let Some(length) = head::length(bytes)? else {
-        return Ok(None);
-    };
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let head = bytes.get(..length).unwrap_or_default();
-    head::judged(parsed.parse(head), head)?;
+    match Scan::default().length(bytes)? {
+        None => Ok(None),
+        Some(length) => {
+            let head = bytes.get(..length).unwrap_or_default();
+            whole(head, request, closes, extra, out).map(Some)
+        }
+    }
+}
+
+/// The same of a head that has come whole, and of nothing behind it.
+pub(crate) fn whole(
+    head: &[u8],
+    request: &Request,
+    closes: bool,
+    extra: Option<(&str, &str)>,
+    out: &mut Vec<u8>,
+) -> Result<Response, Refusal> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let judge = httparse::ParserConfig::default();
+    let result = judge.parse_response_with_uninit_headers(&mut parsed, head, &mut fields);
+    head::judged(result, head)?;
     let (Some(status), Some(version)) = (parsed.code, parsed.version) else {
         return Err(Fault::Syntax.into());
     };
@@ -88,7 +107,7 @@ pub fn response(
     let client_keep_alive =
         request.keep_alive && !closes && to_client != Framing::UntilClose || is_interim;
     let response = Response {
-        length,
+        length: head.len(),
         status,
         is_interim,
         is_upgrade,
@@ -98,10 +117,14 @@ pub fn response(
         client_keep_alive,
     };
     if is_interim && request.is_old {
-        return Ok(Some(response));
+        return Ok(response);
     }
-    let code = alloc::format!("{status}");
-    write_line(out, &[b"HTTP/1.1", code.as_bytes(), reason.as_bytes()]);
+    out.reserve(head.len() + ADDED);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    field::write_number(out, status.into(), 10);
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
     let extra = extra.filter(|_| status >= 200);
     for field in fields {
         let is_length = field.name.eq_ignore_ascii_case("content-length");
@@ -118,7 +141,7 @@ pub fn response(
         _ => None,
     };
     if let Some(length) = length {
-        write(out, "Content-Length", alloc::format!("{length}").as_bytes());
+        field::write_length(out, length);
     }
     if to_client == Framing::Chunked {
         write(out, "Transfer-Encoding", b"chunked");
@@ -133,7 +156,7 @@ pub fn response(
         (false, true) => {}
     }
     out.extend_from_slice(b"\r\n");
-    Ok(Some(response))
+    Ok(response)
 }
 
 #[cfg(test)]
