@@ -51,6 +51,7 @@ const WANTED: Wanted<'static> = Wanted {
         names: &["linux-image-cloud-amd64", "linux-image-virtual"],
         prefix: "linux-image-",
     }],
+    optional: &[],
     without: &[],
     otherwise: "`--only stockade` measures ours alone",
 };

@@ -19,6 +19,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) packages: &'a [&'a str],
     /// Packages that merely name the one for this system, such as `postgresql` for `postgresql-15`.
     pub(crate) pointers: &'a [Pointer],
+    /// Packages that not every system has: those that are not known here are left out, aloud.
+    pub(crate) optional: &'a [&'a str],
     /// Beginnings of the names of libraries that are not needed to run the programs.
     pub(crate) without: &'a [&'a str],
     /// How to go on without the packages: the end of an error's sentence.
@@ -91,6 +93,7 @@ impl Wanted<'_> {
     fn text(&self) -> String {
         let pointers = self.pointers.iter().map(|pointer| pointer.prefix);
         let names = self.packages.iter().copied().chain(pointers);
+        let names = names.chain(self.optional.iter().copied());
         let without = self.without.iter().map(|prefix| format!("-{prefix}"));
         names
             .map(str::to_owned)
@@ -177,6 +180,14 @@ fn closure(wanted: &Wanted<'_>, lists: &Lists) -> Result<BTreeSet<String>> {
     for pointer in wanted.pointers {
         next.push(followed(pointer, lists)?);
     }
+    for name in wanted.optional {
+        match depends(lists, [*name].into_iter())?.is_empty() {
+            true => eprintln!(
+                "This system's package lists have no {name}: the tests that need it will be skipped."
+            ),
+            false => next.push((*name).to_owned()),
+        }
+    }
     let mut all = BTreeSet::new();
     while !next.is_empty() {
         let found = depends(lists, next.iter().map(String::as_str))?;
@@ -236,19 +247,25 @@ mod tests {
 
     #[test]
     fn other_wishes_are_told_apart() {
-        let wanted = |packages, without| Wanted {
+        let wanted = |packages, optional, without| Wanted {
             packages,
             pointers: &[Pointer {
                 names: &["postgresql"],
                 prefix: "postgresql-",
             }],
+            optional,
             without,
             otherwise: "",
         };
-        let text = wanted(&["exim4", "nginx"], &["libz3-"]).text();
-        assert_eq!(text, "exim4\nnginx\npostgresql-\n-libz3-");
-        assert_ne!(text, wanted(&["exim4", "nginx"], &[]).text());
-        assert_ne!(text, wanted(&["exim4"], &["libz3-"]).text());
+        let text = wanted(&["exim4", "nginx"], &["chromium"], &["libz3-"]).text();
+        assert_eq!(text, "exim4\nnginx\npostgresql-\nchromium\n-libz3-");
+        for other in [
+            wanted(&["exim4", "nginx"], &["chromium"], &[]),
+            wanted(&["exim4", "nginx"], &[], &["libz3-"]),
+            wanted(&["exim4"], &["chromium"], &["libz3-"]),
+        ] {
+            assert_ne!(text, other.text());
+        }
     }
 
     #[test]

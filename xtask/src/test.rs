@@ -1,5 +1,5 @@
 //! `cargo xtask test`: the unit tests on this host, then the hosted, the stunnel, the protocol,
-//! the certificate, the boot, the launcher and the library tests.
+//! the certificate, the HTTP, the boot, the launcher and the library tests.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,12 @@ Runs every test: the unit tests of all host crates and the simulation, then, in 
 of their own, the hosted tests, which run the tunnel as a process on a TAP device, the stunnel
 tests, which give stunnel.conf files to the tunnel and have real stunnels as its peers, the protocol
 tests, which have real mail, directory, news, database and proxy servers and clients around it, the
-certificate tests, which have real Git servers and certificate authorities behind it, the boot tests,
-which boot the image under QEMU, the launcher tests, which run the `stockade` program as its users
-do, and the library tests, which start proxies as other programs do. Installs what they need first,
-but for those servers: their packages of Debian or Ubuntu are unpacked below target (about 120 MB of
-downloads, once), and never installed.
+certificate tests, which have real Git servers and certificate authorities behind it, the HTTP tests,
+which have nginx, Apache and a WebSocket server behind it and curl, h2load and a browser before it,
+the boot tests, which boot the image under QEMU, the launcher tests, which run the `stockade` program
+as its users do, and the library tests, which start proxies as other programs do. Installs what they
+need first, but for those servers and clients: their packages of Debian or Ubuntu are unpacked below
+target (about 120 MB of downloads, and @MB@ MB for the HTTP tests, once), and never installed.
 
 Usage: cargo xtask test [OPTIONS] [FILTER]
 
@@ -35,6 +36,7 @@ Options:
       --protocols   Run the protocol tests only; they need Debian or Ubuntu
       --certificates
                     Run the certificate tests only; they need Debian or Ubuntu
+      --http        Run the HTTP tests only; they need Debian or Ubuntu, and the browser Debian
       --boot        Run the boot tests only
       --launcher    Run the launcher tests only
       --library     Run the library tests only
@@ -58,6 +60,7 @@ enum Stage {
     Stunnel,
     Protocols,
     Certificates,
+    Http,
     Boot,
     Launcher,
     Library,
@@ -77,6 +80,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Long("stunnel") => options.stages.push(Stage::Stunnel),
             Long("protocols") => options.stages.push(Stage::Protocols),
             Long("certificates") => options.stages.push(Stage::Certificates),
+            Long("http") => options.stages.push(Stage::Http),
             Long("boot") => options.stages.push(Stage::Boot),
             Long("launcher") => options.stages.push(Stage::Launcher),
             Long("library") => options.stages.push(Stage::Library),
@@ -101,6 +105,7 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
             Stage::Stunnel,
             Stage::Protocols,
             Stage::Certificates,
+            Stage::Http,
             Stage::Boot,
             Stage::Launcher,
             Stage::Library,
@@ -148,6 +153,13 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
             let peers = peers::unpacked(&peers::CERTIFICATES, root, options.install)?;
             let peers = [(peers::VARIABLE, peers.as_path())];
             isolated_tests(root, "certificates", &image.path, &peers, filter)
+        });
+    }
+    if options.stages.contains(&Stage::Http) {
+        stage("HTTP tests", &|| {
+            let peers = peers::unpacked(&peers::HTTP, root, options.install)?;
+            let peers = [(peers::VARIABLE, peers.as_path())];
+            isolated_tests(root, "http", &image.path, &peers, filter)
         });
     }
     if options.stages.contains(&Stage::Boot) {

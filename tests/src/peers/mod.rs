@@ -11,6 +11,7 @@ pub mod interloper;
 pub mod mail;
 pub mod proxies;
 pub mod script;
+pub mod web;
 
 use std::fs;
 use std::io::Read;
@@ -105,17 +106,44 @@ impl Place {
 
     /// A program of the tree by its name, such as `postgres`; arguments may be added.
     pub fn command(&self, program: &str) -> Command {
+        self.command_of(&self.find(program))
+    }
+
+    /// A program of the tree by its path below the tree.
+    pub fn command_at(&self, path: &Path) -> Command {
+        self.command_of(&format!("/{}", path.display()))
+    }
+
+    fn command_of(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--pid", "--fork", "--kill-child", "--"]);
         command.args(["sh", "-c", ENTER, "enter"]);
         command.arg(&self.tree);
-        command.args([self.files.folder(), temporary(), self.find(program)]);
+        command.args([&self.files.folder(), &temporary(), program]);
         command
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .env("HOME", "/var")
             .env_remove("LD_LIBRARY_PATH");
         command
+    }
+
+    /// Whether the packages have this file; its path is below the tree.
+    pub fn has(&self, path: &Path) -> bool {
+        self.tree.join(path).exists()
+    }
+
+    /// The name of the interpreter that the packages have, such as `python3.11`.
+    pub fn python(&self) -> String {
+        let folder = self.tree.join("usr/bin");
+        let files = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let mut names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        let is_version = |name: &String| {
+            let version = name.strip_prefix("python3.").unwrap_or_default();
+            !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let found = names.find(is_version);
+        found.unwrap_or_else(|| panic!("{} has no python3", folder.display()))
     }
 
     /// What a file of the packages holds; its path is below the tree.
@@ -192,7 +220,10 @@ pub fn is_listened_on(port: u16) -> bool {
 fn tree() -> PathBuf {
     let tree = std::env::var_os(VARIABLE).map(PathBuf::from);
     tree.unwrap_or_else(|| {
-        panic!("{VARIABLE} is not set: run these tests with `cargo xtask test --protocols`")
+        panic!(
+            "{VARIABLE} is not set: run these tests with `cargo xtask test`, whose --help says
+             which stage is theirs"
+        )
     })
 }
 

@@ -1,4 +1,4 @@
-//! The servers and clients of the protocol and certificate tests: Debian's, unpacked and not
+//! The servers and clients of the protocol, certificate and HTTP tests: Debian's, unpacked and not
 //! installed.
 
 use std::fs;
@@ -12,8 +12,8 @@ use crate::{Result, process};
 /// Where the tests find the folder in which the packages are unpacked.
 pub(super) const VARIABLE: &str = "STOCKADE_PEERS";
 
-/// Packages of one stage, and where below `target` they are unpacked. Not one folder for both: what
-/// a system lacks for one stage is nothing to the other.
+/// Packages of one stage, and where below `target` they are unpacked. Not one folder for all: what
+/// a system lacks for one stage is nothing to the others.
 pub(super) struct Peers {
     folder: &'static str,
     wanted: Wanted<'static>,
@@ -31,6 +31,51 @@ pub(super) const CERTIFICATES: Peers = Peers {
     wanted: OF_CERTIFICATES,
 };
 
+/// What the HTTP tests run: 145 MB of downloads, of which the browser and its libraries are 110.
+pub(super) const HTTP: Peers = Peers {
+    folder: "target/peers-of-http",
+    wanted: OF_HTTP,
+};
+
+const OF_HTTP: Wanted<'static> = Wanted {
+    packages: &[
+        // nginx (BSD)
+        "nginx",
+        "libnginx-mod-stream",
+        // apache2, its modules (Apache-2)
+        "apache2-bin",
+        // curl (its own, like MIT's)
+        "curl",
+        // h2load (MIT)
+        "nghttp2-client",
+        // a WebSocket server and client (BSD); it is Python
+        "python3-websockets",
+        // certutil, by which a browser trusts an authority (MPL-2)
+        "libnss3-tools",
+        // What programs know of a file by its name
+        "media-types",
+        // sh, by which some of them start others
+        "dash",
+    ],
+    pointers: &[
+        // The interpreter, and its library in its own words
+        Pointer {
+            names: &["python3-minimal"],
+            prefix: "python3.",
+        },
+        Pointer {
+            names: &["libpython3-stdlib"],
+            prefix: "libpython3.",
+        },
+    ],
+    // Chromium without its windows (BSD); Ubuntu has none as a package
+    optional: &["chromium-headless-shell", "chromium-common"],
+    // What it would draw and speak with.
+    without: &["libllvm", "libz3-"],
+    otherwise: "`cargo xtask test` with --unit, --hosted, --stunnel, --protocols, --certificates, \
+                --boot, --launcher and --library runs everything else",
+};
+
 const OF_CERTIFICATES: Wanted<'static> = Wanted {
     packages: &[
         // sshd (BSD licences); ssh-keygen, ssh
@@ -46,9 +91,10 @@ const OF_CERTIFICATES: Wanted<'static> = Wanted {
         "dash",
     ],
     pointers: &[],
+    optional: &[],
     // Caddy puts its root into browsers with these.
     without: &["libnss3"],
-    otherwise: "`cargo xtask test` with --unit, --hosted, --stunnel, --protocols, --boot, \
+    otherwise: "`cargo xtask test` with --unit, --hosted, --stunnel, --protocols, --http, --boot, \
                 --launcher and --library runs everything else",
 };
 
@@ -105,10 +151,11 @@ const OF_PROTOCOLS: Wanted<'static> = Wanted {
             prefix: "mariadb-client-core",
         },
     ],
+    optional: &[],
     // PostgreSQL compiles long queries with these, and nnrpd offers them to its filters.
     without: &["libllvm", "libz3-"],
-    otherwise: "`cargo xtask test` with --unit, --hosted, --stunnel, --certificates, --boot, \
-                --launcher and --library runs everything else",
+    otherwise: "`cargo xtask test` with --unit, --hosted, --stunnel, --certificates, --http, \
+                --boot, --launcher and --library runs everything else",
 };
 
 /// The folder that these packages are unpacked in: downloaded once, if `download` allows.

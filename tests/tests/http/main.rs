@@ -1,0 +1,10 @@
+//! HTTP mode with real parts around it: web servers behind the tunnel, clients and a browser before
+//! it.
+//!
+//! Nearly all of it runs with the tunnel as a process ([`setting::Kind::Hosted`]); a few scenarios
+//! run with the image, too.
+
+mod basics;
+mod hosts;
+mod raw;
+mod setting;
