@@ -234,8 +234,10 @@ impl Service {
                 socket.cancel_query(handle);
                 query.error = ResolveError::TimedOut;
             }
-            let mut addresses = core::mem::take(&mut query.addresses);
-            addresses.sort_by_key(IpAddr::is_ipv6);
+            let addresses = core::mem::take(&mut query.addresses).into_iter();
+            let (mut addresses, others): (Vec<IpAddr>, Vec<IpAddr>) =
+                addresses.partition(IpAddr::is_ipv4);
+            addresses.extend(others);
             let result = match addresses.is_empty() {
                 true => Err(query.error),
                 false => Ok(addresses),

@@ -84,8 +84,15 @@ pub fn carve(
         free = free.without(&(page_down(hole.start)..page_up(hole.end)));
     }
     let count = free.count;
-    if let Some(regions) = free.regions.get_mut(..count) {
-        regions.sort_unstable();
+    // A few dozen at most: the standard library's sort, for long lists, would be 5 KB of code.
+    let mut unsorted = free.regions.get_mut(..count).unwrap_or_default();
+    while let Some((least, others)) = unsorted.split_first_mut() {
+        for other in others.iter_mut() {
+            if *other < *least {
+                core::mem::swap(least, other);
+            }
+        }
+        unsorted = others;
     }
     free
 }

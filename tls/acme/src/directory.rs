@@ -45,8 +45,12 @@ impl Directory {
         let text = |name: &str| json.get(name)?.as_str().map(String::from);
         let meta = json.get("meta");
         let profiles = meta.and_then(|meta| meta.get("profiles")?.as_object());
-        let profiles = profiles.into_iter().flatten();
         let said = |value: &Value| value.as_str().unwrap_or_default().into();
+        // One by one: collecting a map would sort first, and that is 5 KB of code.
+        let mut known = BTreeMap::new();
+        for (name, value) in profiles.into_iter().flatten() {
+            known.insert(name.clone(), said(value));
+        }
         Some(Directory {
             new_nonce: text("newNonce")?,
             new_account: text("newAccount")?,
@@ -56,9 +60,7 @@ impl Directory {
             needs_binding: meta
                 .and_then(|meta| meta.get("externalAccountRequired")?.as_bool())
                 .unwrap_or(false),
-            profiles: profiles
-                .map(|(name, value)| (name.clone(), said(value)))
-                .collect(),
+            profiles: known,
         })
     }
 }

@@ -30,6 +30,7 @@ pub mod hosting;
 pub mod introduction;
 pub mod requests;
 mod settings;
+mod sort;
 pub mod stunnel;
 mod types;
 pub mod url;

@@ -1,7 +1,6 @@
 //! Conversations with the store: when it is read, what is made of what was read, and what is written.
 
 use alloc::{
-    collections::BTreeSet,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -308,10 +307,11 @@ impl Keeper {
             );
             self.remarks.say(Severity::Error, line);
         }
-        let known: BTreeSet<&String> = names.iter().collect();
+        // The snapshot gives them in order.
+        let is_known = |name: &String| names.binary_search(name).is_ok();
         let before = self.hosts.len();
-        self.hosts.retain(|name, _| known.contains(name));
-        self.fresh.retain(|name, _| known.contains(name));
+        self.hosts.retain(|name, _| is_known(name));
+        self.fresh.retain(|name, _| is_known(name));
         self.is_changed |= self.hosts.len() != before;
         let old = self.repository.snapshot.as_ref();
         names.retain(|name| {

@@ -304,8 +304,9 @@ impl Errors {
     }
 
     pub(super) fn sort(&mut self) {
-        self.list
-            .sort_by_key(|error| (error.position.is_none(), error.position));
+        crate::sort::sort_by_key(&mut self.list, |error| {
+            (error.position.is_none(), error.position)
+        });
     }
 }
 

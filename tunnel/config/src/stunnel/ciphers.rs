@@ -292,9 +292,9 @@ impl Pool {
         };
         if sign == b'@' {
             match word {
-                "STRENGTH" => self
-                    .entries
-                    .sort_by_key(|(entry, on)| if *on { 1000 - entry.bits() } else { 0 }),
+                "STRENGTH" => crate::sort::sort_by_key(&mut self.entries, |(entry, on)| {
+                    if *on { 1000 - entry.bits() } else { 0 }
+                }),
                 // What there is here satisfies level 2; stunnel's own option bounds the level.
                 "SECLEVEL=0" | "SECLEVEL=1" | "SECLEVEL=2" => {}
                 _ => self.invalid = Some(super::lines::shown(word).into_owned()),

@@ -119,7 +119,7 @@ const HEEDED: [&str; 5] = [
 /// Every name that is known, sorted.
 pub(super) fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = HEEDED.into_iter().chain(ALWAYS).chain(NEVER).collect();
-    names.sort_unstable();
+    crate::sort::sort_by_key(&mut names, |name| *name);
     names
 }
 
