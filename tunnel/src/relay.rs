@@ -173,27 +173,26 @@ pub fn open(
     Ok(moved)
 }
 
-/// Seals plaintext from `source` into records in `destination`.
+/// Seals plaintext from `source`, `most` bytes of it, into records in `destination`.
 ///
 /// # Errors
 /// The connection cannot send.
 pub fn seal(
     connection: &mut Connection,
     source: &mut impl Stream,
+    most: usize,
     destination: &mut impl Stream,
     scratch: &mut Scratch,
 ) -> Result<Moved, tls::Error> {
-    let waiting = source.recv_len();
-    if waiting == 0 {
+    let waiting = source.recv_len().min(most);
+    if waiting == 0 || !has_room(destination, waiting) {
         return Ok(Moved::default());
     }
-    let whole = waiting.min(MAX_PLAINTEXT) + (MAX_RECORD - MAX_PLAINTEXT);
     let room = destination.send_room();
-    if room == 0 || (room < whole && destination.send_queued() > 0) {
-        // Acknowledgements will make room; a record cut to fit would cost a seal of its own.
-        return Ok(Moved::default());
-    }
     source.with_recv(|plaintext| {
+        let plaintext = plaintext
+            .get(..plaintext.len().min(most))
+            .unwrap_or_default();
         let whole = plaintext.len().min(MAX_PLAINTEXT) + (MAX_RECORD - MAX_PLAINTEXT);
         let in_place = destination.with_send(|output| {
             if output.len() < whole && output.len() < room {
@@ -226,6 +225,14 @@ pub fn seal(
             Err(error) => (0, Err(error)),
         }
     })
+}
+
+/// Whether so many bytes can be sealed now. Where a part of a record would fit, acknowledgements will
+/// make room for the whole: a record cut to fit would cost a seal of its own.
+pub fn has_room(destination: &impl Stream, waiting: usize) -> bool {
+    let whole = waiting.min(MAX_PLAINTEXT) + (MAX_RECORD - MAX_PLAINTEXT);
+    let room = destination.send_room();
+    room >= whole || room > 0 && destination.send_queued() == 0
 }
 
 /// Copies handshake messages and alerts that wait in `connection` to `destination`; returns how

@@ -43,6 +43,17 @@ enum State {
     Done,
 }
 
+impl State {
+    fn new(framing: Framing) -> State {
+        match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Size,
+            Framing::UntilClose => State::UntilClose,
+        }
+    }
+}
+
 /// What a body's next bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -86,18 +97,28 @@ impl Body {
     /// A body that begins.
     pub fn new(framing: Framing) -> Body {
         Body {
-            state: match framing {
-                Framing::None | Framing::Length(0) => State::Done,
-                Framing::Length(length) => State::Length(length),
-                Framing::Chunked => State::Size,
-                Framing::UntilClose => State::UntilClose,
-            },
+            state: State::new(framing),
         }
     }
 
     /// Whether it is over.
     pub fn is_over(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// How many bytes are still to come, all of them content, where its head has told how many.
+    pub(crate) fn left(&self) -> u64 {
+        match self.state {
+            State::Length(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// So many of those bytes have been taken.
+    pub(crate) fn skip(&mut self, count: u64) {
+        if let State::Length(left) = self.state {
+            self.state = State::new(Framing::Length(left.saturating_sub(count)));
+        }
     }
 
     /// What the first of these bytes are. The caller takes them all at once or, of content, a part:

@@ -17,8 +17,11 @@ use crate::body::{Body, BodyError, Framing, Piece, write_chunk, write_end};
 use crate::head::Scan;
 use crate::{Client, Refusal, Request, page, request, response};
 
-/// Most bytes that wait to be sent before more is taken.
-const MAX_WAITING: usize = 32 * 1024;
+/// Most bytes that wait to be sent before more is taken: a record of TLS. A head may go beyond it.
+const MAX_WAITING: usize = 16 * 1024;
+
+/// Bytes around a chunk of so many.
+const CHUNK_FRAME: usize = 8;
 
 /// What the requests of a host, and the responses to them, are held to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +148,44 @@ impl Exchange {
     /// Whether it waits for a request, and not for the rest of one.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Head(_))
+    }
+
+    /// How many of the bytes that the client sends next are the backend's as they are. The owner may
+    /// carry any of them past the exchange, once nothing waits to be sent to the backend, and tells
+    /// how many by [`carried_to_backend`](Self::carried_to_backend).
+    pub fn for_backend(&self) -> u64 {
+        match &self.state {
+            State::Carrying(carried) => carried.asked.left(),
+            _ => 0,
+        }
+    }
+
+    /// See [`for_backend`](Self::for_backend).
+    pub fn carried_to_backend(&mut self, count: u64) {
+        if let State::Carrying(carried) = &mut self.state {
+            carried.asked.skip(count);
+        }
+    }
+
+    /// How many of the bytes that the backend sends next are the client's as they are; as
+    /// [`for_backend`](Self::for_backend), the other way.
+    pub fn for_client(&self) -> u64 {
+        match &self.state {
+            State::Carrying(carried) => match &carried.answer {
+                Answer::Body { from, .. } => from.left(),
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+
+    /// See [`for_client`](Self::for_client).
+    pub fn carried_to_client(&mut self, count: u64) {
+        if let State::Carrying(carried) = &mut self.state
+            && let Answer::Body { from, .. } = &mut carried.answer
+        {
+            from.skip(count);
+        }
     }
 
     /// Moves what can be moved.
@@ -375,6 +416,15 @@ impl Exchange {
     }
 }
 
+/// Bytes of content that there is room for.
+fn room(out: &[u8], framing: Framing) -> usize {
+    let frame = match framing {
+        Framing::Chunked => CHUNK_FRAME,
+        _ => 0,
+    };
+    MAX_WAITING.saturating_sub(out.len() + frame)
+}
+
 enum Down {
     Took(usize),
     /// Another protocol begins behind so many bytes.
@@ -398,14 +448,14 @@ impl Carried {
     /// The status that it is refused with.
     fn up(&mut self, bytes: &[u8], most: Option<u64>, out: &mut Vec<u8>) -> Result<usize, u16> {
         let mut at = 0;
-        while out.len() < MAX_WAITING {
+        while out.len() + CHUNK_FRAME < MAX_WAITING {
             let waiting = bytes.get(at..).unwrap_or_default();
             let piece = self.asked.next(waiting).map_err(|_| 400_u16)?;
             let count = match piece {
                 Piece::More | Piece::End => break,
                 Piece::Framing(count) => count,
                 Piece::Content(count) => {
-                    let count = count.min(MAX_WAITING);
+                    let count = count.min(room(out, self.request.framing));
                     self.sent = self
                         .sent
                         .saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
@@ -439,7 +489,7 @@ impl Carried {
         out: &mut Vec<u8>,
     ) -> Result<Down, Failure> {
         let mut at = 0;
-        while out.len() < MAX_WAITING {
+        while out.len() + CHUNK_FRAME < MAX_WAITING {
             let waiting = backend.bytes.get(at..).unwrap_or_default();
             match &mut self.answer {
                 Answer::Head(scan) => {
@@ -488,7 +538,7 @@ impl Carried {
                         Piece::End => 0,
                         Piece::Framing(count) => count,
                         Piece::Content(count) => {
-                            let count = count.min(MAX_WAITING);
+                            let count = count.min(room(out, *to));
                             let content = waiting.get(..count).unwrap_or_default();
                             match to {
                                 Framing::Chunked => write_chunk(out, content),

@@ -94,6 +94,11 @@ impl Exchanging {
         }
     }
 
+    /// Whether what the client sends next is content that the exchange needs not see.
+    fn carries_past(&self) -> bool {
+        self.inside.is_empty() && self.to_backend.is_empty() && self.exchange.for_backend() > 0
+    }
+
     /// Shows the exchange what waits.
     fn turn(&mut self, ended: bool, backend: Option<View<'_>>) -> Turn {
         let about = Client {
@@ -232,6 +237,9 @@ impl Session {
     ) -> Result<Step, SessionError> {
         loop {
             let mut moved = self.send_messages(exchanging, tls, plain.as_deref_mut(), scratch)?;
+            if let Some(plain) = plain.as_deref_mut() {
+                moved |= self.carry_content(exchanging, tls, plain, scratch)?;
+            }
             let sent = exchanging.to_client.is_empty() && self.connection.pending_output() == 0;
             if let Some(after) = exchanging.after.filter(|_| sent) {
                 if after == After::Upgrade && exchanging.to_backend.is_empty() {
@@ -248,7 +256,8 @@ impl Session {
                     return Ok(self.end(Ok(())));
                 }
             }
-            let (opened, ended) = self.open_messages(exchanging, tls, scratch)?;
+            let past = plain.is_some() && exchanging.carries_past();
+            let (opened, ended) = self.open_messages(exchanging, tls, past, scratch)?;
             moved |= opened;
             if exchanging.after.is_none() {
                 let turn = take_turn(exchanging, ended, plain.as_deref_mut(), scratch);
@@ -330,12 +339,11 @@ impl Session {
         let mut moved = relay::transmit(&mut self.connection, tls) > 0;
         let mut at = 0;
         while at < exchanging.to_client.len() && self.connection.pending_output() == 0 {
-            let room = tls.send_room();
-            if room == 0 {
+            let waiting = exchanging.to_client.get(at..).unwrap_or_default();
+            if !relay::has_room(tls, waiting.len()) {
                 break;
             }
-            let space = scratch.first(room);
-            let waiting = exchanging.to_client.get(at..).unwrap_or_default();
+            let space = scratch.first(tls.send_room());
             let sealed = self.connection.send(waiting, space);
             let sealed = sealed.map_err(SessionError::Tls)?;
             if sealed.read == 0 {
@@ -358,18 +366,72 @@ impl Session {
         Ok(moved)
     }
 
-    /// Opens what the client has sent. Also tells whether nothing will come behind it.
+    /// Carries content from end to end that the exchange needs not see, between the buffers where it
+    /// lies.
+    fn carry_content<T: Stream, P: Stream>(
+        &mut self,
+        exchanging: &mut Exchanging,
+        tls: &mut T,
+        plain: &mut P,
+        scratch: &mut Scratch,
+    ) -> Result<bool, SessionError> {
+        let mut moved = false;
+        let Exchanging {
+            exchange,
+            inside,
+            to_client,
+            to_backend,
+            ..
+        } = exchanging;
+        while to_client.is_empty() && self.connection.pending_output() == 0 {
+            let most = usize::try_from(exchange.for_client()).unwrap_or(usize::MAX);
+            let sealed = relay::seal(&mut self.connection, plain, most, tls, scratch);
+            let sealed = sealed.map_err(SessionError::Tls)?;
+            if sealed.read == 0 {
+                break;
+            }
+            exchange.carried_to_client(sealed.read as u64);
+            self.sent += sealed.read as u64;
+            moved = true;
+        }
+        while inside.is_empty() && to_backend.is_empty() && exchange.for_backend() > 0 {
+            let room = plain.send_room();
+            let sink = |plaintext: &[u8]| {
+                let most = usize::try_from(exchange.for_backend()).unwrap_or(usize::MAX);
+                let (content, rest) = plaintext.split_at(plaintext.len().min(most));
+                // It has room for all that is opened.
+                exchange.carried_to_backend(plain.send(content) as u64);
+                // The beginning of the next request.
+                inside.extend_from_slice(rest);
+                self.received += content.len() as u64;
+            };
+            let opened = relay::open(&mut self.connection, tls, room, scratch, sink);
+            if opened.map_err(SessionError::Tls)?.read == 0 {
+                break;
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Opens what the client has sent, unless it is carried `past` the exchange. Also tells whether
+    /// nothing will come behind it.
     fn open_messages<T: Stream>(
         &mut self,
         exchanging: &mut Exchanging,
         tls: &mut T,
+        past: bool,
         scratch: &mut Scratch,
     ) -> Result<(bool, bool), SessionError> {
         let mut moved = false;
+        let room = match past {
+            true => 0,
+            false => MAX_PLAINTEXT,
+        };
         while exchanging.inside.len() < WINDOW && !self.connection.peer_closed() {
             let inside = &mut exchanging.inside;
             let sink = |plaintext: &[u8]| inside.extend_from_slice(plaintext);
-            let opened = relay::open(&mut self.connection, tls, MAX_PLAINTEXT, scratch, sink);
+            let opened = relay::open(&mut self.connection, tls, room, scratch, sink);
             let opened = opened.map_err(SessionError::Tls)?;
             if opened.read == 0 {
                 // Messages say themselves where they end: a missing close_notify cuts none off
@@ -394,10 +456,11 @@ fn take_turn<P: Stream>(
     };
     let waiting = plain.recv_len();
     let over = plain.peer_finished() || matches!(plain.status(), Status::Closed(_));
-    if waiting == 0 {
+    // Content of known length goes past the exchange, once there is room for it.
+    if waiting == 0 || exchanging.exchange.for_client() > 0 {
         let view = View {
             bytes: &[],
-            ended: over,
+            ended: over && waiting == 0,
         };
         return exchanging.turn(ended, Some(view));
     }

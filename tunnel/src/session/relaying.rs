@@ -98,7 +98,7 @@ impl Session {
     ) -> Result<bool, tls::Error> {
         let mut moved = false;
         if self.outbound == Direction::Open && self.connection.pending_output() == 0 {
-            let sealed = relay::seal(&mut self.connection, plain, tls, scratch)?;
+            let sealed = relay::seal(&mut self.connection, plain, usize::MAX, tls, scratch)?;
             self.sent += sealed.read as u64;
             moved = sealed.any();
             if plain.recv_len() == 0 && plain.peer_finished() {

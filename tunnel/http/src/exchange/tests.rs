@@ -480,3 +480,69 @@ fn a_page_waits_for_nothing() {
         assert_eq!(turn.progress, Progress::End);
     }
 }
+
+#[test]
+fn content_of_known_length_can_be_carried_past() {
+    let about = Client {
+        address: "192.0.2.7".parse().unwrap(),
+        server_name: None,
+    };
+    let view = |text: &'static str| View {
+        bytes: text.as_bytes(),
+        ended: false,
+    };
+    let mut exchange = Exchange::new(Options::default());
+    let (mut to_client, mut to_backend) = (Vec::new(), Vec::new());
+    let asked = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+    let turn = exchange.poll(&about, view(asked), None, &mut to_client, &mut to_backend);
+    assert_eq!(turn.client, asked.len());
+    assert_eq!(exchange.for_backend(), 0, "there is no backend yet");
+    exchange.connected(false, &mut to_backend);
+    assert_eq!(exchange.for_backend(), 10);
+    let none = Some(View::default());
+    exchange.poll(&about, view("012"), none, &mut to_client, &mut to_backend);
+    assert!(to_backend.ends_with(b"012"));
+    exchange.carried_to_backend(6);
+    assert_eq!((exchange.for_backend(), exchange.for_client()), (1, 0));
+    exchange.carried_to_backend(1);
+
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab";
+    let turn = exchange.poll(
+        &about,
+        view("GET"),
+        Some(view(answer)),
+        &mut to_client,
+        &mut to_backend,
+    );
+    assert_eq!((turn.client, turn.backend), (0, answer.len()));
+    assert!(to_client.ends_with(b"ab"));
+    assert_eq!((exchange.for_backend(), exchange.for_client()), (0, 3));
+    exchange.carried_to_client(3);
+    let turn = exchange.poll(&about, view("GET"), none, &mut to_client, &mut to_backend);
+    assert_eq!(turn.progress, Progress::Release { keep: true });
+    assert!(exchange.is_idle());
+}
+
+#[test]
+fn chunks_are_seen_by_the_exchange() {
+    let about = Client {
+        address: "192.0.2.7".parse().unwrap(),
+        server_name: None,
+    };
+    let mut exchange = Exchange::new(Options::default());
+    let (mut to_client, mut to_backend) = (Vec::new(), Vec::new());
+    let asked = View {
+        bytes: b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ended: false,
+    };
+    exchange.poll(&about, asked, None, &mut to_client, &mut to_backend);
+    exchange.connected(false, &mut to_backend);
+    let chunk = View {
+        bytes: b"a\r\n012",
+        ended: false,
+    };
+    let none = Some(View::default());
+    let turn = exchange.poll(&about, chunk, none, &mut to_client, &mut to_backend);
+    assert_eq!((turn.client, exchange.for_backend()), (6, 0));
+    assert!(to_backend.ends_with(b"\r\n3\r\n012\r\n"));
+}
