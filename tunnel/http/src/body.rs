@@ -292,8 +292,10 @@ fn may_follow(name: &str) -> bool {
         "transfer-encoding",
         "upgrade",
     ];
-    let is_ours = crate::request::is_forwarding(name) || name.contains('_');
-    !is_ours && !NEVER.iter().any(|never| name.eq_ignore_ascii_case(never))
+    let is_ours = crate::request::is_forwarding(name);
+    !is_ours
+        && crate::request::is_plain(name)
+        && !NEVER.iter().any(|never| name.eq_ignore_ascii_case(never))
 }
 
 #[cfg(test)]

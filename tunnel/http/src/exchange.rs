@@ -23,6 +23,9 @@ const MAX_WAITING: usize = 16 * 1024;
 /// Bytes around a chunk of so many.
 const CHUNK_FRAME: usize = 8;
 
+/// Most interim answers to one request: an endless row of them would hold a client for ever.
+const MAX_INTERIM: u8 = 64;
+
 /// What the requests of a host, and the responses to them, are held to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -68,6 +71,8 @@ struct Carried {
     reused: bool,
     /// It has said something.
     answered: bool,
+    /// Interim answers so far.
+    interim: u8,
 }
 
 enum Answer {
@@ -92,6 +97,8 @@ pub struct View<'a> {
     pub bytes: &'a [u8],
     /// Nothing will come behind them.
     pub ended: bool,
+    /// If so: something may be missing, as it ended by a reset.
+    pub lost: bool,
 }
 
 /// What a turn has come to.
@@ -321,6 +328,7 @@ impl Exchange {
                     answer: Answer::Head(Scan::default()),
                     reused: false,
                     answered: false,
+                    interim: 0,
                 }));
                 let fresh = false;
                 turn(length, Progress::Connect { host, fresh })
@@ -386,6 +394,7 @@ impl Exchange {
                 }
                 Err(Failure::Repeat) => {
                     let (host, fresh) = (carried.request.host.clone(), true);
+                    to_backend.clear();
                     turn.progress = Progress::Connect { host, fresh };
                     self.state = State::Routing(carried);
                     return turn;
@@ -403,7 +412,13 @@ impl Exchange {
             }
         }
         if let Answer::Done { keep, client_keep } = carried.answer {
-            let keep = keep && carried.asked.is_over();
+            // A backend that has answered before it has heard all takes what comes next for the rest;
+            // what is left of one's request must not go to another one; and what comes unasked would
+            // be taken for another request's answer.
+            let is_heard = carried.asked.is_over() && to_backend.is_empty();
+            let is_quiet = turn.backend == backend.bytes.len() && !backend.ended;
+            let keep = keep && is_heard && is_quiet && !carried.request.is_doubtful;
+            to_backend.clear();
             turn.progress = Progress::Release { keep };
             self.state = match client_keep && carried.asked.is_over() {
                 true => State::Head(Scan::default()),
@@ -513,7 +528,12 @@ impl Carried {
                     if found.is_upgrade {
                         return Ok(Down::Upgrade(at));
                     }
-                    if !found.is_interim {
+                    if found.is_interim {
+                        self.interim += 1;
+                        if self.interim > MAX_INTERIM {
+                            return Err(Failure::Page(502));
+                        }
+                    } else {
                         self.answer = Answer::Body {
                             from: Body::new(found.framing),
                             to: found.to_client,
@@ -530,6 +550,7 @@ impl Carried {
                 } => {
                     let piece = from.next(waiting).map_err(|_: BodyError| Failure::Cut)?;
                     let count = match piece {
+                        Piece::More if backend.ended && backend.lost => return Err(Failure::Cut),
                         Piece::More if backend.ended => {
                             from.ended().map_err(|_| Failure::Cut)?;
                             0
@@ -567,11 +588,7 @@ impl Carried {
                         };
                     }
                 }
-                Answer::Done { keep, .. } => {
-                    // What comes unasked spoils the connection for others.
-                    *keep &= waiting.is_empty() && !backend.ended;
-                    break;
-                }
+                Answer::Done { .. } => break,
             }
         }
         Ok(Down::Took(at))

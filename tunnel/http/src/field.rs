@@ -17,8 +17,19 @@ const HOP: [&str; 6] = [
     "upgrade",
 ];
 
-/// Fields that no `Connection` may take away: they say what a message is.
-const KEPT: [&str; 4] = ["host", "content-length", "content-encoding", "cookie"];
+/// Fields that no `Connection` may take away: they say what a message is, and to whom it may be
+/// shown.
+const KEPT: [&str; 9] = [
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "range",
+    "set-cookie",
+];
 
 /// What `Connection` says, and what else concerns this hop alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -24,12 +24,16 @@ mod body;
 mod exchange;
 mod field;
 mod head;
+mod host;
 mod page;
 mod request;
 mod response;
+#[cfg(test)]
+mod smuggling;
 
 pub use body::{Body, BodyError, Framing, Piece, write_chunk, write_end};
 pub use exchange::{Exchange, Options, Progress, Turn, View};
+pub use host::host;
 pub use page::page;
 pub use request::{Client, Request, request};
 pub use response::{Response, response};
@@ -48,8 +52,9 @@ pub enum Refusal {
     Malformed(Fault),
     /// The head is longer than [`MAX_HEAD`], or has more than [`MAX_FIELDS`] fields.
     TooLong,
-    /// The method is `CONNECT`: here is no proxy of that kind.
-    Connect,
+    /// The method is `CONNECT`, and here is no proxy of that kind; or `TRACE`, whose answer shows what
+    /// only the backend may see.
+    Method,
     /// It expects what nobody here knows (RFC 9110 §10.1.1).
     Expectation,
     /// It is of another version than HTTP/1.0 and HTTP/1.1.
@@ -86,7 +91,7 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) => 400,
             Refusal::TooLong => 431,
-            Refusal::Connect => 405,
+            Refusal::Method => 405,
             Refusal::Expectation => 417,
             Refusal::Version => 505,
         }
@@ -123,7 +128,7 @@ impl core::fmt::Display for Refusal {
                 f,
                 "the head has more than {MAX_HEAD} bytes or {MAX_FIELDS} fields"
             ),
-            Refusal::Connect => f.write_str("CONNECT is not for a server"),
+            Refusal::Method => f.write_str("neither CONNECT nor TRACE is served"),
             Refusal::Expectation => f.write_str("Expect is not 100-continue"),
             Refusal::Version => f.write_str("the version is neither HTTP/1.0 nor HTTP/1.1"),
         }

@@ -10,8 +10,13 @@ pub fn page(status: u16, is_head: bool) -> Vec<u8> {
     let body = format!(
         "<!doctype html><title>{status} {reason}</title><h1>{status} {reason}</h1><p>{words}</p>\n"
     );
+    // "The origin server MUST generate an Allow header field in a 405 response" (RFC 9110 §15.5.6).
+    let allow = match status {
+        405 => "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n",
+        _ => "",
+    };
     let head = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\
+        "HTTP/1.1 {status} {reason}\r\n{allow}Content-Type: text/html\r\nContent-Length: {}\r\n\
          Cache-Control: no-store\r\nConnection: close\r\n\r\n",
         body.len()
     );
@@ -24,7 +29,7 @@ fn texts(status: u16) -> (&'static str, &'static str) {
     match status {
         400 => ("Bad Request", "The request can't be understood."),
         404 => ("Not Found", "No such host is served here."),
-        405 => ("Method Not Allowed", "This is no forward proxy."),
+        405 => ("Method Not Allowed", "Neither CONNECT nor TRACE is served."),
         408 => ("Request Timeout", "The request did not come in time."),
         413 => ("Content Too Large", "The request's body is too large."),
         417 => ("Expectation Failed", "Only 100-continue can be expected."),

@@ -1,17 +1,16 @@
 //! A client's head: judged, and written for the backend (RFC 9112 §3, RFC 9110 §7.6).
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::IpAddr;
 
 use httparse::Header;
 
 use crate::body::Framing;
 use crate::field::{self, Hop, list, trimmed, values, write};
 use crate::head::{self, Scan};
-use crate::{Fault, MAX_FIELDS, Refusal};
+use crate::{Fault, MAX_FIELDS, Refusal, host};
 
 /// Bytes that a head mostly grows by: what is told of the client.
 const ADDED: usize = 256;
@@ -46,6 +45,9 @@ pub struct Request {
     pub expects_continue: bool,
     /// The backend may answer with another protocol (RFC 9110 §7.8).
     pub may_upgrade: bool,
+    /// It has a body where most have none: a backend that does not look for it takes it for the next
+    /// request, so nobody else's may come behind it.
+    pub is_doubtful: bool,
     /// The method is safe to send again when a kept connection turns out to be dead (RFC 9110
     /// §9.2.2), and there is no body.
     pub may_repeat: bool,
@@ -83,8 +85,13 @@ pub(crate) fn whole(
     };
     let fields = &*parsed.headers;
     let is_old = version == 0;
-    if method == "CONNECT" {
-        return Err(Refusal::Connect);
+    if matches!(method, "CONNECT" | "TRACE") {
+        return Err(Refusal::Method);
+    }
+    // Some read "get" as "GET", others do not.
+    let is_letter = |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
+    if !method.bytes().all(is_letter) {
+        return Err(Fault::Syntax.into());
     }
     let framing = field::framing(fields)?;
     if is_old && framing == Some(Framing::Chunked) {
@@ -99,15 +106,14 @@ pub(crate) fn whole(
     {
         return Err(Fault::HostMismatch.into());
     }
-    let (said, host) = match named {
-        Some((named, host)) => (Some(named), Some(host)),
-        None => match authority {
-            Some(text) => (authority, Some(without_port(text).ok_or(Fault::Host)?)),
-            None => (None, client.server_name.map(Cow::Borrowed)),
-        },
+    let (said, host) = match (named, authority) {
+        (Some((named, host)), _) => (Some(named), Some(host)),
+        (None, Some(text)) => (authority, Some(host::host(text).ok_or(Fault::Host)?)),
+        (None, None) => (None, client.server_name.and_then(host::host)),
     };
-    let host = host.map(normal);
-    let expects_continue = expectation(fields)? && !is_old;
+    let host = host.map(str::to_ascii_lowercase);
+    let has_body = !matches!(framing, Framing::None | Framing::Length(0));
+    let expects_continue = expectation(fields)? && !is_old && has_body;
     let upgrade = (hop.upgrade && !is_old && framing == Framing::None)
         .then(|| upgrade(fields))
         .flatten();
@@ -115,9 +121,9 @@ pub(crate) fn whole(
     out.reserve(head.len() + ADDED);
     write_line(out, &[method.as_bytes(), target.as_bytes(), b"HTTP/1.1"]);
     let said = said.or(host.as_deref());
-    if let Some(said) = said {
-        write(out, "Host", said.as_bytes());
-    }
+    // "If the authority component is missing or undefined for the target URI, then a client MUST send
+    // a Host header field with an empty field value." (RFC 9112 §3.2)
+    write(out, "Host", said.unwrap_or_default().as_bytes());
     for field in fields {
         let is_ours = ["host", "content-length", "expect"];
         let is_ours = is_ours
@@ -153,12 +159,10 @@ pub(crate) fn whole(
         },
         expects_continue,
         may_upgrade: upgrade.is_some(),
+        is_doubtful: has_body && matches!(method, "GET" | "HEAD" | "OPTIONS" | "DELETE"),
         may_repeat: framing == Framing::None
             && upgrade.is_none()
-            && matches!(
-                method,
-                "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"
-            ),
+            && matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
     })
 }
 
@@ -192,7 +196,7 @@ fn target_of<'a>(method: &str, target: &'a str) -> Result<(Option<&'a str>, &'a 
         path if path.starts_with('/') => path,
         _ => return Err(Fault::Target),
     };
-    match without_port(authority) {
+    match host::host(authority) {
         Some(_) => Ok((Some(authority), path)),
         None => Err(Fault::Target),
     }
@@ -202,7 +206,7 @@ fn target_of<'a>(method: &str, target: &'a str) -> Result<(Option<&'a str>, &'a 
 fn host_of<'a>(
     fields: &'a [Header<'a>],
     is_old: bool,
-) -> Result<Option<(&'a str, Cow<'a, str>)>, Fault> {
+) -> Result<Option<(&'a str, &'a str)>, Fault> {
     let mut all = values(fields, "host");
     let first = all.next();
     if all.next().is_some() || first.is_none() && !is_old {
@@ -212,41 +216,8 @@ fn host_of<'a>(
         return Ok(None);
     };
     let text = core::str::from_utf8(trimmed(value)).map_err(|_| Fault::Host)?;
-    let host = without_port(text).ok_or(Fault::Host)?;
+    let host = host::host(text).ok_or(Fault::Host)?;
     Ok(Some((text, host)))
-}
-
-/// A host without its port: a name, an address, or an IPv6 address in brackets. `None`: it is none.
-fn without_port(text: &str) -> Option<Cow<'_, str>> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (address, port) = rest.split_once(']')?;
-            address.parse::<Ipv6Addr>().ok()?;
-            (Cow::Owned(alloc::format!("[{address}]")), port)
-        }
-        None => {
-            let end = text.find(':').unwrap_or(text.len());
-            let (host, port) = text.split_at_checked(end)?;
-            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-            if host.is_empty() || host.len() > 255 || !host.bytes().all(is_name) {
-                return None;
-            }
-            (Cow::Borrowed(host), port)
-        }
-    };
-    let digits = match port {
-        "" => return Some(host),
-        port => port.strip_prefix(':')?,
-    };
-    // An empty port is allowed (RFC 3986 §3.2.3).
-    let is_port = digits.is_empty()
-        || digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
-    is_port.then_some(host)
-}
-
-/// A host as it is looked up.
-fn normal(host: Cow<'_, str>) -> String {
-    host.strip_suffix('.').unwrap_or(&host).to_ascii_lowercase()
 }
 
 /// Whether the client waits before it sends its body.
@@ -284,16 +255,30 @@ fn upgrade<'a>(fields: &'a [Header<'a>]) -> Option<&'a [u8]> {
     (all.next().is_none() && list(value).all(is_fine)).then_some(value)
 }
 
-/// Whether a field tells of the client what only we may tell.
+/// Whether a field tells of the client what only we may tell; and `Proxy`, which programs behind a
+/// gateway interface find in `HTTP_PROXY`.
 pub(crate) fn is_forwarding(name: &str) -> bool {
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    const NAMES: [&str; 9] = [
+        "client-ip",
+        "forwarded",
+        "forwarded-for",
+        "proxy",
+        "true-client-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-forwarded",
+        "x-real-ip",
+    ];
     let start = name.get(..12).unwrap_or_default();
-    start.eq_ignore_ascii_case("x-forwarded-") || is("forwarded") || is("x-real-ip")
+    start.eq_ignore_ascii_case("x-forwarded-")
+        || NAMES.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
-/// Whether gateways behind us can't take it for another field: many read `_` as `-`.
-fn is_plain(name: &str) -> bool {
-    !name.contains('_')
+/// Whether gateways behind us can't take it for another field: many read `_`, some read every other
+/// character, as `-`.
+pub(crate) fn is_plain(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// What we tell of the client (RFC 7239, and what came before it).

@@ -86,8 +86,17 @@ pub(crate) fn whole(
     }
     let hop = Hop::of(fields)?;
     let is_upgrade = status == 101;
-    if is_upgrade && !(request.may_upgrade && hop.upgrade) {
+    // RFC 9110 §15.2.2: such an answer names what it changes to.
+    let names_one = field::values(fields, "upgrade").count() == 1;
+    if is_upgrade && !(request.may_upgrade && hop.upgrade && names_one) {
         return Err(Fault::Syntax.into());
+    }
+    // "A server MUST NOT send" either of them there (RFC 9110 §8.6, RFC 9112 §6.1): who does may send
+    // a body, too.
+    let is_odd =
+        (status < 200 || status == 204) && !matches!(said, None | Some(Framing::Length(0)));
+    if is_odd && status < 200 {
+        return Err(Fault::Length.into());
     }
     let is_interim = (100..200).contains(&status) && !is_upgrade;
     let has_none = request.is_head || status < 200 || matches!(status, 204 | 304);
@@ -113,7 +122,7 @@ pub(crate) fn whole(
         is_upgrade,
         framing,
         to_client,
-        keep_alive: backend && framing != Framing::UntilClose && !is_upgrade,
+        keep_alive: backend && framing != Framing::UntilClose && !is_upgrade && !is_odd,
         client_keep_alive,
     };
     if is_interim && request.is_old {

@@ -9,10 +9,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::{
-    fmt::{self, Write},
-    net::Ipv6Addr,
-};
+use core::fmt::{self, Write};
 
 use super::Token;
 use crate::journal::Date;
@@ -28,9 +25,6 @@ pub const MAX_HEAD: usize = 8 * 1024;
 
 /// Most header fields; browsers send twenty.
 const MAX_FIELDS: usize = 100;
-
-/// Most bytes of a host's name with its port: a name has 253 (RFC 1035 §2.3.4).
-const MAX_AUTHORITY: usize = 300;
 
 /// Most bytes of a request's target that the log gets.
 const MAX_SHOWN: usize = 200;
@@ -251,7 +245,7 @@ fn asked<'a>(
         Some(field) => Some(
             core::str::from_utf8(field.value)
                 .ok()
-                .and_then(host)
+                .and_then(http::host)
                 .ok_or(bad)?,
         ),
     };
@@ -279,45 +273,11 @@ fn asked<'a>(
     }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).ok_or(bad)?;
-    let named = host(authority).ok_or(Refused(Status::BadRequest))?;
+    let named = http::host(authority).ok_or(Refused(Status::BadRequest))?;
     Ok(Asked {
         host: Some(named),
         path,
     })
-}
-
-/// The host of `HOST[:PORT]` without the port and without the dot that a name may end with, if it is
-/// one that a URI can have: a name, or an address.
-fn host(authority: &str) -> Option<&str> {
-    if authority.len() > MAX_AUTHORITY {
-        return None;
-    }
-    let (host, port) = match authority.find(']') {
-        Some(end) => authority.split_at_checked(end + 1)?,
-        None => {
-            let end = authority.find(':').unwrap_or(authority.len());
-            authority.split_at_checked(end)?
-        }
-    };
-    if !port.is_empty() {
-        // RFC 3986 §3.2.3: a port may be empty.
-        let digits = port.strip_prefix(':')?;
-        let is_port = digits.is_empty() || digits.parse::<u16>().is_ok();
-        if !is_port || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-    }
-    if let Some(address) = host.strip_prefix('[') {
-        let address = address.strip_suffix(']')?;
-        return address.parse::<Ipv6Addr>().ok().map(|_| host);
-    }
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let is_label = |label: &str| {
-        let mut bytes = label.bytes();
-        !label.is_empty()
-            && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    name.split('.').all(is_label).then_some(name)
 }
 
 /// Adds a byte of a request's target to a URI: as it is where it may stand there (RFC 3986 §2), else

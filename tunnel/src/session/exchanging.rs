@@ -108,6 +108,7 @@ impl Exchanging {
         let client = View {
             bytes: &self.inside,
             ended,
+            lost: false,
         };
         let (to_client, to_backend) = (&mut self.to_client, &mut self.to_backend);
         self.exchange
@@ -455,12 +456,14 @@ fn take_turn<P: Stream>(
         return exchanging.turn(ended, None);
     };
     let waiting = plain.recv_len();
+    let lost = matches!(plain.status(), Status::Closed(Some(_)));
     let over = plain.peer_finished() || matches!(plain.status(), Status::Closed(_));
     // Content of known length goes past the exchange, once there is room for it.
     if waiting == 0 || exchanging.exchange.for_client() > 0 {
         let view = View {
             bytes: &[],
             ended: over && waiting == 0,
+            lost,
         };
         return exchanging.turn(ended, Some(view));
     }
@@ -468,6 +471,7 @@ fn take_turn<P: Stream>(
         let view = View {
             bytes,
             ended: over && bytes.len() == waiting,
+            lost,
         };
         let turn = exchanging.turn(ended, Some(view));
         (turn.backend, (turn, bytes.len()))
@@ -482,6 +486,7 @@ fn take_turn<P: Stream>(
     let view = View {
         bytes: window.get(..length).unwrap_or_default(),
         ended: over && length == waiting,
+        lost,
     };
     let turn = exchanging.turn(ended, Some(view));
     plain.skip(turn.backend);

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 
 use super::*;
 
+mod keeping;
+
 /// What a backend does with one connection.
 #[derive(Clone)]
 struct Script {
@@ -94,10 +96,12 @@ fn carry(options: Options, client: &str, backends: Vec<Script>, step: usize) -> 
         let view = View {
             bytes: &client.as_bytes()[at..come],
             ended: come == client.len(),
+            lost: false,
         };
         let backend = live.as_ref().map(|_| View {
             bytes: &heard,
             ended,
+            lost: false,
         });
         let turn = exchange.poll(&about, view, backend, &mut to_client, &mut to_backend);
         at += turn.client;
@@ -439,7 +443,7 @@ fn silence_is_told_where_it_can_be() {
     let begun = |exchange: &mut Exchange, out: &mut Vec<u8>| {
         let view = View {
             bytes: GET.as_bytes(),
-            ended: false,
+            ..View::default()
         };
         exchange.poll(&about, view, None, out, &mut Vec::new())
     };
@@ -468,12 +472,16 @@ fn a_page_waits_for_nothing() {
         let mut exchange = Exchange::new(Options::default());
         let (mut to_client, mut to_backend) = (Vec::new(), Vec::new());
         let client = View {
-            bytes: b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            ended: false,
+            bytes: GET.as_bytes(),
+            ..View::default()
         };
         exchange.poll(&about, client, None, &mut to_client, &mut to_backend);
         exchange.connected(false, &mut to_backend);
-        let backend = Some(View { bytes, ended });
+        let backend = Some(View {
+            bytes,
+            ended,
+            lost: false,
+        });
         let client = View::default();
         let turn = exchange.poll(&about, client, backend, &mut to_client, &mut to_backend);
         assert!(to_client.starts_with(b"HTTP/1.1 502 "));
@@ -489,7 +497,7 @@ fn content_of_known_length_can_be_carried_past() {
     };
     let view = |text: &'static str| View {
         bytes: text.as_bytes(),
-        ended: false,
+        ..View::default()
     };
     let mut exchange = Exchange::new(Options::default());
     let (mut to_client, mut to_backend) = (Vec::new(), Vec::new());

@@ -120,6 +120,19 @@ fn both_connections_are_kept_where_both_sides_can() {
             true,
         ),
         (get(), "HTTP/1.1 200 OK\r\n\r\n", false, true),
+        // They have no body; but who says so may send one.
+        (
+            get(),
+            "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
+            false,
+            true,
+        ),
+        (
+            get(),
+            "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+            true,
+            true,
+        ),
         (
             old(),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -167,8 +180,13 @@ fn another_protocol_comes_only_where_it_was_asked_for() {
     let (found, text) = carried(&upgrade, head);
     assert!(found.is_upgrade && !found.is_interim && !found.keep_alive);
     assert!(text.contains("Connection: upgrade\r\n") && text.contains("Upgrade: websocket\r\n"));
-    let refused = response(head.as_bytes(), &get(), false, None, &mut Vec::new());
-    assert!(refused.is_err());
+    let refused = |request: &Request, head: &str| {
+        response(head.as_bytes(), request, false, None, &mut Vec::new()).is_err()
+    };
+    assert!(refused(&get(), head));
+    let two = head.replace("\r\nUpgrade", "\r\nUpgrade: x\r\nUpgrade");
+    let none = head.replace("\r\nUpgrade", "\r\nX-Upgrade");
+    assert!(refused(&upgrade, &two) && refused(&upgrade, &none));
 }
 
 #[test]
@@ -196,6 +214,8 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "HTTP/1.1 200 OK\nContent-Length: 1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 099 Odd\r\n\r\n",
         "HTTP/1.1 600 Odd\r\n\r\n",
         "HTTP/2.0 200 OK\r\n\r\n",
