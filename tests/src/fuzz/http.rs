@@ -1,33 +1,128 @@
-//! HTTP between clients and backends: both must see the same messages.
+//! HTTP between clients and backends: both must see the same messages, and we with them.
 
-use stockade_http::{Client, Exchange, Options, Progress, View};
+use std::sync::Arc;
 
-/// What the backend answers to each request.
+use stockade_http::{Client, Exchange, Options, Progress, Turn, View, page};
+
+use check::check;
+
+mod check;
+mod reader;
+
+/// What a backend says to each request if an input does not tell.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Requests that a backend's bytes are answers to.
-const REQUESTS: [&str; 4] = [
-    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "GET / HTTP/1.0\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-];
+/// A field of ours for every answer.
+const EXTRA: (&str, &str) = ("Strict-Transport-Security", "max-age=9");
 
-/// A byte that says who sends the rest (0: a client; else a backend, in answer to one of
-/// [`REQUESTS`]), one that says in pieces of how many bytes, and the bytes.
+/// Most bytes that wait at an end: those that were let wait, what a poll adds to them, and a page.
+const MOST_WAITING: usize = 128 * 1024;
+
+/// A byte of [`flags`](Case::new), one that says in pieces of how many bytes all comes, what the
+/// client says, and what backends say to each request that they have heard: turns, each behind two
+/// NULs and a byte that tells whether the connection ends with it (`e`), is reset (`r`) or stays.
 ///
-/// Checked: what is sent on is read as the same messages by a reader that knows nothing of ours, be
-/// it strict about line ends or not; nothing of a client's is there that only we may say; what waits
-/// to be sent is bounded; a refused request leaves nothing behind.
+/// Checked: the client's bytes, what each backend has heard of them, and what our side has
+/// understood are the same messages with the same borders and contents, for a reader that shares
+/// nothing with ours and is in turn strict and lenient; so are each backend's bytes and what the
+/// client has got. What is sent on has no field but the sender's and ours, and of ours only ours. A
+/// connection that is kept has heard whole requests alone. Nothing is waited for that can't come,
+/// and what waits is bounded. All of it comes to the same however it was cut.
 pub fn http(bytes: &[u8]) {
-    let [who, piece, rest @ ..] = bytes else {
+    let [flags, piece, rest @ ..] = bytes else {
         return;
     };
+    let case = Case::new(*flags, rest);
     let piece = usize::from(*piece).max(1);
-    match who % 5 {
-        0 => client(rest, piece),
-        which => backend(REQUESTS[usize::from(which) - 1], rest, piece),
+    let found = run(&case, piece);
+    let seen = check(&case, &found);
+    if case.early {
+        return;
     }
+    let whole = run(&case, usize::MAX);
+    assert_eq!(seen, check(&case, &whole), "cut differently");
+}
+
+/// What happens.
+struct Case<'a> {
+    client: &'a [u8],
+    turns: Vec<&'a [u8]>,
+    options: Options,
+    /// Backends answer before they have heard anything, and hear slowly; whatever they are shown.
+    early: bool,
+    /// The client ends its direction behind its bytes.
+    ends: bool,
+    /// The client's connection is to end with the first answer.
+    last: bool,
+}
+
+impl<'a> Case<'a> {
+    fn new(flags: u8, bytes: &'a [u8]) -> Case<'a> {
+        let mut parts = Vec::new();
+        let mut rest = bytes;
+        while let Some(end) = rest.windows(2).position(|two| two == b"\0\0") {
+            parts.push(&rest[..end]);
+            rest = &rest[end + 2..];
+        }
+        parts.push(rest);
+        let extra = (flags & 8 != 0).then(|| (EXTRA.0.into(), EXTRA.1.into()));
+        Case {
+            client: parts.remove(0),
+            turns: parts,
+            options: Options {
+                max_body: (flags & 4 != 0).then_some(9),
+                extra,
+            },
+            early: flags & 1 != 0,
+            ends: flags & 2 == 0,
+            last: flags & 16 != 0,
+        }
+    }
+}
+
+/// One connection to a backend.
+#[derive(Default)]
+struct Connection {
+    heard: Vec<u8>,
+    said: Vec<u8>,
+    /// Bytes of `said` that have come, and that were taken.
+    come: usize,
+    taken: usize,
+    /// It says no more; `lost`: by a reset.
+    ended: bool,
+    lost: bool,
+    /// That was seen.
+    end_come: bool,
+    /// Turns that it has had.
+    answered: usize,
+}
+
+impl Connection {
+    /// Nothing of it is left to be seen.
+    fn is_quiet(&self) -> bool {
+        self.taken == self.said.len() && !self.ended
+    }
+}
+
+/// A request that a backend was looked for.
+struct Asked {
+    /// Where it begins in the client's bytes.
+    start: usize,
+    host: Option<String>,
+    /// The connections that it went by, and where in what each said the answers to it begin.
+    ways: Vec<(usize, usize)>,
+    /// Where they end: it is answered, and the connection can be kept.
+    answered: Option<(usize, bool)>,
+}
+
+#[derive(Default)]
+struct Found {
+    connections: Vec<Connection>,
+    asked: Vec<Asked>,
+    /// What the client has got, and how many of its bytes were taken.
+    got: Vec<u8>,
+    taken: usize,
+    end: Option<Progress>,
 }
 
 fn about() -> Client<'static> {
@@ -37,218 +132,175 @@ fn about() -> Client<'static> {
     }
 }
 
-/// A client says these bytes; the backend answers each request that it has got whole.
-fn client(bytes: &[u8], piece: usize) {
+/// Carries a client's connection to its end.
+fn run(case: &Case<'_>, piece: usize) -> Found {
+    let mut found = Found::default();
+    let options = Arc::new(case.options.clone());
     let mut exchange = Exchange::new(Options::default());
-    let (mut at, mut come) = (0, 0);
-    let mut heard = Vec::new();
-    let mut answers: Vec<u8> = Vec::new();
-    let (mut answered, mut asked, mut live) = (0, 0, false);
+    if case.last {
+        exchange.end_after_response();
+    }
+    let mut turns = case.turns.iter().copied();
+    let (mut live, mut kept): (Option<usize>, Option<usize>) = (None, None);
     let (mut to_client, mut to_backend) = (Vec::new(), Vec::new());
-    for _ in 0..8 * bytes.len() + 64 {
-        let client = View {
-            bytes: &bytes[at..come],
-            ended: come == bytes.len(),
+    let mut come = 0;
+    let total = case.client.len() + case.turns.concat().len();
+    for round in 0.. {
+        assert!(round < 8 * total + 1000, "it spins");
+        let view = View {
+            bytes: &case.client[found.taken..come],
+            ended: case.ends && come == case.client.len(),
+            lost: false,
         };
-        let backend = live.then_some(View {
-            bytes: &answers,
-            ended: false,
+        let backend = live.map(|index| &found.connections[index]);
+        let backend = backend.map(|it| View {
+            bytes: &it.said[it.taken..it.come],
+            ended: it.end_come,
+            lost: it.end_come && it.lost,
         });
-        let turn = exchange.poll(&about(), client, backend, &mut to_client, &mut to_backend);
-        at += turn.client;
-        answers.drain(..turn.backend);
-        assert!(to_client.len() + to_backend.len() < 512 * 1024, "unbounded");
-        heard.append(&mut to_backend);
-        to_client.clear();
-        let idle = turn.client == 0 && turn.backend == 0;
+        let before = found.taken;
+        let turn = exchange.poll(&about(), view, backend, &mut to_client, &mut to_backend);
+        assert!(
+            to_client.len().max(to_backend.len()) < MOST_WAITING,
+            "unbounded"
+        );
+        found.took(&turn, live);
+        found.got.append(&mut to_client);
+        let mut moved = turn.client + turn.backend > 0;
         match turn.progress {
-            Progress::Wait if idle && come == bytes.len() => {
-                let whole = requests(&heard).0;
-                if whole <= answered {
-                    break;
-                }
-                // What the client still sends is a later request.
-                answered += 1;
-                answers.extend_from_slice(ANSWER);
-            }
-            Progress::Wait if idle => come = bytes.len().min(come + piece),
             Progress::Wait => {}
-            Progress::Connect { .. } => {
-                exchange.connected(live, &mut to_backend);
-                heard.append(&mut to_backend);
-                (live, asked) = (true, asked + 1);
-            }
-            Progress::Release { .. } => {}
-            Progress::Upgrade | Progress::End | Progress::Abort => break,
-        }
-    }
-    let (whole, cut) = requests(&heard);
-    assert_eq!(whole + usize::from(cut), asked, "{:?}", heard.escape_ascii().to_string());
-}
-
-/// How many requests there are, by a reader of its own, and whether the last one is not whole.
-fn requests(bytes: &[u8]) -> (usize, bool) {
-    let mut rest = bytes;
-    let mut count = 0;
-    while !rest.is_empty() {
-        let Some(end) = find(rest, b"\r\n\r\n") else {
-            return (count, true);
-        };
-        let head = std::str::from_utf8(&rest[..end]).unwrap_or_default();
-        let head = match head {
-            "" => String::from_utf8_lossy(&rest[..end]).into_owned(),
-            head => head.to_owned(),
-        };
-        // Who takes LF alone, or CR alone, for an end sees the same lines.
-        let lines: Vec<&str> = head.split("\r\n").collect();
-        assert_eq!(head.matches('\n').count() + 1, lines.len(), "{head:?}");
-        assert_eq!(head.matches('\r').count() + 1, lines.len(), "{head:?}");
-        let (mut length, mut chunked, mut hosts) = (None, false, 0);
-        for line in &lines[1..] {
-            let (name, value) = line.split_once(": ").expect("a field");
-            assert!(!name.is_empty() && !name.contains([' ', '\t', '_']), "{line:?}");
-            match name.to_ascii_lowercase().as_str() {
-                "host" => hosts += 1,
-                "content-length" => {
-                    assert!(length.is_none() && !chunked, "{head:?}");
-                    length = Some(value.parse::<usize>().expect("a number"));
+            Progress::Connect { host, fresh } => {
+                moved = true;
+                if !fresh {
+                    let (ways, answered) = (Vec::new(), None);
+                    found.asked.push(Asked {
+                        start: before,
+                        host,
+                        ways,
+                        answered,
+                    });
                 }
-                "transfer-encoding" => {
-                    assert!(length.is_none() && !chunked && value == "chunked", "{head:?}");
-                    chunked = true;
+                live = match kept.take().filter(|_| !fresh) {
+                    Some(index) => Some(index),
+                    None if case.turns.is_empty() || turns.len() > 0 => {
+                        found.connections.push(Connection::default());
+                        Some(found.connections.len() - 1)
+                    }
+                    None => None,
+                };
+                let allowed = exchange.enter(&options);
+                match live.filter(|_| allowed.is_ok()) {
+                    Some(index) => {
+                        let connection = &found.connections[index];
+                        let asked = found.asked.last_mut().expect("a request");
+                        asked.ways.push((index, connection.taken));
+                        exchange.connected(!connection.heard.is_empty(), &mut to_backend);
+                    }
+                    None => exchange.unreachable(allowed.err().unwrap_or(502), &mut to_client),
                 }
-                "x-forwarded-for" => assert_eq!(value, "192.0.2.7"),
-                "x-forwarded-proto" => assert_eq!(value, "https"),
-                _ => {}
             }
-        }
-        assert_eq!(hosts, 1, "{head:?}");
-        let words: Vec<&str> = lines[0].split(' ').collect();
-        assert!(words.len() == 3 && words[2] == "HTTP/1.1", "{head:?}");
-        rest = &rest[end + 4..];
-        let body = match (length, chunked) {
-            (Some(length), _) => (rest.len() >= length).then_some(length),
-            (None, true) => chunks(rest),
-            (None, false) => Some(0),
-        };
-        let Some(body) = body else {
-            return (count, true);
-        };
-        rest = &rest[body..];
-        count += 1;
-    }
-    (count, false)
-}
-
-/// The bytes of a chunked body; `None`: it is not whole.
-fn chunks(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let line = find(&bytes[at..], b"\r\n")?;
-        let digits = std::str::from_utf8(&bytes[at..at + line]).expect("digits");
-        let size = usize::from_str_radix(digits, 16).expect("a chunk's size");
-        at += line + 2;
-        if size == 0 {
-            break;
-        }
-        at += size;
-        if bytes.len() < at + 2 {
-            return None;
-        }
-        assert_eq!(&bytes[at..at + 2], b"\r\n");
-        at += 2;
-    }
-    loop {
-        let line = find(&bytes[at..], b"\r\n")?;
-        at += line + 2;
-        if line == 0 {
-            return Some(at);
-        }
-    }
-}
-
-fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes.windows(pattern.len()).position(|window| window == pattern)
-}
-
-/// A backend answers one request with these bytes.
-fn backend(request: &str, bytes: &[u8], piece: usize) {
-    let mut exchange = Exchange::new(Options::default());
-    let (mut at, mut come, mut taken) = (0, 0, 0);
-    let mut seen = Vec::new();
-    let (mut to_client, mut to_backend) = (Vec::new(), Vec::new());
-    let mut live = false;
-    let mut end = Progress::Wait;
-    for _ in 0..8 * bytes.len() + 64 {
-        let client = View {
-            bytes: &request.as_bytes()[taken..],
-            ended: false,
-        };
-        let backend = live.then(|| View {
-            bytes: &bytes[at..come],
-            ended: come == bytes.len(),
-        });
-        let turn = exchange.poll(&about(), client, backend, &mut to_client, &mut to_backend);
-        taken += turn.client;
-        at += turn.backend;
-        assert!(to_client.len() < 512 * 1024, "unbounded");
-        seen.append(&mut to_client);
-        let idle = turn.client == 0 && turn.backend == 0;
-        match turn.progress {
-            Progress::Wait if idle && come == bytes.len() => break,
-            Progress::Wait if idle => come = bytes.len().min(come + piece),
-            Progress::Wait => {}
-            Progress::Connect { .. } => {
-                exchange.connected(false, &mut to_backend);
-                live = true;
+            Progress::Release { keep } => {
+                moved = true;
+                let index = live.take().expect("a connection");
+                let connection = &found.connections[index];
+                let keep = keep && connection.is_quiet();
+                let asked = found.asked.last_mut().expect("a request");
+                asked.answered = Some((connection.taken, keep));
+                kept = keep.then_some(index);
+                assert!(!keep || to_backend.is_empty(), "kept too early");
             }
             over => {
-                end = over;
+                found.end = Some(over);
+                break;
+            }
+        }
+        if let Some(index) = live {
+            let most = if case.early { piece } else { usize::MAX };
+            let count = to_backend.len().min(most);
+            found.connections[index]
+                .heard
+                .extend(to_backend.drain(..count));
+            moved |= count > 0;
+        }
+        if moved && !case.early {
+            continue;
+        }
+        // Something has to come.
+        let connection = live.map(|index| &mut found.connections[index]);
+        let next = case.client.len().min(come.saturating_add(piece));
+        let has_come = core::mem::replace(&mut come, next) != next;
+        let goes_on = |it: &mut Connection| it.goes_on(case, &mut turns, piece);
+        // But for early ones, an answer comes once all has that is to be heard.
+        let is_next = case.early || !has_come;
+        let has_gone_on = is_next && connection.is_some_and(goes_on);
+        if has_come || has_gone_on || moved {
+            continue;
+        }
+        let begun = found.taken < case.client.len();
+        match exchange.timed_out(begun, &mut to_client) {
+            Progress::Wait => assert!(!to_client.is_empty(), "nobody was told"),
+            over => {
+                found.end = Some(over);
                 break;
             }
         }
     }
-    answers(request, &seen, &end);
+    found.got.append(&mut to_client);
+    found
 }
 
-/// What the client has got: interim answers, then one answer, whole unless the end says otherwise.
-fn answers(request: &str, seen: &[u8], end: &Progress) {
-    let mut rest = seen;
-    loop {
-        let Some(length) = find(rest, b"\r\n\r\n") else {
-            assert!(rest.is_empty(), "{:?}", seen.escape_ascii().to_string());
-            return;
-        };
-        let head = String::from_utf8_lossy(&rest[..length]).into_owned();
-        let lines: Vec<&str> = head.split("\r\n").collect();
-        assert_eq!(head.matches(['\r', '\n']).count() + 2, 2 * lines.len(), "{head:?}");
-        rest = &rest[length + 4..];
-        let status = lines[0].strip_prefix("HTTP/1.1 ").and_then(|it| it.get(..3));
-        let status: u16 = status.and_then(|it| it.parse().ok()).expect("a status");
-        if (100..200).contains(&status) && status != 101 {
-            assert!(!request.contains("HTTP/1.0"));
-            continue;
+impl Connection {
+    /// Says the next thing if it is due, or has more of it come. False: there is nothing.
+    fn goes_on<'a>(
+        &mut self,
+        case: &Case<'_>,
+        turns: &mut impl Iterator<Item = &'a [u8]>,
+        piece: usize,
+    ) -> bool {
+        let due = case.early || check::requests(&self.heard) > self.answered;
+        if self.come == self.said.len() && !self.ended && due {
+            self.answered += 1;
+            let turn = match case.turns.is_empty() {
+                true => Some(ANSWER),
+                false => turns.next(),
+            };
+            match turn {
+                Some(words) if case.turns.is_empty() => self.said.extend_from_slice(words),
+                Some([how, words @ ..]) => {
+                    self.said.extend_from_slice(words);
+                    (self.ended, self.lost) = (matches!(how, b'e' | b'r'), *how == b'r');
+                }
+                _ => self.ended = true,
+            }
         }
-        let named = |name: &str| {
-            let mut lines = lines[1..].iter().filter_map(|line| line.split_once(": "));
-            lines.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-        };
-        let length = named("Content-Length").map(|value| value.parse::<usize>().expect("a number"));
-        let chunked = named("Transfer-Encoding").is_some();
-        assert!(!(chunked && length.is_some()), "{head:?}");
-        let empty = request.starts_with("HEAD") || status < 200 || matches!(status, 204 | 304);
-        let whole = match (length, chunked) {
-            _ if empty => rest.is_empty(),
-            (Some(length), _) => rest.len() == length,
-            (None, true) => chunks_of(rest) == Some(rest.len()),
-            (None, false) => true,
-        };
-        let is_over = matches!(end, Progress::Release { .. } | Progress::End);
-        assert!(whole || !is_over, "{:?} {end:?}", seen.escape_ascii().to_string());
-        return;
+        let next = self.said.len().min(self.come.saturating_add(piece));
+        let end = self.ended && next == self.said.len();
+        let moves = next > self.come || end && !self.end_come;
+        (self.come, self.end_come) = (next, end);
+        moves
     }
 }
 
-fn chunks_of(bytes: &[u8]) -> Option<usize> {
-    (!bytes.is_empty()).then(|| chunks(bytes)).flatten()
+impl Found {
+    fn took(&mut self, turn: &Turn, live: Option<usize>) {
+        self.taken += turn.client;
+        if let Some(index) = live {
+            let connection = &mut self.connections[index];
+            connection.taken += turn.backend;
+            assert!(
+                connection.taken <= connection.come,
+                "taken what has not come"
+            );
+        }
+    }
+}
+
+/// Whether this is one of our own pages, of these statuses.
+fn is_page(bytes: &[u8], statuses: &[u16]) -> bool {
+    let is = |status: &u16| {
+        [false, true]
+            .iter()
+            .any(|head| page(*status, *head) == bytes)
+    };
+    statuses.iter().any(is)
 }

@@ -158,6 +158,11 @@ fn proxy_header_inputs() {
 }
 
 #[test]
+fn http_inputs() {
+    replay("http", http);
+}
+
+#[test]
 fn http_head_inputs() {
     replay("http_head", http_head);
 }
