@@ -42,6 +42,8 @@ pub struct Exchange {
     state: State,
     /// The connection ends with the next response.
     ends: bool,
+    /// There was a request.
+    asked: bool,
 }
 
 enum State {
@@ -144,10 +146,12 @@ impl Exchange {
             options: options.into(),
             state: State::Head(Scan::default()),
             ends: false,
+            asked: false,
         }
     }
 
-    /// The client's connection ends with the response whose head comes next.
+    /// The client's connection ends with the response whose head comes next; at once, where it waits for
+    /// another request than its first one.
     pub fn end_after_response(&mut self) {
         self.ends = true;
     }
@@ -314,12 +318,16 @@ impl Exchange {
         });
         match found {
             Ok(None) if client.ended => turn(client.bytes.len(), Progress::End),
+            Ok(None) if client.bytes.is_empty() && self.ends && self.asked => {
+                turn(0, Progress::End)
+            }
             Ok(None) => {
                 self.state = State::Head(scan);
                 turn(0, Progress::Wait)
             }
             Ok(Some(request)) => {
                 let (length, host) = (request.length, request.host.clone());
+                self.asked = true;
                 self.state = State::Routing(Box::new(Carried {
                     asked: Body::new(request.framing),
                     request,

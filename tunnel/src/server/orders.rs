@@ -103,6 +103,7 @@ impl Server {
                 self.close_listeners(now);
                 let sessions = self.session_count();
                 self.journal.tunnel().stopping(sessions, drain);
+                self.wind_up_requests(now);
                 Stage::Draining {
                     since: now,
                     until: wanted,

@@ -23,6 +23,8 @@ const MISDIRECTED: u16 = 421;
 pub(super) struct Kept {
     /// The latest last.
     all: Vec<KeptStream>,
+    /// None is kept any more.
+    is_closed: bool,
 }
 
 struct KeptStream {
@@ -119,6 +121,7 @@ impl Server {
             return;
         };
         self.owners.remove(&stream);
+        let keep = keep && !self.kept.is_closed;
         if !keep || self.services.is_retired(active.service) || !self.is_quiet(stream) {
             return self.let_go(stream);
         }
@@ -154,6 +157,24 @@ impl Server {
         self.kept.all = left;
         for kept in over {
             self.let_go(kept.stream);
+        }
+    }
+
+    /// Takes no requests but those that clients have begun to ask, and keeps no backend for others.
+    pub(super) fn wind_up_requests(&mut self, now: Instant) {
+        self.kept.is_closed = true;
+        for kept in core::mem::take(&mut self.kept.all) {
+            self.let_go(kept.stream);
+        }
+        for index in 0..self.sessions.len() {
+            let slot = self.sessions.get_mut(index);
+            if let Some(active) = slot.and_then(|slot| slot.active.as_mut())
+                && let Stage::Session(session) = &mut active.stage
+                && session.is_exchanging()
+            {
+                session.end_after_response();
+                self.run(index, now);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Hosts by name out of the boot archive, from the start of the machine on.
 
-use channel::{Kind, ToHost};
+use channel::{Kind, ToGuest, ToHost};
 
 use super::{launcher::*, *};
 
@@ -170,4 +170,48 @@ fn five_hundred_hosts_fit_a_status() {
     assert_eq!(status.services.len(), 502);
     // There is room for connections besides, in a machine with 64 MiB.
     assert!(status.admission > 100, "{}", status.admission);
+}
+
+#[test]
+fn a_stop_waits_for_requests_and_for_no_further_ones() {
+    let two = json("two.example", 81);
+    let files = [("hosts/two.example.json", &*two)];
+    let mut world = started_with(LINE, &archive(&files)).with_backends(&[81]);
+    world.mute = true;
+    world.run(50);
+    let request = b"GET / HTTP/1.1\r\nHost: two.example\r\n\r\n";
+    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+    let idle = world.fetch(Some("two.example"), request);
+    world.backends[0].to_send.extend(answer);
+    world.run(40);
+    assert_eq!(world.customers[idle].received, answer);
+    // Two backends' connections: one that is kept, and one that is in use.
+    let kept = world.fetch(Some("two.example"), request);
+    let busy = world.fetch(Some("two.example"), request);
+    world.backends[0].to_send.extend(answer);
+    world.run(40);
+    assert_eq!(world.customers[kept].received, answer);
+    assert_eq!(world.dialled(), [81, 81]);
+    world.order(&ToGuest::Stop { drain_ms: 60_000 });
+    world.run(60);
+    for customer in [idle, kept] {
+        let connection = world.customers[customer].connection.as_ref().unwrap();
+        assert!(connection.peer_closed(), "it ended in order");
+    }
+    assert_eq!(world.server.ended(), None);
+    world.backends[1].to_send.extend(answer);
+    world.run(200);
+    let last = &b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"[..];
+    assert_eq!(world.customers[busy].received, last);
+    for customer in [idle, kept, busy] {
+        world.leave(customer);
+    }
+    for backend in &world.backends {
+        let mut stream = world.host.stream(backend.stream).unwrap();
+        assert!(stream.peer_finished());
+        stream.finish();
+    }
+    world.run(200);
+    let clean = config::exit::ExitStatus::CleanShutdown;
+    assert_eq!(world.server.ended(), Some(clean));
 }
