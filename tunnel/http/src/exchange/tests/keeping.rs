@@ -3,6 +3,7 @@
 use alloc::vec;
 
 use super::*;
+use crate::exchange::carried::MAX_INTERIM;
 
 /// A request of `client` that is answered at once, while its backend takes `heard` bytes of it.
 fn answered_early(client: &[u8], heard: usize) -> (Turn, Vec<u8>) {
