@@ -27,8 +27,9 @@ use parts::Part;
 const HELP: &str = "\
 Measures the image, and Debian's stunnel and nginx in Linux guests in the same run: time from QEMU's
 start to the first TLS byte, size by part, smallest memory, guest instructions per handshake, per byte
-each way, per round trip and when idle, and, for each of them as a process of this machine, handshakes
-and gigabits per processor second. Prints a table, and writes target/bench/report.html with plots.
+each way, per round trip, per HTTP request and when idle, and, for each of them as a process of this
+machine, handshakes and gigabits per processor second. Prints a table, and writes
+target/bench/report.html with plots.
 
 Everything runs under QEMU's translator, in a network namespace of its own. Installs what it needs, and
 unpacks Debian's packages in target/bench without installing them. Takes a quarter of an hour or so.
@@ -338,6 +339,11 @@ fn circumstances(versions: Vec<(String, String)>, minutes: f64, quick: bool) -> 
          is the difference between twice the work and once the work, divided by the work.",
         "A handshake is a whole connection: TCP, a full TLS 1.3 handshake (X25519, ECDSA P-256, \
          AES-128-GCM) without resumption, one byte to the backend and back, and the orderly end.",
+        "HTTP: GET requests as a browser writes them, over connections that are kept on both sides; a \
+         hundred at once are one on each of a hundred connections. ours has --mode=http, nginx is a \
+         reverse proxy with the same X-Forwarded-* and Forwarded fields, a hundred connections kept, and \
+         neither log nor files for large answers. As mere bytes: the same requests through ours and nginx's \
+         stream, which don't read them.",
         "The client and the plain backend run on the same machine, on the other end of a TAP device in \
          a network namespace of their own.",
         "Smallest memory is QEMU's -m with which forty handshakes in a row are served.",

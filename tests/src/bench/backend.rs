@@ -1,12 +1,13 @@
 //! The plain TCP server behind what is measured: cheap, so that it never is what is measured.
 //!
-//! A connection begins with an [`Order`]. Nothing is looked at and nothing is recorded; the tests'
-//! own backend does that.
+//! A connection begins with an [`Order`], or speaks HTTP/1.1. Nothing is looked at and nothing is
+//! recorded; the tests' own backend does that.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use super::requests;
 use crate::PATIENCE;
 
 /// Bytes of an [`Order`].
@@ -74,6 +75,9 @@ fn serve(mut connection: TcpStream) -> io::Result<()> {
     connection.set_write_timeout(Some(PATIENCE))?;
     let mut order = [0; ORDER];
     connection.read_exact(&mut order)?;
+    if requests::begins(&order) {
+        return requests::serve(&mut connection, &order);
+    }
     match Order::read(order)? {
         Order::Echo => echo(&mut connection)?,
         Order::Take(length) => take(&mut connection, length)?,

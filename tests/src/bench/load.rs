@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use super::backend::Order;
-use super::client::Client;
+use super::client::{Client, Stream};
+use super::requests::{self, Request};
+use super::subject::Mode;
 use crate::PATIENCE;
 
 /// Connections at once where their number does not matter but waiting should be short.
@@ -21,6 +23,8 @@ pub struct Target {
     pub server: SocketAddr,
     /// The one that connects.
     pub client: Client,
+    /// What the server makes of what it is sent.
+    pub mode: Mode,
 }
 
 /// An amount of work.
@@ -34,6 +38,15 @@ pub enum Work {
     Upload(u64),
     /// So many times 64 bytes there and back over one connection, one after the other.
     RoundTrips(u64),
+    /// So many answers of so many bytes, one after the other, over one connection.
+    Requests(u64, u64),
+    /// So many answers of so many bytes over connections of this number: a request over each of
+    /// them, then their answers, and again.
+    RequestsAtOnce(u64, u64, u64),
+    /// So many bytes to the client as one answer's body.
+    DownloadBody(u64),
+    /// So many bytes to the backend as one request's body.
+    UploadBody(u64),
 }
 
 impl Work {
@@ -44,16 +57,26 @@ impl Work {
             Work::Download(bytes) => Work::Download(2 * bytes),
             Work::Upload(bytes) => Work::Upload(2 * bytes),
             Work::RoundTrips(count) => Work::RoundTrips(2 * count),
+            Work::Requests(count, bytes) => Work::Requests(2 * count, bytes),
+            Work::RequestsAtOnce(count, bytes, connections) => {
+                Work::RequestsAtOnce(2 * count, bytes, connections)
+            }
+            Work::DownloadBody(bytes) => Work::DownloadBody(2 * bytes),
+            Work::UploadBody(bytes) => Work::UploadBody(2 * bytes),
         }
     }
 
-    /// How many handshakes, bytes or round trips.
+    /// How many handshakes, bytes, round trips or answers.
     pub fn units(self) -> u64 {
         match self {
             Work::Handshakes(units)
             | Work::Download(units)
             | Work::Upload(units)
-            | Work::RoundTrips(units) => units,
+            | Work::RoundTrips(units)
+            | Work::Requests(units, _)
+            | Work::RequestsAtOnce(units, _, _)
+            | Work::DownloadBody(units)
+            | Work::UploadBody(units) => units,
         }
     }
 }
@@ -66,6 +89,24 @@ impl Target {
             Work::Download(bytes) => self.download(bytes),
             Work::Upload(bytes) => self.upload(bytes),
             Work::RoundTrips(count) => self.round_trips(count),
+            Work::Requests(count, bytes) => self.requests(count, bytes, 1),
+            Work::RequestsAtOnce(count, bytes, connections) => {
+                self.requests(count, bytes, connections)
+            }
+            Work::DownloadBody(bytes) => self.requests(1, bytes, 1),
+            Work::UploadBody(bytes) => self.upload_body(bytes),
+        }
+    }
+
+    /// Has as little as possible sent to the backend and back.
+    pub fn first(&self, stream: &mut Stream) -> io::Result<()> {
+        match self.mode {
+            Mode::Bytes => stream.echo_byte(),
+            Mode::Requests => {
+                let request = Request::Get(1);
+                stream.send(&request.head())?;
+                requests::receive(stream, request)
+            }
         }
     }
 
@@ -102,15 +143,39 @@ impl Target {
     fn upload(&self, bytes: u64) -> io::Result<()> {
         let mut stream = self.client.connect(self.server, PATIENCE)?;
         stream.send(&Order::Take(bytes).bytes())?;
-        let buffer = vec![0xa5; CHUNK];
-        let mut left = bytes;
-        while left > 0 {
-            let most = left.min(CHUNK as u64) as usize;
-            stream.send(&buffer[..most])?;
-            left -= most as u64;
-        }
+        send(&mut stream, bytes)?;
         stream.skip(1)?;
         stream.close()
+    }
+
+    fn upload_body(&self, bytes: u64) -> io::Result<()> {
+        let mut stream = self.client.connect(self.server, PATIENCE)?;
+        let request = Request::Put(bytes);
+        stream.send(&request.head())?;
+        send(&mut stream, bytes)?;
+        requests::receive(&mut stream, request)?;
+        stream.close()
+    }
+
+    fn requests(&self, count: u64, bytes: u64, connections: u64) -> io::Result<()> {
+        let connect = |_| self.client.connect(self.server, PATIENCE);
+        let mut streams = (0..connections.min(count))
+            .map(connect)
+            .collect::<io::Result<Vec<Stream>>>()?;
+        let request = Request::Get(bytes);
+        let head = request.head();
+        let mut left = count;
+        while left > 0 {
+            let turn = usize::try_from(left).map_or(streams.len(), |left| left.min(streams.len()));
+            for stream in &mut streams[..turn] {
+                stream.send(&head)?;
+            }
+            for stream in &mut streams[..turn] {
+                requests::receive(stream, request)?;
+            }
+            left -= turn as u64;
+        }
+        streams.into_iter().try_for_each(Stream::close)
     }
 
     fn round_trips(&self, count: u64) -> io::Result<()> {
@@ -124,6 +189,18 @@ impl Target {
     }
 }
 
+/// Sends so many bytes.
+fn send(stream: &mut Stream, bytes: u64) -> io::Result<()> {
+    let buffer = vec![0xa5; CHUNK];
+    let mut left = bytes;
+    while left > 0 {
+        let most = left.min(CHUNK as u64) as usize;
+        stream.send(&buffer[..most])?;
+        left -= most as u64;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +212,10 @@ mod tests {
             Work::Download(3),
             Work::Upload(3),
             Work::RoundTrips(3),
+            Work::Requests(3, 7),
+            Work::RequestsAtOnce(3, 7, 5),
+            Work::DownloadBody(3),
+            Work::UploadBody(3),
         ] {
             assert_eq!(work.twice().units(), 6);
             assert_eq!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::load::{Target, Work};
 use super::machine::{Counters, Machine};
-use super::subject::{Native, Running, Subject};
+use super::subject::{Mode, Native, Running, Subject};
 
 /// Memory of a guest whose memory is not what is measured, in MiB.
 const MEMORY_MIB: u32 = 256;
@@ -41,8 +41,12 @@ pub struct FirstServed {
 }
 
 /// Starts a guest and waits until it serves.
-pub fn boot(subject: &Subject, plugin: Option<&Path>) -> io::Result<(Running, FirstServed)> {
-    let mut running = subject.start(MEMORY_MIB, plugin)?;
+pub fn boot(
+    subject: &Subject,
+    mode: Mode,
+    plugin: Option<&Path>,
+) -> io::Result<(Running, FirstServed)> {
+    let mut running = subject.start(MEMORY_MIB, mode, plugin)?;
     let first = first_served(&mut running, BOOT_MOST)?;
     Ok((running, first))
 }
@@ -68,7 +72,7 @@ fn first_served(running: &mut Running, limit: Duration) -> io::Result<FirstServe
 fn try_first(machine: &Machine, target: &Target, patience: Duration) -> io::Result<FirstServed> {
     let mut stream = target.client.connect(target.server, patience)?;
     let first_byte = stream.first_byte().ok_or(io::ErrorKind::UnexpectedEof)?;
-    stream.echo_byte()?;
+    target.first(&mut stream)?;
     let served = machine.age();
     let processor_time = machine.processor_time()?;
     stream.close()?;
@@ -134,7 +138,7 @@ fn smallest(least: u32, most: u32, mut passes: impl FnMut(u32) -> bool) -> Optio
 }
 
 fn serves_with(subject: &Subject, memory: u32, limit: Duration) -> io::Result<FirstServed> {
-    let mut running = subject.start(memory, None)?;
+    let mut running = subject.start(memory, Mode::Bytes, None)?;
     let first = first_served(&mut running, limit)?;
     running.target.run(SMALL_WORK)?;
     Ok(first)

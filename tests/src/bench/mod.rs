@@ -17,6 +17,7 @@ pub mod client;
 pub mod load;
 pub mod machine;
 pub mod measure;
+pub mod requests;
 pub mod subject;
 
 use std::fs;
@@ -25,10 +26,14 @@ use std::path::PathBuf;
 
 use crate::namespace;
 use load::Work;
-use subject::{Running, Subject};
+use subject::{Mode, Running, Subject};
 
 /// Memory among which the smallest that serves is searched, in MiB.
 const MEMORY: (u32, u32) = (4, 256);
+/// Bytes of a small and of a large answer's body.
+const ANSWERS: (u64, u64) = (1024, 64 * 1024);
+/// Connections with a request each at the same time.
+const CONNECTIONS: u64 = 100;
 
 /// What to measure, and how thoroughly.
 pub struct Plan {
@@ -46,6 +51,8 @@ pub struct Plan {
     pub bytes: u64,
     /// Round trips for one count.
     pub round_trips: u64,
+    /// Requests for one count.
+    pub requests: u64,
     /// Handshakes for one look at a process's time.
     pub native_handshakes: u64,
     /// Bytes for one look at a process's time.
@@ -63,6 +70,7 @@ impl Plan {
             handshakes: 60,
             bytes: 12 << 20,
             round_trips: 500,
+            requests: 1000,
             native_handshakes: 2000,
             native_bytes: 512 << 20,
         }
@@ -76,6 +84,7 @@ impl Plan {
             handshakes: 40,
             bytes: 4 << 20,
             round_trips: 200,
+            requests: 500,
             native_handshakes: 1000,
             native_bytes: 256 << 20,
             ..Plan::thorough(subjects, plugin)
@@ -110,9 +119,10 @@ pub fn run(plan: &Plan) -> usize {
 type Stage = fn(&Plan, &Subject, &mut Report) -> io::Result<()>;
 
 /// One stage of all subjects after the other, so that a busy minute hits all of them.
-const STAGES: [(&str, Stage); 4] = [
+const STAGES: [(&str, Stage); 5] = [
     ("boot and idleness", boot),
     ("guest instructions", count),
+    ("guest instructions, HTTP", count_requests),
     ("processor time as a process", native),
     ("smallest memory", memory),
 ];
@@ -151,7 +161,7 @@ fn boot(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
     let mut idle = None;
     // One more: the first reads the files from the disk and is not counted.
     for sample in 0..=plan.boots {
-        let (running, first) = measure::boot(subject, None)?;
+        let (running, first) = measure::boot(subject, Mode::Bytes, None)?;
         if sample > 0 {
             first_bytes.push(first.first_byte.as_secs_f64() * 1e3);
             served.push(first.served.as_secs_f64() * 1e3);
@@ -170,7 +180,7 @@ fn boot(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
 }
 
 fn count(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
-    let (running, _) = measure::boot(subject, Some(&plan.plugin))?;
+    let (running, _) = measure::boot(subject, Mode::Bytes, Some(&plan.plugin))?;
     let boot = running.machine.counters().instructions;
     report.figure(subject, "boot-instructions", &[boot as f64]);
     let idle = measure::idle_instructions(&running);
@@ -184,11 +194,64 @@ fn count(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> 
             Work::RoundTrips(plan.round_trips),
         ),
     ];
-    for (key, work) in works {
-        // The first of a kind allocates and translates.
-        running.target.run(work)?;
-        report.figure(subject, key, &counts(plan, &running, work)?);
+    let relayed = requests(plan).map(|(_, key, work)| (key, work));
+    for (key, work) in works.into_iter().chain(relayed) {
+        figure(plan, subject, report, &running, (key, work))?;
     }
+    Ok(())
+}
+
+/// What requests cost whoever reads them, beside what they cost as mere bytes.
+fn count_requests(plan: &Plan, subject: &Subject, report: &mut Report) -> io::Result<()> {
+    if !subject.speaks_http() {
+        eprintln!("  it has no such mode");
+        return Ok(());
+    }
+    let (running, _) = measure::boot(subject, Mode::Requests, Some(&plan.plugin))?;
+    let bodies = [
+        ("download-body-instructions", Work::DownloadBody(plan.bytes)),
+        ("upload-body-instructions", Work::UploadBody(plan.bytes)),
+    ];
+    let requests = requests(plan).map(|(key, _, work)| (key, work));
+    for (key, work) in requests.into_iter().chain(bodies) {
+        figure(plan, subject, report, &running, (key, work))?;
+    }
+    Ok(())
+}
+
+/// Requests, and what they are called where they are read and where they are relayed.
+fn requests(plan: &Plan) -> [(&'static str, &'static str, Work); 3] {
+    let (small, large) = ANSWERS;
+    let count = plan.requests;
+    [
+        (
+            "request-instructions",
+            "relayed-request-instructions",
+            Work::Requests(count, small),
+        ),
+        (
+            "large-request-instructions",
+            "relayed-large-request-instructions",
+            Work::Requests(count / 5, large),
+        ),
+        (
+            "requests-at-once-instructions",
+            "relayed-requests-at-once-instructions",
+            Work::RequestsAtOnce(2 * count, small, CONNECTIONS),
+        ),
+    ]
+}
+
+fn figure(
+    plan: &Plan,
+    subject: &Subject,
+    report: &mut Report,
+    running: &Running,
+    (key, work): (&str, Work),
+) -> io::Result<()> {
+    // The first of a kind allocates and translates.
+    running.target.run(work)?;
+    report.figure(subject, key, &counts(plan, running, work)?);
     Ok(())
 }
 

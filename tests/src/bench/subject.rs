@@ -49,6 +49,15 @@ pub enum Subject {
     },
 }
 
+/// What a subject does with what comes out of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Passes it on as bytes.
+    Bytes,
+    /// Reads it as HTTP/1.1, and passes requests and responses on.
+    Requests,
+}
+
 /// A guest that runs, on a link of its own. The guest is dropped before its link.
 pub struct Running {
     /// The machine.
@@ -80,8 +89,16 @@ impl Subject {
         }
     }
 
+    /// Whether it has [`Mode::Requests`].
+    pub fn speaks_http(&self) -> bool {
+        match self {
+            Subject::Stockade { .. } => true,
+            Subject::Linux { folder, .. } => folder.join("root/etc/requests.conf").exists(),
+        }
+    }
+
     /// Starts it in a machine with `memory` MiB, and does not wait.
-    pub fn start(&self, memory: u32, plugin: Option<&Path>) -> io::Result<Running> {
+    pub fn start(&self, memory: u32, mode: Mode, plugin: Option<&Path>) -> io::Result<Running> {
         let tap = Tap::create();
         let backend = backend::start(tap.host())?;
         let server = (tap.guest(), PORT).into();
@@ -89,14 +106,15 @@ impl Subject {
         let launch = match self {
             Subject::Stockade {
                 image, identity, ..
-            } => stockade(image, identity, &tap, backend, memory)?,
-            Subject::Linux { name, folder } => linux(name, folder, &tap, backend, memory),
+            } => stockade(image, identity, &tap, (backend, mode), memory)?,
+            Subject::Linux { name, folder } => linux(name, folder, &tap, (backend, mode), memory),
         };
         Ok(Running {
             machine: Machine::start(launch, plugin)?,
             target: Target {
                 server,
                 client: Client::new(),
+                mode,
             },
             _tap: tap,
         })
@@ -153,12 +171,16 @@ fn stockade(
     image: &Path,
     identity: &Path,
     tap: &Tap,
-    backend: SocketAddr,
+    (backend, mode): (SocketAddr, Mode),
     memory: u32,
 ) -> io::Result<Launch> {
     let name = tap.name().to_owned();
+    let mode = match mode {
+        Mode::Bytes => "tcp",
+        Mode::Requests => "http",
+    };
     let line = format!(
-        "{} --cert=file:cert.pem --key=file:key.pem",
+        "{} --cert=file:cert.pem --key=file:key.pem --mode={mode}",
         options(tap, backend)
     );
     let mut qemu = Qemu::new(image)
@@ -192,7 +214,17 @@ fn options(tap: &Tap, backend: SocketAddr) -> String {
     )
 }
 
-fn linux(name: &str, folder: &Path, tap: &Tap, backend: SocketAddr, memory: u32) -> Launch {
+fn linux(
+    name: &str,
+    folder: &Path,
+    tap: &Tap,
+    (backend, mode): (SocketAddr, Mode),
+    memory: u32,
+) -> Launch {
+    let configuration = match mode {
+        Mode::Bytes => "proxy",
+        Mode::Requests => "requests",
+    };
     let mac = MAC.map(|byte| format!("{byte:02x}")).join(":");
     let words = [
         "qemu-system-x86_64",
@@ -229,7 +261,7 @@ fn linux(name: &str, folder: &Path, tap: &Tap, backend: SocketAddr, memory: u32)
         "-append",
         // What the guest's /init reads; a failing guest ends instead of waiting.
         &format!(
-            "console=ttyS0 quiet panic=-1 bench.address={}/{} bench.accept={}:{PORT} bench.connect={backend}",
+            "console=ttyS0 quiet panic=-1 bench.address={}/{} bench.accept={}:{PORT} bench.connect={backend} bench.configuration={configuration}",
             tap.guest(),
             Tap::PREFIX,
             Ipv4Addr::UNSPECIFIED,
@@ -270,6 +302,7 @@ fn start_hosted(program: &Path, identity: &Path) -> io::Result<Native> {
         target: Target {
             server: (tap.guest(), PORT).into(),
             client: Client::new(),
+            mode: Mode::Bytes,
         },
         _tap: Some(tap),
     })
@@ -297,6 +330,7 @@ fn start_peer(folder: &Path) -> io::Result<Native> {
         target: Target {
             server,
             client: Client::new(),
+            mode: Mode::Bytes,
         },
         _tap: None,
     };

@@ -64,7 +64,7 @@ const fn performance(
 }
 
 /// Every figure, in the order of the table.
-pub(super) const FIGURES: [Figure; 15] = [
+pub(super) const FIGURES: [Figure; 23] = [
     cost(
         "first-byte-ms",
         "QEMU start to first TLS byte",
@@ -125,6 +125,62 @@ pub(super) const FIGURES: [Figure; 15] = [
     cost(
         "round-trip-instructions",
         "guest instructions per 64-byte round trip",
+        "k",
+        1e3,
+        1,
+    ),
+    cost(
+        "request-instructions",
+        "guest instructions per HTTP request, 1 KiB answer",
+        "k",
+        1e3,
+        1,
+    ),
+    cost(
+        "large-request-instructions",
+        "guest instructions per HTTP request, 64 KiB answer",
+        "k",
+        1e3,
+        1,
+    ),
+    cost(
+        "requests-at-once-instructions",
+        "guest instructions per HTTP request, 100 at once",
+        "k",
+        1e3,
+        1,
+    ),
+    cost(
+        "download-body-instructions",
+        "guest instructions per byte of an answer's body",
+        "",
+        1.0,
+        2,
+    ),
+    cost(
+        "upload-body-instructions",
+        "guest instructions per byte of a request's body",
+        "",
+        1.0,
+        2,
+    ),
+    cost(
+        "relayed-request-instructions",
+        "the same as mere bytes: 1 KiB answer",
+        "k",
+        1e3,
+        1,
+    ),
+    cost(
+        "relayed-large-request-instructions",
+        "the same as mere bytes: 64 KiB answer",
+        "k",
+        1e3,
+        1,
+    ),
+    cost(
+        "relayed-requests-at-once-instructions",
+        "the same as mere bytes: 100 at once",
         "k",
         1e3,
         1,

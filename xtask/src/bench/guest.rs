@@ -24,6 +24,8 @@ pub(super) struct Peer {
     arguments: &'static str,
     /// Its configuration, with `@ROOT@`, `@ACCEPT@` and `@CONNECT@`.
     configuration: &'static str,
+    /// The same for HTTP, where it is read and not only carried.
+    requests: Option<&'static str>,
 }
 
 /// The peers that are measured beside ours. None of them keeps sessions or sends tickets,
@@ -51,6 +53,7 @@ sslVersionMin = TLSv1.3
 options = NO_TICKET
 sessionCacheSize = 1
 ",
+        requests: None,
     },
     Peer {
         name: "nginx",
@@ -77,6 +80,51 @@ stream {
   }
 }
 ",
+        // A large answer is never written to a file, and no connection ends after so many requests.
+        requests: Some(
+            "\
+daemon off;
+master_process off;
+pid @ROOT@/tmp/pid;
+user root;
+error_log stderr crit;
+events { worker_connections 8192; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  proxy_max_temp_file_size 0;
+  client_body_temp_path @ROOT@/tmp/body;
+  proxy_temp_path @ROOT@/tmp/proxied;
+  fastcgi_temp_path @ROOT@/tmp/fastcgi;
+  uwsgi_temp_path @ROOT@/tmp/uwsgi;
+  scgi_temp_path @ROOT@/tmp/scgi;
+  upstream backend {
+    server @CONNECT@;
+    keepalive 100;
+    keepalive_requests 1000000000;
+  }
+  server {
+    listen @ACCEPT@ ssl backlog=4096;
+    ssl_certificate @ROOT@/etc/cert.pem;
+    ssl_certificate_key @ROOT@/etc/key.pem;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_tickets off;
+    client_max_body_size 0;
+    location / {
+      proxy_pass http://backend;
+      proxy_http_version 1.1;
+      proxy_request_buffering off;
+      proxy_set_header Connection \"\";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto https;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header Forwarded \"for=$remote_addr;proto=https;host=$http_host\";
+    }
+  }
+}
+",
+        ),
     },
 ];
 
@@ -117,6 +165,7 @@ for word in $(cat /proc/cmdline); do
     bench.address=*) address=${word#*=} ;;
     bench.accept=*) export BENCH_ACCEPT=${word#*=} ;;
     bench.connect=*) export BENCH_CONNECT=${word#*=} ;;
+    bench.configuration=*) export BENCH_CONFIGURATION=${word#*=} ;;
   esac
 done
 ip link set lo up
@@ -134,7 +183,7 @@ root=$(cd \"$1\" && pwd)
 root=${root%/}
 mkdir -p \"$root/tmp/logs\"
 sed -e \"s|@ROOT@|$root|g\" -e \"s|@ACCEPT@|$BENCH_ACCEPT|\" -e \"s|@CONNECT@|$BENCH_CONNECT|\" \\
-  \"$root/etc/proxy.conf\" >\"$root/tmp/proxy.conf\"
+  \"$root/etc/${BENCH_CONFIGURATION:-proxy}.conf\" >\"$root/tmp/proxy.conf\"
 exec \"$root/lib64/@LOADER@\" --library-path \"$root/lib\" \"$root/bin/proxy\" @ARGUMENTS@
 ";
 
@@ -154,6 +203,9 @@ pub(super) fn make(peer: &Peer, tree: &Tree, identity: &Path, folder: &Path) -> 
         copy(&identity.join(file), &root.join("etc").join(file))?;
     }
     fs::write(root.join("etc/proxy.conf"), peer.configuration)?;
+    if let Some(configuration) = peer.requests {
+        fs::write(root.join("etc/requests.conf"), configuration)?;
+    }
     fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\n")?;
     fs::write(root.join("etc/group"), "root:x:0:\n")?;
     write_program(&root.join("init"), INIT)?;
@@ -312,8 +364,13 @@ mod tests {
     #[test]
     fn configurations_have_their_places() {
         for peer in &PEERS {
-            for place in ["@ACCEPT@", "@CONNECT@", "@ROOT@"] {
-                assert!(peer.configuration.contains(place), "{}: {place}", peer.name);
+            for configuration in [Some(peer.configuration), peer.requests]
+                .into_iter()
+                .flatten()
+            {
+                for place in ["@ACCEPT@", "@CONNECT@", "@ROOT@"] {
+                    assert!(configuration.contains(place), "{}: {place}", peer.name);
+                }
             }
             assert!(peer.arguments.contains("@ROOT@/tmp/proxy.conf"));
         }
