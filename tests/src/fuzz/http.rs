@@ -15,12 +15,45 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// A field of ours for every answer.
 const EXTRA: (&str, &str) = ("Strict-Transport-Security", "max-age=9");
 
+/// What bytes from 128 on stand for, so that few changes to an input make another shape of it.
+const WORDS: [&str; 28] = [
+    "GET / HTTP/1.1\r\nHost: a\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\n",
+    "HEAD / HTTP/1.1\r\nHost: a\r\n",
+    "POST / HTTP/1.0\r\nHost: a\r\n",
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.0 200 OK\r\n",
+    "HTTP/1.1 100 Continue\r\n",
+    "HTTP/1.1 304 Not Modified\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length: 0\r\n",
+    "Content-Length",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding",
+    "chunked",
+    "Connection: keep-alive\r\n",
+    "Connection: close\r\n",
+    "Connection: upgrade\r\n",
+    "Upgrade: x\r\n",
+    "Expect: 100-continue\r\n",
+    "X-Forwarded-For: 1\r\n",
+    "Host: b\r\n",
+    "\r\n",
+    "\r\n ",
+    "\n",
+    "\r",
+    "5\r\nhello\r\n",
+    "0\r\n\r\n",
+    "hello",
+];
+
 /// Most bytes that wait at an end: those that were let wait, what a poll adds to them, and a page.
 const MOST_WAITING: usize = 128 * 1024;
 
 /// A byte of [`flags`](Case::new), one that says in pieces of how many bytes all comes, what the
 /// client says, and what backends say to each request that they have heard: turns, each behind two
-/// NULs and a byte that tells whether the connection ends with it (`e`), is reset (`r`) or stays.
+/// NULs and a byte that tells whether the connection ends with it (`e`), is reset (`r`) or stays. Some
+/// bytes of both stand for [`WORDS`].
 ///
 /// Checked: the client's bytes, what each backend has heard of them, and what our side has
 /// understood are the same messages with the same borders and contents, for a reader that shares
@@ -32,7 +65,8 @@ pub fn http(bytes: &[u8]) {
     let [flags, piece, rest @ ..] = bytes else {
         return;
     };
-    let case = Case::new(*flags, rest);
+    let rest = expanded(rest);
+    let case = Case::new(*flags, &rest);
     let piece = usize::from(*piece).max(1);
     let found = run(&case, piece);
     let seen = check(&case, &found);
@@ -41,6 +75,14 @@ pub fn http(bytes: &[u8]) {
     }
     let whole = run(&case, usize::MAX);
     assert_eq!(seen, check(&case, &whole), "cut differently");
+}
+
+fn expanded(bytes: &[u8]) -> Vec<u8> {
+    let word = |byte: &u8| match WORDS.get(usize::from(byte.wrapping_sub(128))) {
+        Some(word) => word.as_bytes().to_vec(),
+        None => vec![*byte],
+    };
+    bytes.iter().flat_map(word).collect()
 }
 
 /// What happens.
@@ -54,6 +96,8 @@ struct Case<'a> {
     ends: bool,
     /// The client's connection is to end with the first answer.
     last: bool,
+    /// Content of known length goes past the exchange where it may.
+    past: bool,
 }
 
 impl<'a> Case<'a> {
@@ -76,6 +120,7 @@ impl<'a> Case<'a> {
             early: flags & 1 != 0,
             ends: flags & 2 == 0,
             last: flags & 16 != 0,
+            past: flags & 32 != 0,
         }
     }
 }
@@ -147,6 +192,8 @@ fn run(case: &Case<'_>, piece: usize) -> Found {
     let total = case.client.len() + case.turns.concat().len();
     for round in 0.. {
         assert!(round < 8 * total + 1000, "it spins");
+        let past = case.past && found.past(case, live, come, &mut exchange, to_backend.is_empty());
+        found.got.append(&mut to_client);
         let view = View {
             bytes: &case.client[found.taken..come],
             ended: case.ends && come == case.client.len(),
@@ -166,7 +213,7 @@ fn run(case: &Case<'_>, piece: usize) -> Found {
         );
         found.took(&turn, live);
         found.got.append(&mut to_client);
-        let mut moved = turn.client + turn.backend > 0;
+        let mut moved = turn.client + turn.backend > 0 || past;
         match turn.progress {
             Progress::Wait => {}
             Progress::Connect { host, fresh } => {
@@ -282,6 +329,36 @@ impl Connection {
 }
 
 impl Found {
+    /// Carries what may go past the exchange, as its owner does. False: nothing.
+    fn past(
+        &mut self,
+        case: &Case<'_>,
+        live: Option<usize>,
+        come: usize,
+        exchange: &mut Exchange,
+        is_sent: bool,
+    ) -> bool {
+        let Some(connection) = live.map(|index| &mut self.connections[index]) else {
+            return false;
+        };
+        let most = |left: u64, come: &[u8]| come.len().min(left.try_into().unwrap_or(usize::MAX));
+        let waiting = &case.client[self.taken..come];
+        let up = if is_sent {
+            most(exchange.for_backend(), waiting)
+        } else {
+            0
+        };
+        connection.heard.extend_from_slice(&waiting[..up]);
+        exchange.carried_to_backend(up as u64);
+        self.taken += up;
+        let waiting = &connection.said[connection.taken..connection.come];
+        let down = most(exchange.for_client(), waiting);
+        self.got.extend_from_slice(&waiting[..down]);
+        exchange.carried_to_client(down as u64);
+        connection.taken += down;
+        up + down > 0
+    }
+
     fn took(&mut self, turn: &Turn, live: Option<usize>) {
         self.taken += turn.client;
         if let Some(index) = live {
