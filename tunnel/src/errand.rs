@@ -21,7 +21,6 @@ use crate::{
 };
 
 mod https;
-mod response;
 #[cfg(test)]
 mod tests;
 mod visit;

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use stockade_http::{Client, Exchange, Options, Progress, Turn, View, page};
+use stockade_http::{
+    Bounds, Client, Exchange, Options, Progress, Reply, ReplyReader, Turn, View, page,
+};
 
 use check::check;
+use reader::{Kind, MANNERS};
 
 mod check;
 mod reader;
@@ -15,7 +18,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// A field of ours for every answer.
 const EXTRA: (&str, &str) = ("Strict-Transport-Security", "max-age=9");
 
-/// What bytes from 128 on stand for, so that few changes to an input make another shape of it.
+/// What bytes from 128 to 239 stand for, each for one: few changes to an input make another shape of it.
 const WORDS: [&str; 28] = [
     "GET / HTTP/1.1\r\nHost: a\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\n",
@@ -60,7 +63,8 @@ const MOST_WAITING: usize = 128 * 1024;
 /// nothing with ours and is in turn strict and lenient; so are each backend's bytes and what the
 /// client has got. What is sent on has no field but the sender's and ours, and of ours only ours. A
 /// connection that is kept has heard whole requests alone. Nothing is waited for that can't come,
-/// and what waits is bounded. All of it comes to the same however it was cut.
+/// and what waits is bounded. All of it comes to the same however it was cut. The turns are also read
+/// as replies to requests of our own, which may be less strict but must find the same content.
 pub fn http(bytes: &[u8]) {
     let [flags, piece, rest @ ..] = bytes else {
         return;
@@ -70,6 +74,14 @@ pub fn http(bytes: &[u8]) {
     let piece = usize::from(*piece).max(1);
     let found = run(&case, piece);
     let seen = check(&case, &found);
+    for turn in &case.turns {
+        let words = turn.get(1..).unwrap_or_default();
+        let reply = reply(words, piece);
+        assert_eq!(reply, self::reply(words, usize::MAX), "cut differently");
+        if let Some(reply) = reply {
+            is_read(&reply, words);
+        }
+    }
     if case.early {
         return;
     }
@@ -77,10 +89,50 @@ pub fn http(bytes: &[u8]) {
     assert_eq!(seen, check(&case, &whole), "cut differently");
 }
 
+/// What a server of others says to a request of our own, and then ends the connection.
+fn reply(bytes: &[u8], piece: usize) -> Option<Reply> {
+    const BOUNDS: Bounds = Bounds {
+        head: 200,
+        content: 100,
+    };
+    let mut reader = ReplyReader::new(false, BOUNDS);
+    for piece in bytes.chunks(piece) {
+        reader.take(piece);
+        if let Some(reply) = reader.reply().ok()? {
+            return Some(reply);
+        }
+    }
+    let reply = reader.end().ok()?;
+    assert!(reply.content.len() <= BOUNDS.content, "unbounded");
+    Some(reply)
+}
+
+/// A reply is what a reader finds who takes LF alone for the end of a line.
+fn is_read(reply: &Reply, bytes: &[u8]) {
+    let kind = Kind::Response {
+        method: "GET",
+        ended: true,
+    };
+    let mut rest = bytes;
+    let message = loop {
+        let message = reader::read(rest, kind, MANNERS[1]).expect("a head");
+        match message.status() {
+            100..200 => rest = &rest[message.length..],
+            _ => break message,
+        }
+    };
+    assert_eq!(
+        (message.status(), message.content),
+        (reply.status, reply.content.clone())
+    );
+}
+
 fn expanded(bytes: &[u8]) -> Vec<u8> {
-    let word = |byte: &u8| match WORDS.get(usize::from(byte.wrapping_sub(128))) {
-        Some(word) => word.as_bytes().to_vec(),
-        None => vec![*byte],
+    let word = |byte: &u8| match byte {
+        128..240 => WORDS[usize::from(byte - 128) % WORDS.len()]
+            .as_bytes()
+            .to_vec(),
+        byte => vec![*byte],
     };
     bytes.iter().flat_map(word).collect()
 }

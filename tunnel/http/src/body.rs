@@ -77,6 +77,8 @@ pub enum BodyError {
     Chunk,
     /// The trailer section is none.
     Trailers,
+    /// A chunk's first line or the trailer section is longer than any honest one.
+    TooLong,
     /// The connection ended before the body did.
     Cut,
 }
@@ -86,6 +88,7 @@ impl fmt::Display for BodyError {
         f.write_str(match self {
             BodyError::Chunk => "a chunk is malformed",
             BodyError::Trailers => "the trailer fields are malformed",
+            BodyError::TooLong => "a chunk's first line or the trailer fields are too long",
             BodyError::Cut => "the connection ended before the message did",
         })
     }
@@ -114,6 +117,14 @@ impl Body {
         }
     }
 
+    /// The same, or how many of a chunk are still to come.
+    pub(crate) fn due(&self) -> u64 {
+        match self.state {
+            State::Length(left) | State::Data(left) => left,
+            _ => 0,
+        }
+    }
+
     /// So many of those bytes have been taken.
     pub(crate) fn skip(&mut self, count: u64) {
         if let State::Length(left) = self.state {
@@ -138,7 +149,7 @@ impl Body {
         match self.state {
             State::Length(left) | State::Data(left) => Ok(most(left)),
             State::UntilClose => Ok(most(u64::MAX)),
-            State::Size => match line(bytes, MAX_SIZE_LINE).ok_or(BodyError::Chunk)? {
+            State::Size => match line(bytes, MAX_SIZE_LINE, BodyError::Chunk)? {
                 None => Ok(Piece::More),
                 Some(line) => size(line).map(|_| Piece::Framing(line.len() + 2)),
             },
@@ -166,8 +177,8 @@ impl Body {
                 left => State::Data(left),
             },
             (State::Size, Piece::Framing(_)) => {
-                let line = line(bytes, MAX_SIZE_LINE).flatten().unwrap_or_default();
-                match size(line) {
+                let line = line(bytes, MAX_SIZE_LINE, BodyError::Chunk);
+                match size(line.ok().flatten().unwrap_or_default()) {
                     Ok(0) | Err(_) => State::Trailers,
                     Ok(size) => State::Data(size),
                 }
@@ -194,16 +205,25 @@ impl Body {
     }
 }
 
-/// The first line without its end, or that it has not come. `None`: it is no line, or too long.
-fn line(bytes: &[u8], most: usize) -> Option<Option<&[u8]>> {
+/// The first line without its end; `None`: it has not come.
+///
+/// # Errors
+///
+/// It has more than `most` bytes; or a CR that is not before its LF, or the other way round: `fault`.
+fn line(bytes: &[u8], most: usize, fault: BodyError) -> Result<Option<&[u8]>, BodyError> {
     let head = bytes.get(..bytes.len().min(most)).unwrap_or_default();
     let Some(end) = head.iter().position(|byte| *byte == b'\n') else {
-        // A CR counts only before its LF.
-        let bare = head.iter().rev().skip(1).any(|byte| *byte == b'\r');
-        return (!bare && bytes.len() < most).then_some(None);
+        return match head.iter().rev().skip(1).any(|byte| *byte == b'\r') {
+            true => Err(fault),
+            false if bytes.len() >= most => Err(BodyError::TooLong),
+            false => Ok(None),
+        };
     };
-    let line = head.get(..end)?.strip_suffix(b"\r")?;
-    (!line.contains(&b'\r')).then_some(Some(line))
+    let line = head.get(..end).unwrap_or_default();
+    match line.strip_suffix(b"\r") {
+        Some(line) if !line.contains(&b'\r') => Ok(Some(line)),
+        _ => Err(fault),
+    }
 }
 
 /// A chunk's length: hexadecimal digits, then perhaps an extension.
@@ -230,7 +250,7 @@ fn trailers(bytes: &[u8]) -> Result<Piece, BodyError> {
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         let most = MAX_TRAILERS.saturating_sub(at);
-        let Some(line) = line(rest, most).ok_or(BodyError::Trailers)? else {
+        let Some(line) = line(rest, most, BodyError::Trailers)? else {
             return Ok(Piece::More);
         };
         at += line.len() + 2;

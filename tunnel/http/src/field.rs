@@ -132,7 +132,7 @@ pub(crate) fn framing(fields: &[Header<'_>]) -> Result<Option<Framing>, Refusal>
 }
 
 /// A number of bytes: digits, and nothing else.
-fn number(value: &[u8]) -> Result<u64, Fault> {
+pub(crate) fn number(value: &[u8]) -> Result<u64, Fault> {
     let value = trimmed(value);
     let digits = core::str::from_utf8(value).map_err(|_| Fault::Length)?;
     match digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -26,6 +26,7 @@ mod field;
 mod head;
 mod host;
 mod page;
+mod reply;
 mod request;
 mod response;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use body::{Body, BodyError, Framing, Piece, write_chunk, write_end};
 pub use exchange::{Exchange, Options, Progress, Turn, View};
 pub use host::host;
 pub use page::page;
+pub use reply::{Bounds, Reply, ReplyError, ReplyReader};
 pub use request::{Client, Request, request};
 pub use response::{Response, response};
 

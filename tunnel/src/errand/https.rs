@@ -3,15 +3,19 @@
 use alloc::{format, string::ToString, vec::Vec};
 
 use config::url::Url;
+use http::{Bounds, ReplyError, ReplyReader};
 use tls::Connection;
 
-use super::{
-    Answered, is_over,
-    response::{self, Reader},
-};
+use super::{Answered, is_over};
 use crate::{
     keeper::{Fault, HttpError, Request},
     relay::{self, Scratch, Stream},
+};
+
+/// Most bytes of a reply: chains of certificates have some thousand.
+const BOUNDS: Bounds = Bounds {
+    head: 16 * 1024,
+    content: 64 * 1024,
 };
 
 /// A request on its way out, and a response on its way in.
@@ -20,7 +24,7 @@ pub(super) struct Https {
     request: Vec<u8>,
     /// Bytes of it that are in the stream.
     sent: usize,
-    reader: Reader,
+    reader: ReplyReader,
 }
 
 impl Https {
@@ -56,7 +60,7 @@ impl Https {
             connection,
             request: [head.as_bytes(), &request.body].concat(),
             sent: 0,
-            reader: Reader::new(request.method == "HEAD"),
+            reader: ReplyReader::new(request.method == "HEAD", BOUNDS),
         })
     }
 
@@ -92,16 +96,27 @@ impl Https {
                 moved |= self.send(stream, scratch).map_err(broken)?;
             }
             let reader = &mut self.reader;
-            let room = reader.room();
             let sink = |bytes: &[u8]| reader.take(bytes);
-            let opened = relay::open(&mut self.connection, stream, room, scratch, sink);
+            // One record at a time, so that a reply that is too long is seen to be before it takes
+            // more memory.
+            let opened = relay::open(
+                &mut self.connection,
+                stream,
+                tls::MAX_PLAINTEXT,
+                scratch,
+                sink,
+            );
             let opened = opened.map_err(broken)?;
-            if let Some(response) = self.reader.response().map_err(Fault::Conversation)? {
-                return Ok(Some(response));
-            }
-            if self.connection.peer_closed() {
-                let response = self.reader.end().map_err(Fault::Conversation)?;
-                return Ok(Some(response));
+            let reply = match self.connection.peer_closed() {
+                true => self.reader.end().map(Some),
+                false => self.reader.reply(),
+            };
+            if let Some(reply) = reply.map_err(fault)? {
+                return Ok(Some(acme::Response {
+                    status: reply.status,
+                    headers: reply.fields,
+                    body: reply.content,
+                }));
             }
             if !moved && opened.read == 0 {
                 break;
@@ -133,4 +148,10 @@ impl Https {
     }
 }
 
-const _: () = assert!(response::MAX_RESPONSE >= tls::MAX_PLAINTEXT);
+fn fault(error: ReplyError) -> Fault<HttpError> {
+    Fault::Conversation(match error {
+        ReplyError::TooLong => HttpError::TooLong,
+        ReplyError::Cut => HttpError::Cut,
+        _ => HttpError::Malformed,
+    })
+}

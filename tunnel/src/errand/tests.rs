@@ -11,8 +11,6 @@ use crate::{
     session::tests::pipe::{End, pipe},
 };
 
-mod response;
-
 /// An authority's end, and what has been heard there.
 struct Authority {
     stream: End,

@@ -1,29 +1,31 @@
 //! One question over HTTP (RFC 6960 appendix A): a POST, and the answer's body.
 //!
-//! HTTP/1.0, as OpenSSL speaks it: the responder ends the connection, and nothing is chunked.
+//! HTTP/1.0, as OpenSSL speaks it: the responder ends the connection, and nothing should be chunked.
 
 use alloc::{format, vec::Vec};
 use core::fmt;
 
 use config::stunnel::Responder;
+use http::{Bounds, Reply, ReplyError, ReplyReader};
 use tls::MAX_OCSP_RESPONSE;
 
 use crate::relay::Stream;
 
-/// Most bytes of a response's status line and header fields.
-const MAX_HEAD: usize = 8 * 1024;
+/// Most bytes of a response.
+const BOUNDS: Bounds = Bounds {
+    head: 8 * 1024,
+    content: MAX_OCSP_RESPONSE,
+};
 
-/// Most header fields.
-const MAX_FIELDS: usize = 64;
+/// Bytes that are taken at once.
+const MAX_PIECE: usize = 16 * 1024;
 
 /// A request on its way out, and a response on its way in.
 pub struct Exchange {
     request: Vec<u8>,
     /// Bytes of it that are in the stream.
     sent: usize,
-    received: Vec<u8>,
-    /// Where the body begins, and how long it is, if that was said.
-    body: Option<(usize, Option<usize>)>,
+    reader: ReplyReader,
 }
 
 /// Why an exchange came to nothing.
@@ -33,7 +35,7 @@ pub enum ExchangeError {
     Malformed,
     /// HTTP's status is not 200.
     Status(u16),
-    /// The body is in a form that HTTP/1.0 does not have.
+    /// The body is in a form that nobody asked for.
     Encoded,
     /// It is longer than any honest one.
     TooLong,
@@ -66,8 +68,7 @@ impl Exchange {
         Self {
             request: [head.as_bytes(), request].concat(),
             sent: 0,
-            received: Vec::new(),
-            body: None,
+            reader: ReplyReader::new(false, BOUNDS),
         }
     }
 
@@ -81,90 +82,44 @@ impl Exchange {
             self.sent += stream.send(rest);
         }
         while stream.recv_len() > 0 {
-            let room = (MAX_HEAD + MAX_OCSP_RESPONSE + 1).saturating_sub(self.received.len());
-            let received = &mut self.received;
-            let taken = stream.with_recv(|bytes| {
-                let bytes = bytes.get(..bytes.len().min(room)).unwrap_or_default();
-                received.extend_from_slice(bytes);
-                (bytes.len(), bytes.len())
+            let reader = &mut self.reader;
+            stream.with_recv(|bytes| {
+                // What is too long is seen to be before it takes more memory.
+                let bytes = bytes.get(..bytes.len().min(MAX_PIECE)).unwrap_or_default();
+                reader.take(bytes);
+                (bytes.len(), ())
             });
-            if let Some(body) = self.progress()? {
-                return Ok(Some(body));
-            }
-            if taken == 0 {
-                return Err(ExchangeError::TooLong);
+            let reply = self.reader.reply();
+            if let Some(reply) = self.judged(reply)? {
+                return Ok(Some(reply.content));
             }
         }
         let is_over = stream.peer_finished() || matches!(stream.status(), net::Status::Closed(_));
-        match is_over {
-            true => self.finish().map(Some),
-            false => Ok(None),
+        if !is_over {
+            return Ok(None);
         }
+        let reply = self.reader.end().map(Some);
+        Ok(self.judged(reply)?.map(|reply| reply.content))
     }
 
-    /// The body, if it is known to be whole.
-    fn progress(&mut self) -> Result<Option<Vec<u8>>, ExchangeError> {
-        if self.body.is_none() {
-            self.body = head(&self.received)?;
-        }
-        let Some((start, length)) = self.body else {
-            return match self.received.len() > MAX_HEAD {
-                true => Err(ExchangeError::TooLong),
-                false => Ok(None),
-            };
+    /// A reply, if it is one that says what was asked for.
+    fn judged(
+        &self,
+        reply: Result<Option<Reply>, ReplyError>,
+    ) -> Result<Option<Reply>, ExchangeError> {
+        let status = match &reply {
+            Ok(Some(reply)) => Some(reply.status),
+            _ => self.reader.status(),
         };
-        let body = self.received.get(start..).unwrap_or_default();
-        if length.unwrap_or(body.len()) > MAX_OCSP_RESPONSE {
-            return Err(ExchangeError::TooLong);
+        match status {
+            Some(200) | None => {}
+            Some(code) => return Err(ExchangeError::Status(code)),
         }
-        let whole = length.and_then(|length| body.get(..length));
-        Ok(whole.map(<[u8]>::to_vec))
+        reply.map_err(|error| match error {
+            ReplyError::Encoded => ExchangeError::Encoded,
+            ReplyError::TooLong => ExchangeError::TooLong,
+            ReplyError::Cut => ExchangeError::Cut,
+            _ => ExchangeError::Malformed,
+        })
     }
-
-    /// The body that the connection's end completes.
-    fn finish(&self) -> Result<Vec<u8>, ExchangeError> {
-        match self.body {
-            Some((start, None)) => Ok(self.received.get(start..).unwrap_or_default().to_vec()),
-            _ => Err(ExchangeError::Cut),
-        }
-    }
-}
-
-/// Where the body begins, and how long it is.
-fn head(bytes: &[u8]) -> Result<Option<(usize, Option<usize>)>, ExchangeError> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut response = httparse::Response::new(&mut fields);
-    let start = match response.parse(bytes) {
-        Ok(httparse::Status::Complete(start)) => start,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(ExchangeError::TooLong),
-        Err(_) => return Err(ExchangeError::Malformed),
-    };
-    if start > MAX_HEAD {
-        return Err(ExchangeError::TooLong);
-    }
-    match response.code {
-        Some(200) => {}
-        code => return Err(ExchangeError::Status(code.unwrap_or_default())),
-    }
-    let mut length = None;
-    for field in response.headers.iter() {
-        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        if is("Transfer-Encoding") || is("Content-Encoding") && field.value != b"identity" {
-            return Err(ExchangeError::Encoded);
-        }
-        if is("Content-Length") {
-            let text = core::str::from_utf8(field.value).ok();
-            let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            let value: usize = digits
-                .and_then(|text| text.parse().ok())
-                .ok_or(ExchangeError::Malformed)?;
-            // RFC 9110 §8.6: several may only say the same.
-            if length.is_some_and(|length| length != value) {
-                return Err(ExchangeError::Malformed);
-            }
-            length = Some(value);
-        }
-    }
-    Ok(Some((start, length)))
 }

@@ -87,6 +87,11 @@ fn a_body_has_its_length_or_ends_with_the_connection() {
     check(open, true, Ok(Some(b"body")));
     check(b"HTTP/1.0 200 OK\r\n\r\n", true, Ok(Some(b"")));
     check(b"HTTP/1.0 200 OK\nX: y\n\nbody", true, Ok(Some(b"body")));
+    check(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+        false,
+        Ok(Some(b"body")),
+    );
 }
 
 #[test]
@@ -109,8 +114,8 @@ fn what_is_no_answer_is_an_error() {
         ExchangeError::Status(301),
     );
     check(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
-        ExchangeError::Encoded,
+        b"HTTP/1.1 404 Not Found\r\nContent-Encoding: gzip\r\nContent-Length: 99\r\n\r\n",
+        ExchangeError::Status(404),
     );
     check(
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",

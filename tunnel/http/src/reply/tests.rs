@@ -1,25 +1,32 @@
-//! Responses in whatever pieces they come.
+//! Replies in whatever pieces they come.
 
-use alloc::{string::String, vec::Vec};
+use alloc::string::String;
+use alloc::vec::Vec;
 
-use super::super::response::{MAX_CONTENT, Reader};
-use crate::keeper::HttpError;
+use super::*;
 
-type Expected<'a> = Result<Option<(u16, &'a [u8])>, HttpError>;
+const MAX_CONTENT: usize = 64 * 1024;
+
+const BOUNDS: Bounds = Bounds {
+    head: 16 * 1024,
+    content: MAX_CONTENT,
+};
+
+type Expected<'a> = Result<Option<(u16, &'a [u8])>, ReplyError>;
 
 /// What is read of these bytes in pieces of so many, and, if it `ends`, the connection's end.
-fn read(bytes: &[u8], piece: usize, ends: bool) -> Result<Option<(u16, Vec<u8>)>, HttpError> {
-    let mut reader = Reader::new(false);
+fn read(bytes: &[u8], piece: usize, ends: bool) -> Result<Option<(u16, Vec<u8>)>, ReplyError> {
+    let mut reader = ReplyReader::new(false, BOUNDS);
     for piece in bytes.chunks(piece) {
         reader.take(piece);
-        if let Some(response) = reader.response()? {
-            return Ok(Some((response.status, response.body)));
+        if let Some(reply) = reader.reply()? {
+            return Ok(Some((reply.status, reply.content)));
         }
     }
     match ends {
         true => reader
             .end()
-            .map(|response| Some((response.status, response.body))),
+            .map(|reply| Some((reply.status, reply.content))),
         false => Ok(None),
     }
 }
@@ -48,6 +55,11 @@ fn content_is_as_long_as_is_said() {
         Ok(Some((404, b"no"))),
     );
     check(
+        b"HTTP/1.0 200 OK\nContent-Length: 4\n\nbody",
+        false,
+        Ok(Some((200, b"body"))),
+    );
+    check(
         b"HTTP/1.1 204 No Content\r\n\r\n",
         false,
         Ok(Some((204, b""))),
@@ -71,10 +83,10 @@ fn responses_that_say_only_to_wait_are_passed_over() {
     check(
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
         false,
-        Err(HttpError::Malformed),
+        Err(ReplyError::Malformed),
     );
     let endless = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(2000);
-    check(&endless, false, Err(HttpError::TooLong));
+    check(&endless, false, Err(ReplyError::TooLong));
 }
 
 #[test]
@@ -88,15 +100,15 @@ fn chunks_are_put_together() {
     let trailed = b"A\r\n0123456789\r\n0\r\nDigest: x\r\n\r\n";
     check(trailed, false, Ok(Some((200, b"0123456789"))));
     check(b"4\r\nbody\r\n0\r\n", false, Ok(None));
-    check(b"4\r\nbody\r\n0\r\n", true, Err(HttpError::Cut));
-    check(b"4\r\nbo", true, Err(HttpError::Cut));
-    check(b"x\r\nbody\r\n", false, Err(HttpError::Malformed));
-    check(b"3\r\nbody\r\n", false, Err(HttpError::Malformed));
-    check(b"fffffffff\r\n", false, Err(HttpError::TooLong));
+    check(b"4\r\nbody\r\n0\r\n", true, Err(ReplyError::Cut));
+    check(b"4\r\nbo", true, Err(ReplyError::Cut));
+    check(b"x\r\nbody\r\n", false, Err(ReplyError::Malformed));
+    check(b"3\r\nbody\r\n", false, Err(ReplyError::Malformed));
+    check(b"fffffffff\r\n", false, Err(ReplyError::TooLong));
     let filler = [&b"8\r\n01234567\r\n".repeat(MAX_CONTENT / 8)[..], b"1\r\n"].concat();
-    check(&filler, false, Err(HttpError::TooLong));
+    check(&filler, false, Err(ReplyError::TooLong));
     let line = [b"4;", &b"x".repeat(100_000)[..]].concat();
-    check(&line, false, Err(HttpError::TooLong));
+    check(&line, false, Err(ReplyError::TooLong));
 }
 
 #[test]
@@ -109,11 +121,17 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "Content-Length: 4, 4\r\n",
         "Content-Length: +4\r\n",
         "Content-Length: \r\n",
-        "Content-Encoding: gzip\r\n",
     ] {
         let response = alloc::format!("HTTP/1.1 200 OK\r\n{fields}\r\nbody");
-        check(response.as_bytes(), false, Err(HttpError::Malformed));
+        check(response.as_bytes(), false, Err(ReplyError::Malformed));
     }
+    check(
+        b"HTTP/1.1 000 OK\r\n\r\n",
+        false,
+        Err(ReplyError::Malformed),
+    );
+    let encoded = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
+    check(encoded, false, Err(ReplyError::Encoded));
 }
 
 #[test]
@@ -121,12 +139,12 @@ fn what_is_too_long_is_not_waited_for() {
     check(
         b"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n",
         false,
-        Err(HttpError::TooLong),
+        Err(ReplyError::TooLong),
     );
     let many = [b"HTTP/1.1 200 OK\r\n", &b"X: y\r\n".repeat(97)[..]].concat();
     check(
         &[&many, &b"\r\n"[..]].concat(),
         false,
-        Err(HttpError::TooLong),
+        Err(ReplyError::TooLong),
     );
 }
