@@ -25,8 +25,8 @@ pub use files::of_files;
 pub use names::host_name;
 pub use notices::Notices;
 
-/// The protocol of clients whose requests are read (RFC 7301 §6).
-pub(crate) const HTTP_1: &[u8] = b"http/1.1";
+/// What clients of HTTP/1 are offered, best first (RFC 7301 §6): who speaks HTTP/1.0 alone may say so.
+const HTTP_1: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 
 /// Everything that is served by name.
 #[derive(Clone, Default)]
@@ -125,11 +125,16 @@ fn http_options(requests: &Requests) -> ::http::Options {
     }
 }
 
+/// What clients are offered whose requests are read.
+pub(crate) fn http_1() -> Vec<Vec<u8>> {
+    HTTP_1.map(<[u8]>::to_vec).into()
+}
+
 /// What clients are offered. A byte relay can't turn one version of HTTP into another: where the
 /// backend is said to speak both, it is the one that every client speaks.
 fn protocols(spoken: Protocols) -> Vec<Vec<u8>> {
     match (spoken.http1, spoken.http2) {
-        (true, _) => Vec::from([HTTP_1.to_vec()]),
+        (true, _) => http_1(),
         (false, true) => Vec::from([b"h2".to_vec()]),
         (false, false) => Vec::new(),
     }

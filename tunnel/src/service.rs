@@ -16,7 +16,7 @@ use tls::{Identity, IdentityError, PeerName, Provider, ServerOptions, WallClock}
 
 use crate::{
     dialect::Setup,
-    hosting::{HTTP_1, http_if_asked},
+    hosting::{http_1, http_if_asked},
     journal::{Address, Channel, LogId, Severity},
     limits::{Needs, Timeouts},
     revocation::{Revocation, Stapling},
@@ -173,7 +173,7 @@ impl Service {
         }
         let requests = http_if_asked(&config.requests).map(Arc::new);
         let options = ServerOptions {
-            alpn: requests.iter().map(|_| HTTP_1.to_vec()).collect(),
+            alpn: requests.as_ref().map(|_| http_1()).unwrap_or_default(),
             ..ServerOptions::new(identity, clock.clone())
         };
         let server = tls::Server::new(options).map_err(ServiceError::Tls)?;

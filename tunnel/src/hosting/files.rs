@@ -8,7 +8,7 @@ use config::{
 };
 use store::host::Host;
 
-use super::{HTTP_1, Notices, Site, Sites, host_name, http_if_asked};
+use super::{Notices, Site, Sites, host_name, http_1, http_if_asked};
 
 /// Everything that is served by name, as far as the boot archive says it.
 ///
@@ -80,7 +80,7 @@ fn site(file: &HostFile, config: &Config) -> Result<Site, String> {
         chain: text.into(),
         key: Arc::new(Zeroizing::new(text.into())),
         backend: config.connect.clone(),
-        alpn: requests.iter().map(|_| HTTP_1.to_vec()).collect(),
+        alpn: requests.as_ref().map(|_| http_1()).unwrap_or_default(),
         requests,
     })
 }

@@ -302,7 +302,7 @@ fn files_are_pem_or_what_the_store_has() {
     );
     assert_eq!(sites.hosts[0].backend, config().connect);
     assert_eq!(sites.hosts[1].backend.to_string(), "10.0.0.3:81");
-    assert_eq!(sites.hosts[1].alpn, [b"http/1.1".to_vec()]);
+    assert_eq!(sites.hosts[1].alpn, [b"http/1.1", b"http/1.0"]);
     let (services, left_out) = services(&sites, &mut Kept::default(), &ground());
     assert_eq!(left_out, []);
     assert_eq!(services.len(), 4, "nothing is answered without a port");
@@ -397,7 +397,7 @@ fn requests_are_read_where_the_file_or_the_options_say_so() {
         max_body: None,
     };
     let (tcp, http) = (host::Mode::Tcp, host::Mode::Http);
-    let h1: &[&[u8]] = &[b"http/1.1"];
+    let h1: &[&[u8]] = &[b"http/1.1", b"http/1.0"];
     for (host, options, expected, offered) in [
         (file(both, None, None), asked(None), Some("5"), h1),
         (file(both, None, Some(9)), asked(None), Some("9"), h1),

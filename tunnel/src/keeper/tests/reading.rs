@@ -30,7 +30,7 @@ fn hosts_are_served_as_their_files_say() {
     assert_eq!(site.backend.to_string(), "10.0.0.4:8080");
     assert!(site.chain.starts_with("-----BEGIN CERTIFICATE-----\n"));
     assert!(site.key.contains("PRIVATE KEY"));
-    assert_eq!(site.alpn, [b"http/1.1"]);
+    assert_eq!(site.alpn, [b"http/1.1", b"http/1.0"]);
     let status = world.keeper.status();
     assert_eq!(status[1].not_after, Some(START + 90 * DAY));
     assert_eq!(world.lines.len(), 0, "{:?}", world.lines);
