@@ -5,6 +5,12 @@
 //! run with the image, too.
 
 mod basics;
+mod browser;
+mod clients;
+mod forwarded;
 mod hosts;
+mod pool;
 mod raw;
+mod script;
 mod setting;
+mod websocket;
