@@ -32,6 +32,10 @@ Options:
   -h, --help                 Show this text
 ";
 
+/// How large the image may be, in bytes: who downloads it, boots it a thousand times or reads what is in it
+/// pays for each of them. There is room in it for a fix, not for a feature.
+const LIMIT: u64 = 3_280_000;
+
 /// A finished build.
 pub(crate) struct Image {
     /// The stripped ELF file.
@@ -75,10 +79,26 @@ pub(crate) fn main(root: &Path, mut parser: lexopt::Parser) -> Result<ExitCode> 
     println!("image    {}", image.path.display());
     println!("symbols  {}", image.symbols.display());
     println!("SBOM     {}", image.sbom.display());
+    if !debug {
+        check_size(image.size)?;
+    }
     if verify {
         reproduce::verify(root, &image, debug)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether an image of `size` bytes may be handed on.
+fn check_size(size: u64) -> Result<()> {
+    match size.checked_sub(LIMIT) {
+        None | Some(0) => Ok(()),
+        Some(over) => Err(format!(
+            "the image has {size} bytes, which is {over} more than it may have: the table above says which \
+             part has them. Make it smaller ([profile.image.package] in Cargo.toml says how each crate is \
+             built), or, if what is new is worth it, raise LIMIT in xtask/src/image.rs and say why"
+        )
+        .into()),
+    }
 }
 
 /// Where [`build`] leaves the image.
@@ -162,6 +182,14 @@ fn sha256(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_above_its_limit_is_refused_with_both_figures() {
+        assert!(check_size(LIMIT).is_ok());
+        let text = check_size(LIMIT + 7).unwrap_err().to_string();
+        let begin = format!("the image has {} bytes, which is 7 more than", LIMIT + 7);
+        assert!(text.starts_with(&begin), "{text}");
+    }
 
     #[test]
     fn sha256_of_abc_is_the_standard_s_example() {
