@@ -19,7 +19,10 @@ struct Scene {
 impl Scene {
     /// nginx takes files, tells what it was sent, and tells of its connections.
     fn start(kind: Kind) -> Scene {
-        let setting = Setting::new(kind);
+        Self::start_with(Setting::new(kind))
+    }
+
+    fn start_with(setting: Setting) -> Scene {
         let backend = SocketAddr::new(setting.backends(), ports::next());
         let lines = format!(
             "client_max_body_size 0; server {{ listen {backend}; root /var/tmp;\n\
@@ -121,4 +124,30 @@ fn h2load_finds_no_fault() {
             assert!(said.contains(&expected), "{said}");
         }
     }
+}
+
+/// A body that is too large is refused, whether its length is said before or found out.
+#[test]
+fn bodies_have_their_limit() {
+    let scene = Scene::start_with(Setting::new(Kind::Hosted).option("--max-body=5000"));
+    let (clients, url) = (&scene.clients, scene.url("/file"));
+    for (length, expected) in [
+        (5000, ["201", "204"]),
+        (5001, ["413", "413"]),
+        (200_000, ["413", "413"]),
+    ] {
+        let file = clients
+            .place()
+            .add(&format!("{length}"), "x".repeat(length));
+        for (framing, expected) in ["X-Nothing: else", "Transfer-Encoding: chunked"]
+            .iter()
+            .zip(expected)
+        {
+            let words = ["--upload-file", &file, "--header", framing, &url];
+            let status = ["--output", "/dev/null", "--write-out", "%{http_code}"];
+            let said = clients.fetched(&[&words[..], &status].concat());
+            assert_eq!(said, expected, "{length} {framing}");
+        }
+    }
+    assert_eq!(clients.fetched(&[&url]), "x".repeat(5000));
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 use stockade_tests::peers::proxies::Proxy;
-use stockade_tests::peers::web;
+use stockade_tests::peers::web::{self, Clients};
 use stockade_tests::stunnel::ports;
 
 use crate::setting::{Kind, Setting, Tunnel, WWW};
@@ -22,7 +22,10 @@ struct Scene {
 impl Scene {
     /// One nginx with a port for each host. [`OTHER`] wants HSTS.
     fn start(kind: Kind) -> Scene {
-        let setting = Setting::new(kind);
+        Self::start_with(Setting::new(kind))
+    }
+
+    fn start_with(setting: Setting) -> Scene {
         let [www, other, bytes] =
             [(); 3].map(|()| SocketAddr::new(setting.backends(), ports::next()));
         let server = |address: SocketAddr, name: &str| {
@@ -90,4 +93,26 @@ fn requests_go_to_their_hosts_before_a_process() {
 #[test]
 fn requests_go_to_their_hosts_before_the_image() {
     requests_go_to_their_hosts(Kind::Booted);
+}
+
+/// With a default host, whoever asks for a name that nobody has is served by it.
+#[test]
+fn unknown_hosts_may_have_a_default() {
+    let option = format!("--default-host={OTHER}");
+    let scene = Scene::start_with(Setting::new(Kind::Hosted).option(&option));
+    let mut raw = scene.setting.raw();
+    let unknown = "nobody.example.org";
+    for (host, expected) in [(unknown, "other"), (WWW, "www"), (unknown, "other")] {
+        let answer = raw.ask(get(host));
+        assert_eq!(answer.text(), format!("{expected} {host} {host}"));
+    }
+    let clients = Clients::new(
+        scene.setting.server(),
+        &scene.setting.authority.certificate(),
+    );
+    // The certificate is the default host's, which is not the one that was asked for.
+    let said = clients.fetched(&["--insecure", &format!("https://{unknown}/")]);
+    assert_eq!(said, format!("other {unknown} {unknown}"));
+    let finished = clients.run(clients.curl().arg(format!("https://{unknown}/")));
+    assert_eq!(finished.status.code(), Some(60), "{}", finished.stderr);
 }
