@@ -10,6 +10,7 @@ use crate::peers::Place;
 use crate::peers::proxies::Proxy;
 use crate::process::Finished;
 use crate::stunnel::daemon::Daemon;
+use crate::{PATIENCE, wait_until};
 
 /// The WebSocket server and client.
 const WEBSOCKET: &str = include_str!("websocket.py");
@@ -164,18 +165,33 @@ impl Clients {
         let database = format!("sql:{database}");
         certutil.args(["-A", "-d", &database, "-n", "scene", "-t", "C,,"]);
         self.run(certutil.args(["-i", &self.authority])).succeeded();
+        let mut last = String::new();
+        let dom = wait_until(PATIENCE, || {
+            let finished = self.run(&mut self.chromium(&home, url));
+            last = finished.stderr;
+            // Other tests' devices come and go beside it, and it gives up what it was loading.
+            let is_disturbed = last.contains("ERR_NETWORK_CHANGED");
+            let dom = String::from_utf8_lossy(&finished.stdout).into_owned();
+            assert!(is_disturbed || finished.status.success(), "{last}");
+            (!is_disturbed).then_some(dom)
+        });
+        let dom = dom.unwrap_or_else(|| panic!("the network keeps changing: {last}"));
+        assert!(dom.contains("<html"), "{dom}\n{last}");
+        dom
+    }
+
+    /// Chromium, which writes what it has of a page, and what it says to its console to standard error.
+    fn chromium(&self, home: &str, url: &str) -> Command {
         let mut command = self.place.command_at(Path::new(CHROMIUM));
-        command.env("HOME", &home).env("XDG_CONFIG_HOME", &home);
+        command.env("HOME", home).env("XDG_CONFIG_HOME", home);
         // It would make namespaces of its own within ours.
         command.args(["--headless", "--no-sandbox", "--disable-gpu"]);
         command.args(["--disable-background-networking", "--no-proxy-server"]);
+        command.args(["--enable-logging=stderr", "--log-level=0"]);
         command.arg(format!("--user-data-dir={home}/data"));
         command.arg(format!("--host-resolver-rules=MAP * {}", self.server));
         command.args(["--timeout=100000", "--dump-dom", url]);
-        let finished = self.run(&mut command).succeeded();
-        let dom = String::from_utf8_lossy(&finished.stdout).into_owned();
-        assert!(dom.contains("<html"), "{dom}\n{}", finished.stderr);
-        dom
+        command
     }
 
     /// Runs one of these commands to its end.
