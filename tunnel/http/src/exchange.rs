@@ -239,9 +239,11 @@ impl Exchange {
     }
 
     /// Nothing has moved for too long. What the client can still be told it is told.
-    pub fn timed_out(&mut self, has_begun: bool, to_client: &mut Vec<u8>) -> Progress {
+    ///
+    /// `waits`: bytes of the client wait, here or to be taken by the backend.
+    pub fn timed_out(&mut self, waits: bool, to_client: &mut Vec<u8>) -> Progress {
         match core::mem::replace(&mut self.state, State::Over) {
-            State::Head(_) if has_begun => {
+            State::Head(_) if waits => {
                 self.say(408, false, to_client);
                 Progress::Wait
             }
@@ -250,7 +252,12 @@ impl Exchange {
                 Progress::Wait
             }
             State::Carrying(carried) if matches!(carried.answer, Answer::Head(_)) => {
-                self.say(504, carried.request.is_head, to_client);
+                // The client owes the rest of its body, or the backend an answer.
+                let status = match carried.asked.is_over() || waits {
+                    true => 504,
+                    false => 408,
+                };
+                self.say(status, carried.request.is_head, to_client);
                 Progress::Wait
             }
             State::Carrying(_) => Progress::Abort,

@@ -285,14 +285,15 @@ impl Session {
             }
             self.active = now;
         }
-        self.await_messages(exchanging, tls, now)
+        self.await_messages(exchanging, tls, plain.as_deref(), now)
     }
 
     /// Decides, when nothing moves any more, whether to wait.
-    fn await_messages<T: Stream>(
+    fn await_messages<T: Stream, P: Stream>(
         &mut self,
         exchanging: &mut Exchanging,
         tls: &mut T,
+        plain: Option<&P>,
         now: Instant,
     ) -> Result<Step, SessionError> {
         if let Status::Closed(error) = tls.status() {
@@ -316,10 +317,11 @@ impl Session {
         if exchanging.after.is_some() || !exchanging.to_client.is_empty() {
             return Err(SessionError::Idle);
         }
-        let begun = !exchanging.inside.is_empty();
+        let stuck = plain.is_some_and(|plain| plain.send_queued() > 0);
+        let waits = stuck || !exchanging.inside.is_empty();
         let out = &mut exchanging.to_client;
         self.active = now;
-        match exchanging.exchange.timed_out(begun, out) {
+        match exchanging.exchange.timed_out(waits, out) {
             Progress::Abort => Err(SessionError::Idle),
             Progress::End => {
                 exchanging.after = Some(After::End);

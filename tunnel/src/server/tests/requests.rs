@@ -175,6 +175,29 @@ fn a_silent_backend_is_a_page_and_a_slow_head_too() {
 }
 
 #[test]
+fn a_body_that_stops_is_the_fault_of_whom_it_stops_at() {
+    // The client stops.
+    let mut world = world();
+    let customer =
+        world.request("PUT / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 9\r\n\r\nhalf");
+    assert!(world.heard(0).ends_with("half"));
+    world.run(61_000);
+    let text = world.read(customer);
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    let stream = world.backends[0].stream;
+    assert!(world.host.stream(stream).unwrap().recv_finished());
+    assert_eq!(world.server.kept.len(), 0);
+    // The backend does, within its answer: too late for a page.
+    let customer = world.request(&get("a.example"));
+    world.answer(1, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    world.run(61_000);
+    assert!(world.read(customer).ends_with("\r\n\r\nhalf"));
+    let reset = Status::Closed(Some(net::StreamError::Reset));
+    assert_eq!(world.status(customer), reset);
+    assert_eq!(world.server.kept.len(), 0);
+}
+
+#[test]
 fn a_head_that_comes_byte_by_byte_has_a_limit() {
     let mut world = world();
     let customer = world.request("GET / HTTP/1.1\r\nX-Slow: ");
