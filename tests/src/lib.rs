@@ -16,6 +16,7 @@ pub mod fuzz;
 pub mod hosted;
 pub mod launcher;
 pub mod memory_file;
+pub mod messages;
 pub mod namespace;
 pub mod pattern;
 pub mod peers;

@@ -174,6 +174,15 @@ impl Guest {
         let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
         Duration::from_millis(10 * (ticks(11) + ticks(12)))
     }
+
+    /// The most memory that the process has had at any time, in bytes (proc(5), `VmHWM`).
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(path).expect("our own child");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        kibibytes.expect("proc(5) has it") << 10
+    }
 }
 
 impl Drop for Guest {

@@ -7,10 +7,14 @@
 mod basics;
 mod browser;
 mod clients;
+mod differential;
+mod ends;
 mod forwarded;
 mod hosts;
+mod large;
 mod pool;
 mod raw;
+mod rig;
 mod script;
 mod setting;
 mod websocket;
