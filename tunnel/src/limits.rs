@@ -53,8 +53,12 @@ pub const KEPT_SESSION: usize = 512;
 /// The largest number of OCSP responders that are asked at once; others wait for their turn.
 pub const MAX_INQUIRIES: usize = 8;
 
-/// The largest number of connections to backends that are kept for further requests.
-pub const MAX_KEPT_STREAMS: usize = 16;
+/// Connections to backends that are kept for further requests and have memory of their own. Sessions
+/// that have no backend at the moment lend theirs to others.
+pub const KEPT_STREAMS: usize = 16;
+
+/// The largest number of connections to backends that are kept, whatever is lent.
+pub const MAX_KEPT_STREAMS: usize = 256;
 
 /// Heap that asking one takes besides its stream, in bytes: the longest response while it grows,
 /// and once more while it is judged.
@@ -172,7 +176,7 @@ fn sessions(heap: usize, stream_buffer: usize, needs: &Needs) -> usize {
         false => 0,
     };
     let keeping = match needs.requests {
-        true => MAX_KEPT_STREAMS * 2 * stream_buffer,
+        true => KEPT_STREAMS * 2 * stream_buffer,
         false => 0,
     };
     let reserved = FIXED_RESERVE.saturating_add(kept);

@@ -9,7 +9,7 @@ use tls::WallClock;
 use crate::{
     Machine,
     journal::{Journal, Severity},
-    limits::{ChannelMemory, KeeperMemory, MAX_ERRANDS, MAX_INQUIRIES, MAX_KEPT_STREAMS, Memory},
+    limits::{ChannelMemory, KEPT_STREAMS, KeeperMemory, MAX_ERRANDS, MAX_INQUIRIES, Memory},
     management::Management,
     server::Server,
     service,
@@ -187,7 +187,7 @@ fn network(config: &Config, mac: [u8; 6], seed: [u8; 32], memory: &Memory) -> ne
         dns: config.dns.clone(),
         seed,
         limits: net::Limits {
-            streams: 2 * memory.sessions + MAX_INQUIRIES + MAX_ERRANDS + MAX_KEPT_STREAMS,
+            streams: 2 * memory.sessions + MAX_INQUIRIES + MAX_ERRANDS + KEPT_STREAMS,
             half_open: memory.sessions,
             recv_buffer: memory.stream_buffer,
             send_buffer: memory.stream_buffer,

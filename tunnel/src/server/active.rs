@@ -224,6 +224,7 @@ impl Server {
             slot.armed = None;
         }
         self.vacant.push(index);
+        self.fit_kept(0);
         let mut totals = self.totals;
         self.carried(active, &mut totals);
         totals.failed += u64::from(result.is_err());

@@ -160,6 +160,7 @@ impl Server {
         loopback: bool,
         now: Instant,
     ) -> Result<(), DialError> {
+        self.fit_kept(1);
         let service = self
             .services
             .get(active.service)

@@ -9,7 +9,10 @@ use super::{
     Server,
     active::{Active, Stage},
 };
-use crate::{limits::MAX_KEPT_STREAMS, service::backend::Route};
+use crate::{
+    limits::{KEPT_STREAMS, MAX_KEPT_STREAMS},
+    service::backend::Route,
+};
 
 /// How long a connection to a backend is kept for further requests: less than most backends wait.
 const KEPT_FOR: Duration = Duration::from_secs(20);
@@ -125,15 +128,23 @@ impl Server {
         if !keep || self.services.is_retired(active.service) || !self.is_quiet(stream) {
             return self.let_go(stream);
         }
-        if self.kept.all.len() >= MAX_KEPT_STREAMS {
-            let oldest = self.kept.all.remove(0);
-            self.let_go(oldest.stream);
-        }
         self.kept.all.push(KeptStream {
             service: active.service,
             stream,
             until: now + KEPT_FOR,
         });
+        self.fit_kept(0);
+    }
+
+    /// Gives back those that were kept longest, until there is memory for all: a session's is for two
+    /// connections, so one without a backend lends half of it. So many are `wanted` back.
+    pub(super) fn fit_kept(&mut self, wanted: usize) {
+        let lent = (2 * self.session_count()).saturating_sub(self.owners.len() + wanted);
+        let most = (KEPT_STREAMS + lent).min(MAX_KEPT_STREAMS);
+        while self.kept.all.len() > most {
+            let oldest = self.kept.all.remove(0);
+            self.let_go(oldest.stream);
+        }
     }
 
     /// Something came for a kept connection, which can only be its end. False: it is none.

@@ -292,3 +292,28 @@ fn a_client_that_goes_on_asking_learns_of_new_services() {
     assert_eq!(world.read(other), OK);
     assert_eq!(world.server.services.count(), 4);
 }
+
+#[test]
+fn sessions_lend_the_memory_of_backends_that_they_do_not_need() {
+    let mut world = world();
+    let customers: Vec<usize> = (0..20).map(|_| world.request(&get("a.example"))).collect();
+    for backend in 0..20 {
+        world.answer(backend, OK);
+    }
+    assert!(customers.iter().all(|it| world.read(*it) == OK));
+    assert_eq!(world.server.kept.len(), 20);
+    for customer in &customers {
+        world.say_more(*customer, &get("a.example"));
+    }
+    assert_eq!(world.dialled().len(), 20, "nobody is dialled again");
+    assert_eq!(world.server.kept.len(), 0);
+    for backend in 0..20 {
+        world.answer(backend, OK);
+    }
+    for customer in customers {
+        let stream = world.customers[customer].stream;
+        world.host.stream(stream).unwrap().finish();
+    }
+    world.run(100);
+    assert_eq!(world.server.kept.len(), 16);
+}
