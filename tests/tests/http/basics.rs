@@ -21,7 +21,7 @@ const MAX_FIELDS: usize = 100;
 struct Scene<B> {
     setting: Setting,
     backend: B,
-    _tunnel: Tunnel,
+    tunnel: Tunnel,
 }
 
 impl Scene<Proxy> {
@@ -33,7 +33,7 @@ impl Scene<Proxy> {
         let backend = web::nginx(&lines, address.port());
         let setting = setting.in_front_of(address);
         Scene {
-            _tunnel: setting.start(),
+            tunnel: setting.start(),
             setting,
             backend,
         }
@@ -47,7 +47,7 @@ impl Scene<Scripted> {
         let backend = Scripted::start(setting.backends(), connections, end, said);
         let setting = setting.in_front_of(backend.address);
         Scene {
-            _tunnel: setting.start(),
+            tunnel: setting.start(),
             setting,
             backend,
         }
@@ -162,6 +162,9 @@ fn heads_have_their_limit() {
         assert_eq!(answer.field("connection"), Some("close"));
         raw.expect_end();
     }
+    let why = "the head has more than 16384 bytes or 100 fields";
+    let line = format!("HTTP 431 Request Header Fields Too Large: {why}");
+    scene.tunnel.wait_for(&line);
 }
 
 /// A backend's head has the same limit, and it is the backend's fault.
@@ -179,6 +182,8 @@ fn backends_heads_have_their_limit() {
     assert_eq!((answer.status, answer.all("x-long").len()), (200, 3));
     assert_eq!(raw.ask(get("/five")).status, 502);
     raw.expect_end();
+    let line = "HTTP 502 Bad Gateway: the backend's answer: the head has more than 16384 bytes";
+    scene.tunnel.wait_for(line);
 }
 
 /// A client that waits for leave gets it from the backend before it sends its body; or an answer, and

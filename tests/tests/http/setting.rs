@@ -42,8 +42,18 @@ pub struct Setting {
 
 /// The tunnel, once it is started. Ended when dropped.
 pub enum Tunnel {
-    Hosted { _guest: hosted::guest::Guest },
-    Booted { _guest: vm::Guest },
+    Hosted(hosted::guest::Guest),
+    Booted(vm::Guest),
+}
+
+impl Tunnel {
+    /// Waits until its log has this.
+    pub fn wait_for(&self, needle: &str) {
+        match self {
+            Tunnel::Hosted(guest) => guest.wait_for(needle),
+            Tunnel::Booted(guest) => guest.wait_for(needle),
+        };
+    }
 }
 
 impl Setting {
@@ -125,7 +135,7 @@ impl Setting {
                 let path = archive.path();
                 let guest = hosted::guest::Guest::start_with(program, &options, Some(&path), &line);
                 guest.wait_until_ready();
-                Tunnel::Hosted { _guest: guest }
+                Tunnel::Hosted(guest)
             }
             Kind::Booted => {
                 let network = Network::Tap {
@@ -137,7 +147,7 @@ impl Setting {
                 }
                 let guest = vm::Guest::start(&qemu.kernel_line(line));
                 guest.wait_until_ready();
-                Tunnel::Booted { _guest: guest }
+                Tunnel::Booted(guest)
             }
         }
     }

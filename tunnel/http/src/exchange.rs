@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use crate::body::{Body, Framing};
 use crate::head::Scan;
-use crate::{Client, page, request};
+use crate::{Client, Refusal, page, request};
 use carried::{Answer, Carried, Down, Failure};
 
 mod carried;
@@ -41,6 +41,7 @@ pub struct Exchange {
     ends: bool,
     /// There was a request.
     asked: bool,
+    said: Option<Said>,
 }
 
 enum State {
@@ -56,6 +57,15 @@ enum State {
 }
 
 type Box = alloc::boxed::Box<Carried>;
+
+/// A page of ours that a client was sent, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Its status.
+    pub status: u16,
+    /// What was not understood: of the client's where the status is below 500, else of the backend's.
+    pub why: Option<Refusal>,
+}
 
 /// What waits at an end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,6 +122,7 @@ impl Exchange {
             state: State::Head(Scan::default()),
             ends: false,
             asked: false,
+            said: None,
         }
     }
 
@@ -162,6 +173,11 @@ impl Exchange {
         {
             from.skip(count);
         }
+    }
+
+    /// The page that the client was sent, once.
+    pub fn take_said(&mut self) -> Option<Said> {
+        self.said.take()
     }
 
     /// Moves what can be moved.
@@ -267,7 +283,15 @@ impl Exchange {
 
     fn say(&mut self, status: u16, is_head: bool, to_client: &mut Vec<u8>) {
         to_client.extend_from_slice(&page(status, is_head));
+        self.said = Some(Said { status, why: None });
         self.state = State::Over;
+    }
+
+    /// Why the page was sent.
+    fn explain(&mut self, why: Refusal) {
+        if let Some(said) = &mut self.said {
+            said.why = Some(why);
+        }
     }
 
     fn head(
@@ -315,6 +339,7 @@ impl Exchange {
             }
             Err(refusal) => {
                 self.say(refusal.status(), false, to_client);
+                self.explain(refusal);
                 turn(client.bytes.len(), Progress::Wait)
             }
         }
@@ -379,8 +404,11 @@ impl Exchange {
                     self.state = State::Routing(carried);
                     return turn;
                 }
-                Err(Failure::Page(status)) => {
-                    self.say(status, carried.request.is_head, to_client);
+                Err(Failure::Page(why)) => {
+                    self.say(502, carried.request.is_head, to_client);
+                    if let Some(why) = why {
+                        self.explain(why);
+                    }
                     // Nothing may have been taken, but there is something to send.
                     turn.progress = Progress::End;
                     return turn;

@@ -33,7 +33,7 @@ mod response;
 mod smuggling;
 
 pub use body::{Body, BodyError, Framing, Piece, write_chunk, write_end};
-pub use exchange::{Exchange, Options, Progress, Turn, View};
+pub use exchange::{Exchange, Options, Progress, Said, Turn, View};
 pub use host::host;
 pub use page::page;
 pub use reply::{Bounds, Reply, ReplyError, ReplyReader};

@@ -2,6 +2,24 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::fmt;
+
+use crate::{Refusal, Said};
+
+impl fmt::Display for Said {
+    /// One line for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (reason, words) = texts(self.status);
+        write!(f, "HTTP {} {reason}: ", self.status)?;
+        match self.why {
+            None => f.write_str(words.trim_end_matches('.')),
+            Some(why) if self.status >= 500 && !matches!(why, Refusal::Version) => {
+                write!(f, "the backend's answer: {why}")
+            }
+            Some(why) => why.fmt(f),
+        }
+    }
+}
 
 /// A whole response that says `status`, after which the connection ends; without its body where the
 /// request was `HEAD`.
@@ -58,6 +76,25 @@ fn texts(status: u16) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_says_what_was_not_understood_and_of_whom() {
+        let said = |status, why| alloc::string::ToString::to_string(&Said { status, why });
+        assert_eq!(
+            said(404, None),
+            "HTTP 404 Not Found: No such host is served here"
+        );
+        let fault = Refusal::Malformed(crate::Fault::TwoLengths);
+        let two = "there are both Content-Length and Transfer-Encoding";
+        assert_eq!(
+            said(400, Some(fault)),
+            format!("HTTP 400 Bad Request: {two}")
+        );
+        assert_eq!(
+            said(502, Some(fault)),
+            format!("HTTP 502 Bad Gateway: the backend's answer: {two}")
+        );
+    }
 
     #[test]
     fn a_page_says_how_long_it_is_and_ends_the_connection() {

@@ -297,6 +297,7 @@ impl Server {
                 self.report_progress(active);
             }
             self.report_ended_directions(active);
+            self.report_page(active, now);
             let dialled = match step {
                 Step::Again => continue,
                 Step::Route { host, fresh } => {

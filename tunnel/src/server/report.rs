@@ -54,6 +54,27 @@ impl Server {
         }
     }
 
+    /// Tells of a page that the client was sent instead of an answer.
+    pub(super) fn report_page(&mut self, active: &mut Active, now: Instant) {
+        let Stage::Session(session) = &mut active.stage else {
+            return;
+        };
+        let Some(said) = session.take_said() else {
+            return;
+        };
+        let Some(service) = self.services.get(active.service) else {
+            return;
+        };
+        let severity = match said.status {
+            ..500 => Severity::Info,
+            _ => Severity::Warning,
+        };
+        let mut lines = self.journal.connection(&service.channel, active.id);
+        restrain(&mut self.throttle, &mut lines, severity, now);
+        lines.line(severity, format_args!("{said}"));
+        lines.restrain(false);
+    }
+
     /// Tells once of each direction that it is over.
     pub(super) fn report_ended_directions(&mut self, active: &mut Active) {
         let Stage::Session(session) = &active.stage else {

@@ -169,6 +169,11 @@ impl Session {
         exchanging.map_or(Ok(()), |exchanging| exchanging.exchange.enter(options))
     }
 
+    /// The page that the client was sent instead of an answer, once.
+    pub fn take_said(&mut self) -> Option<http::Said> {
+        self.exchanging.as_mut()?.exchange.take_said()
+    }
+
     /// The client's connection ends with the response that comes next.
     pub fn end_after_response(&mut self) {
         if let Some(exchanging) = &mut self.exchanging {

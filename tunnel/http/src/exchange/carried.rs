@@ -63,8 +63,8 @@ pub(super) enum Down {
 pub(super) enum Failure {
     /// The kept connection was dead: the request can go by another one.
     Repeat,
-    /// The client gets this status.
-    Page(u16),
+    /// The client gets a page: the backend has given no answer, or one that is none.
+    Page(Option<Refusal>),
     /// The client has got a part of the answer.
     Cut,
 }
@@ -128,7 +128,7 @@ impl Carried {
             match &mut self.answer {
                 Answer::Head(scan) => {
                     let length = scan.length(waiting);
-                    let length = length.map_err(|_: Refusal| Failure::Page(502))?;
+                    let length = length.map_err(|why| Failure::Page(Some(why)))?;
                     let Some(head) = length.and_then(|length| waiting.get(..length)) else {
                         if !backend.ended {
                             break;
@@ -136,12 +136,12 @@ impl Carried {
                         let may_repeat = self.reused && !self.answered;
                         return Err(match may_repeat && self.request.may_repeat {
                             true => Failure::Repeat,
-                            false => Failure::Page(502),
+                            false => Failure::Page(None),
                         });
                     };
                     let closes = ends || !self.asked.is_over();
                     let found = response::whole(head, &self.request, closes, extra, out);
-                    let found = found.map_err(|_: Refusal| Failure::Page(502))?;
+                    let found = found.map_err(|why| Failure::Page(Some(why)))?;
                     at += found.length;
                     *scan = Scan::default();
                     if found.is_upgrade {
@@ -150,7 +150,7 @@ impl Carried {
                     if found.is_interim {
                         self.interim += 1;
                         if self.interim > MAX_INTERIM {
-                            return Err(Failure::Page(502));
+                            return Err(Failure::Page(Some(Refusal::TooLong)));
                         }
                     } else {
                         self.answer = Answer::Body {
