@@ -286,7 +286,7 @@ fn got(case: &Case<'_>, found: &Found, sent: &[Message]) -> (Vec<Message>, Vec<u
         assert!(interim.is_empty() || !sent.is_old());
         all.extend(interim.into_iter().map(compared));
         rest = &rest[length..];
-        let is_page = is_page(rest, &[400, 413, 502, 504]) || rest.is_empty();
+        let is_page = is_page(rest, &[400, 408, 413, 502, 504]) || rest.is_empty();
         let Some(message) = answer_found.filter(|_| !is_page) else {
             assert!(
                 asked.answered.is_none() && is_page,
