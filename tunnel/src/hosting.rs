@@ -63,7 +63,7 @@ pub struct Site {
     /// are passed over.
     pub alpn: Vec<Vec<u8>>,
     /// What its clients say is read as HTTP, with these options.
-    pub requests: Option<::http::Options>,
+    pub requests: Option<Arc<::http::Options>>,
 }
 
 impl Site {
@@ -109,20 +109,20 @@ impl Site {
 }
 
 /// What requests of HTTP are held to, where the options ask for that mode.
-pub(crate) fn http_if_asked(requests: &Requests) -> Option<::http::Options> {
+pub(crate) fn http_if_asked(requests: &Requests) -> Option<Arc<::http::Options>> {
     (requests.mode == Some(Mode::Http)).then(|| http_options(requests))
 }
 
 /// What requests of HTTP are held to by these options.
-fn http_options(requests: &Requests) -> ::http::Options {
+fn http_options(requests: &Requests) -> Arc<::http::Options> {
     let field = |seconds| {
         let value = alloc::format!("max-age={seconds}");
         (String::from("Strict-Transport-Security"), value)
     };
-    ::http::Options {
+    Arc::new(::http::Options {
         max_body: requests.max_body,
         extra: requests.hsts.map(field),
-    }
+    })
 }
 
 /// What clients are offered whose requests are read.

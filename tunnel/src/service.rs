@@ -171,7 +171,7 @@ impl Service {
         for warning in identity.warnings(clock.now()) {
             log::warn!("--cert: {warning}");
         }
-        let requests = http_if_asked(&config.requests).map(Arc::new);
+        let requests = http_if_asked(&config.requests);
         let options = ServerOptions {
             alpn: requests.as_ref().map(|_| http_1()).unwrap_or_default(),
             ..ServerOptions::new(identity, clock.clone())
@@ -237,8 +237,7 @@ impl Service {
 
     /// The service that requests for this host belong to.
     pub fn host(&self, host: &str) -> Option<usize> {
-        let mut hosts = self.virtual_hosts.iter();
-        let found = hosts.find(|other| other.takes(Some(host), &[]));
+        let found = self.virtual_host(Some(host), &[]);
         found.map(|found| found.service)
     }
 

@@ -215,31 +215,11 @@ impl Host {
             what: "ip",
             expected: "an address",
         })?;
-        let port = rest
-            .remove("port")
-            .map_or(Some(DEFAULT_PORT), |port| self::port(&port));
-        let port = port.ok_or(HostError::Wrong {
-            what: "port",
-            expected: "a port from 1 to 65535",
-        })?;
-        let alpn = rest.remove("alpn");
-        let protocols = alpn.map_or(Some(Protocols::ALL), |alpn| self::protocols(&alpn));
-        let protocols = protocols.ok_or(HostError::Wrong {
-            what: "alpn",
-            expected: "a list of \"h2\" and \"http/1.1\"",
-        })?;
-        let names = rest.remove("names");
-        let names = names.map_or(Some(Vec::new()), |names| texts(&names));
-        let names = names.ok_or(HostError::Wrong {
-            what: "names",
-            expected: "a list of names",
-        })?;
-        let renew = rest.remove("renew");
-        let renew = renew.map_or(Some(true), |renew| renew.as_bool());
-        let renew = renew.ok_or(HostError::Wrong {
-            what: "renew",
-            expected: "true or false",
-        })?;
+        let port = optional(&mut rest, "port", "a port from 1 to 65535", port)?;
+        let protocols = "a list of \"h2\" and \"http/1.1\"";
+        let protocols = optional(&mut rest, "alpn", protocols, self::protocols)?;
+        let names = optional(&mut rest, "names", "a list of names", texts)?;
+        let renew = optional(&mut rest, "renew", "true or false", Value::as_bool)?;
         let mode = optional(&mut rest, "mode", "\"http\" or \"tcp\"", mode)?;
         let hsts = optional(&mut rest, "hsts", "a number of seconds", |hsts| {
             u32::try_from(hsts.as_u64()?).ok()
@@ -249,10 +229,10 @@ impl Host {
             pairs,
             form,
             backend,
-            port,
-            protocols,
-            names,
-            renew,
+            port: port.unwrap_or(DEFAULT_PORT),
+            protocols: protocols.unwrap_or(Protocols::ALL),
+            names: names.unwrap_or_default(),
+            renew: renew.unwrap_or(true),
             mode,
             hsts,
             max_body,

@@ -136,7 +136,7 @@ impl Builder<'_> {
                     let server = Tls::Server(server.clone());
                     let index = self.add(own, None, server, Backend::new(&site.backend));
                     if let Some(service) = self.services.get_mut(index) {
-                        service.requests = site.requests.clone().map(Arc::new);
+                        service.requests = site.requests.clone();
                     }
                     for name in names {
                         let list = match name.starts_with("*.") {

@@ -41,7 +41,7 @@ pub(super) fn network<A: FromStr>(
         .ok_or_else(|| malformed(option, text))?;
     let address = address.parse().map_err(|_| malformed(option, text))?;
     let prefix = number(prefix)
-        .filter(|length| (1..=u16::from(bits)).contains(length))
+        .filter(|length: &u16| (1..=u16::from(bits)).contains(length))
         .and_then(|length| u8::try_from(length).ok())
         .ok_or_else(|| Problem::Prefix {
             longest: bits,
@@ -110,20 +110,8 @@ pub(super) fn port_number(text: &str) -> Result<u16, Problem> {
         })
 }
 
-/// A number of seconds.
-pub(super) fn seconds(text: &str) -> Option<u32> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number)
-}
-
-/// A number of bytes.
-pub(super) fn bytes(text: &str) -> Option<u64> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number)
-}
-
 /// Decimal digits alone; the standard parser takes a plus sign, too.
-fn number(text: &str) -> Option<u16> {
+pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

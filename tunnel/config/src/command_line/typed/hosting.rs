@@ -189,7 +189,7 @@ impl<'a> Checker<'_, 'a> {
         let poll = self.one(&options::POLL, |text| {
             let found = || Found::new(text);
             let most = MAX_POLL;
-            let seconds = value::seconds(text).filter(|seconds| (1..=most).contains(seconds));
+            let seconds = value::number(text).filter(|seconds| (1..=most).contains(seconds));
             seconds.ok_or_else(|| Problem::Seconds {
                 most,
                 found: found(),

@@ -14,10 +14,10 @@ impl<'a> Checker<'_, 'a> {
             _ => Err(value::malformed(&options::MODE, text)),
         });
         let hsts = self.one(&options::HSTS, |text| {
-            value::seconds(text).ok_or_else(|| value::malformed(&options::HSTS, text))
+            value::number(text).ok_or_else(|| value::malformed(&options::HSTS, text))
         });
         let max_body = self.one(&options::MAX_BODY, |text| {
-            value::bytes(text).ok_or_else(|| value::malformed(&options::MAX_BODY, text))
+            value::number(text).ok_or_else(|| value::malformed(&options::MAX_BODY, text))
         });
         let given: [&OptionSpec; 3] = [&options::MODE, &options::HSTS, &options::MAX_BODY];
         if let Some(conf) = self.raw.one(&options::CONF) {

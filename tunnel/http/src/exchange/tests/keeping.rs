@@ -5,27 +5,41 @@ use alloc::vec;
 use super::*;
 use crate::exchange::carried::MAX_INTERIM;
 
-/// A request of `client` that is answered at once, while its backend takes `heard` bytes of it.
-fn answered_early(client: &[u8], heard: usize) -> (Turn, Vec<u8>) {
-    let about = Client {
-        address: "192.0.2.7".parse().unwrap(),
-        server_name: None,
-    };
+const ABOUT: Client<'static> = Client {
+    address: core::net::IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 7)),
+    server_name: None,
+};
+
+/// An exchange whose request these bytes begin with, the turn that took it, and what its backend is to
+/// get; `reused`: by a connection that was kept.
+fn asked(client: &[u8], reused: bool) -> (Exchange, Turn, Vec<u8>) {
     let mut exchange = Exchange::new(Options::default());
     let (mut said, mut waiting) = (Vec::new(), Vec::new());
+    let client = View {
+        bytes: client,
+        ..View::default()
+    };
+    let turn = exchange.poll(&ABOUT, client, None, &mut said, &mut waiting);
+    exchange.connected(reused, &mut waiting);
+    assert!(said.is_empty());
+    (exchange, turn, waiting)
+}
+
+/// A request of `client` that is answered at once, while its backend takes `heard` bytes of it.
+fn answered_early(client: &[u8], heard: usize) -> (Turn, Vec<u8>) {
+    let (mut exchange, head, mut waiting) = asked(client, false);
+    let mut said = Vec::new();
     let view = |bytes| View {
         bytes,
         ..View::default()
     };
-    let head = exchange.poll(&about, view(client), None, &mut said, &mut waiting);
-    exchange.connected(false, &mut waiting);
     let body = &client[head.client..];
     let silent = Some(View::default());
-    let turn = exchange.poll(&about, view(body), silent, &mut said, &mut waiting);
+    let turn = exchange.poll(&ABOUT, view(body), silent, &mut said, &mut waiting);
     assert_eq!(turn.client, body.len());
     waiting.drain(..heard.min(waiting.len()));
     let backend = Some(view(OK.as_bytes()));
-    let turn = exchange.poll(&about, view(b""), backend, &mut said, &mut waiting);
+    let turn = exchange.poll(&ABOUT, view(b""), backend, &mut said, &mut waiting);
     assert_eq!(said, OK.as_bytes());
     (turn, waiting)
 }
@@ -68,18 +82,8 @@ fn a_backend_that_may_not_look_for_a_body_is_not_kept_behind_it() {
 
 #[test]
 fn a_request_that_is_sent_again_is_sent_once() {
-    let about = Client {
-        address: "192.0.2.7".parse().unwrap(),
-        server_name: None,
-    };
-    let mut exchange = Exchange::new(Options::default());
-    let (mut said, mut waiting) = (Vec::new(), Vec::new());
-    let client = View {
-        bytes: GET.as_bytes(),
-        ..View::default()
-    };
-    exchange.poll(&about, client, None, &mut said, &mut waiting);
-    exchange.connected(true, &mut waiting);
+    let (mut exchange, _, mut waiting) = asked(GET.as_bytes(), true);
+    let mut said = Vec::new();
     let head = waiting.clone();
     // The kept connection took nothing of it.
     let dead = View {
@@ -88,7 +92,7 @@ fn a_request_that_is_sent_again_is_sent_once() {
         ..View::default()
     };
     let silent = View::default();
-    let turn = exchange.poll(&about, silent, Some(dead), &mut said, &mut waiting);
+    let turn = exchange.poll(&ABOUT, silent, Some(dead), &mut said, &mut waiting);
     let (host, fresh) = (Some("a".into()), true);
     assert_eq!(turn.progress, Progress::Connect { host, fresh });
     exchange.connected(false, &mut waiting);
@@ -97,29 +101,19 @@ fn a_request_that_is_sent_again_is_sent_once() {
 
 #[test]
 fn a_reset_does_not_complete_an_answer() {
-    let about = Client {
-        address: "192.0.2.7".parse().unwrap(),
-        server_name: None,
-    };
     for (lost, expected) in [
         (true, Progress::Abort),
         (false, Progress::Release { keep: false }),
     ] {
-        let mut exchange = Exchange::new(Options::default());
-        let (mut said, mut waiting) = (Vec::new(), Vec::new());
-        let client = View {
-            bytes: GET.as_bytes(),
-            ..View::default()
-        };
-        exchange.poll(&about, client, None, &mut said, &mut waiting);
-        exchange.connected(false, &mut waiting);
+        let (mut exchange, _, mut waiting) = asked(GET.as_bytes(), false);
+        let mut said = Vec::new();
         let answer = View {
             bytes: b"HTTP/1.1 200 OK\r\n\r\nhalf",
             ended: true,
             lost,
         };
         let silent = View::default();
-        let turn = exchange.poll(&about, silent, Some(answer), &mut said, &mut waiting);
+        let turn = exchange.poll(&ABOUT, silent, Some(answer), &mut said, &mut waiting);
         assert_eq!(turn.progress, expected);
     }
 }
